@@ -1,0 +1,7 @@
+//! Reading event data without losing a digit: strict checks and single values by path, both on the text itself.
+
+mod lookup;
+mod strict;
+
+pub use lookup::{Leaf, lookup};
+pub use strict::{JsonError, check};

@@ -1,0 +1,18 @@
+//! The rules of metering, as pure functions over plain data.
+//!
+//! Invariant: total and deterministic; no `now()`, no float for quantity or money; a value that exists is valid
+//! (constructors parse). Nothing here reads a clock, a file, a socket or the environment.
+
+pub mod event;
+pub mod id;
+pub mod json;
+pub mod key;
+pub mod meter;
+pub mod namespace;
+pub mod quantity;
+pub mod time;
+
+pub use id::{KeyId, MeterId};
+pub use namespace::Namespace;
+pub use quantity::{ExactSum, Quantity, QuantityError};
+pub use time::{Instant, TimeError};

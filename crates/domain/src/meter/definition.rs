@@ -1,0 +1,327 @@
+//! What a meter is made of, and the rules that a definition must keep.
+
+use super::aggregation::Aggregation;
+use super::json_path::JsonPath;
+use super::value::{NotCounted, distinct_value, numeric_value};
+use crate::event::StoredEvent;
+use crate::{Instant, MeterId};
+use std::collections::BTreeMap;
+
+/// A meter. Its aggregation, event type and value property never change; the rest can be updated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meter {
+    /// Identity.
+    pub id: MeterId,
+    /// Name in paths, unique among the live meters of a namespace.
+    pub slug: String,
+    /// Name for people.
+    pub name: String,
+    /// Longer text for people.
+    pub description: Option<String>,
+    /// How values add up.
+    pub aggregation: Aggregation,
+    /// The type of the events that it wants.
+    pub event_type: String,
+    /// Events before it never count.
+    pub event_from: Option<Instant>,
+    /// Where the value is; `None` for COUNT only.
+    pub value_property: Option<JsonPath>,
+    /// Named dimensions.
+    pub group_by: BTreeMap<String, JsonPath>,
+    /// The user's own labels; `None` when never set.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// When it was created.
+    pub created_at: Instant,
+    /// When it was last changed.
+    pub updated_at: Instant,
+    /// When it was deleted; its events stay.
+    pub deleted_at: Option<Instant>,
+}
+
+/// A definition that was not checked yet: from a request or from the configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeterDefinition {
+    /// Name in paths.
+    pub slug: String,
+    /// Name for people; the slug when absent.
+    pub name: Option<String>,
+    /// Longer text for people.
+    pub description: Option<String>,
+    /// How values add up.
+    pub aggregation: Aggregation,
+    /// The type of the events that it wants.
+    pub event_type: String,
+    /// Events before it never count.
+    pub event_from: Option<Instant>,
+    /// JSONPath of the value.
+    pub value_property: Option<String>,
+    /// JSONPath of each dimension.
+    pub group_by: BTreeMap<String, String>,
+    /// The user's own labels.
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+/// What a user may change: what is absent returns to its default, except for the description, which stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MeterUpdate {
+    /// Name for people; the slug when absent.
+    pub name: Option<String>,
+    /// Longer text for people; stays when absent.
+    pub description: Option<String>,
+    /// JSONPath of each dimension; replaces all.
+    pub group_by: BTreeMap<String, String>,
+    /// The user's own labels; replaces all.
+    pub metadata: Option<BTreeMap<String, String>>,
+}
+
+/// One thing that is wrong with a definition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct MeterFault {
+    /// The field at fault, for example `groupBy.model`.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl MeterFault {
+    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl Meter {
+    /// Builds a meter from a definition; all faults are reported, not only the first.
+    pub fn define(id: MeterId, definition: MeterDefinition, now: Instant) -> Result<Self, Vec<MeterFault>> {
+        let mut faults = text_faults(definition.name.as_deref(), definition.description.as_deref());
+        if !valid_slug(&definition.slug) {
+            faults.push(MeterFault::new("slug", slug_rule(&definition.slug)));
+        }
+        if definition.event_type.is_empty() {
+            faults.push(MeterFault::new("eventType", "eventType must not be empty"));
+        }
+        let value_property = value_path(definition.aggregation, definition.value_property.as_deref(), &mut faults);
+        let group_by = group_paths(&definition.group_by, definition.value_property.as_deref(), &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            id,
+            name: definition.name.unwrap_or_else(|| definition.slug.clone()),
+            slug: definition.slug,
+            description: definition.description,
+            aggregation: definition.aggregation,
+            event_type: definition.event_type,
+            event_from: definition.event_from,
+            value_property,
+            group_by,
+            metadata: definition.metadata,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        })
+    }
+
+    /// This meter with an update applied.
+    pub fn updated(&self, update: MeterUpdate, now: Instant) -> Result<Self, Vec<MeterFault>> {
+        let mut faults = text_faults(update.name.as_deref(), update.description.as_deref());
+        let value_text = self.value_property.as_ref().map(JsonPath::as_str);
+        let group_by = group_paths(&update.group_by, value_text, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            name: update.name.unwrap_or_else(|| self.slug.clone()),
+            description: update.description.or_else(|| self.description.clone()),
+            group_by,
+            metadata: update.metadata,
+            updated_at: now,
+            ..self.clone()
+        })
+    }
+
+    /// Whether an event of this meter's type counts, and if not, why.
+    pub fn judge(&self, stored: &StoredEvent) -> Result<(), NotCounted> {
+        let data = stored.event.data();
+        match (&self.value_property, self.aggregation) {
+            (None, _) | (_, Aggregation::Count) => Ok(()),
+            (Some(path), Aggregation::UniqueCount) => distinct_value(data, path).map(drop),
+            (Some(path), _) => numeric_value(data, path).map(drop),
+        }
+    }
+
+    /// The fields in which a definition differs from this meter: what a configuration file says and the store does not.
+    pub fn drift_from(&self, definition: &MeterDefinition) -> Vec<&'static str> {
+        let group_by: BTreeMap<_, _> =
+            self.group_by.iter().map(|(key, path)| (key.clone(), path.to_string())).collect();
+        let name = definition.name.as_deref().unwrap_or(&definition.slug);
+        let differences = [
+            ("name", self.name != name),
+            ("description", definition.description.is_some() && self.description != definition.description),
+            ("aggregation", self.aggregation != definition.aggregation),
+            ("eventType", self.event_type != definition.event_type),
+            ("eventFrom", self.event_from != definition.event_from),
+            (
+                "valueProperty",
+                self.value_property.as_ref().map(JsonPath::as_str) != definition.value_property.as_deref(),
+            ),
+            ("groupBy", group_by != definition.group_by),
+            ("metadata", definition.metadata.is_some() && self.metadata != definition.metadata),
+        ];
+        differences.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
+    }
+}
+
+/// Whether a text is a slug: 1–64 of lowercase letters and digits, words joined by single underscores.
+pub fn valid_slug(text: &str) -> bool {
+    let word = |word: &str| !word.is_empty() && word.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    text.len() <= 64 && text.split('_').all(word)
+}
+
+/// Whether a text can name a dimension: a letter or underscore, then letters, digits and underscores.
+pub fn valid_group_by_key(text: &str) -> bool {
+    let starts_well = text.bytes().next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_');
+    starts_well && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
+}
+
+fn slug_rule(slug: &str) -> String {
+    let shown: String = slug.chars().take(80).collect();
+    format!("slug {shown:?} is not valid: use 1 to 64 lowercase letters and digits, words joined by single underscores")
+}
+
+fn text_faults(name: Option<&str>, description: Option<&str>) -> Vec<MeterFault> {
+    let mut faults = Vec::new();
+    if name.is_some_and(|name| name.is_empty() || name.chars().count() > 256) {
+        faults.push(MeterFault::new("name", "name must have 1 to 256 characters"));
+    }
+    if description.is_some_and(|text| text.is_empty() || text.chars().count() > 1024) {
+        faults.push(MeterFault::new("description", "description must have 1 to 1024 characters"));
+    }
+    faults
+}
+
+fn value_path(aggregation: Aggregation, text: Option<&str>, faults: &mut Vec<MeterFault>) -> Option<JsonPath> {
+    let name = aggregation.as_str();
+    match (aggregation, text) {
+        (Aggregation::Count, None) => None,
+        (Aggregation::Count, Some(_)) => {
+            faults.push(MeterFault::new(
+                "valueProperty",
+                format!("valueProperty is not allowed when the aggregation is {name}"),
+            ));
+            None
+        }
+        (_, None | Some("")) => {
+            faults.push(MeterFault::new(
+                "valueProperty",
+                format!("valueProperty is required when the aggregation is {name}"),
+            ));
+            None
+        }
+        (_, Some(text)) => JsonPath::parse(text)
+            .map_err(|error| faults.push(MeterFault::new("valueProperty", format!("invalid JSONPath: {error}"))))
+            .ok(),
+    }
+}
+
+fn group_paths(
+    texts: &BTreeMap<String, String>,
+    value_text: Option<&str>,
+    faults: &mut Vec<MeterFault>,
+) -> BTreeMap<String, JsonPath> {
+    let mut paths = BTreeMap::new();
+    for (key, text) in texts {
+        let field = format!("groupBy.{key}");
+        if !valid_group_by_key(key) {
+            faults.push(MeterFault::new(
+                field,
+                format!("group by key {key:?} is not valid: use a letter or '_', then letters, digits and '_'"),
+            ));
+        } else if Some(text.as_str()) == value_text {
+            faults.push(MeterFault::new(field, format!("group by {key} value cannot be the same as valueProperty")));
+        } else {
+            match JsonPath::parse(text) {
+                Ok(path) => drop(paths.insert(key.clone(), path)),
+                Err(error) => {
+                    faults.push(MeterFault::new(field, format!("invalid JSONPath for {key} group by: {error}")))
+                }
+            }
+        }
+    }
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition() -> MeterDefinition {
+        MeterDefinition {
+            slug: "tokens_total".into(),
+            name: None,
+            description: None,
+            aggregation: Aggregation::Sum,
+            event_type: "prompt".into(),
+            event_from: None,
+            value_property: Some("$.tokens".into()),
+            group_by: [("model".to_string(), "$.model".to_string())].into(),
+            metadata: None,
+        }
+    }
+
+    fn define(definition: MeterDefinition) -> Result<Meter, Vec<MeterFault>> {
+        let now = Instant::parse_rfc3339("2024-01-01T00:00:00Z").unwrap();
+        Meter::define(MeterId::from_parts(1, 1), definition, now)
+    }
+
+    #[test]
+    fn a_sound_definition_becomes_a_meter() {
+        let meter = define(definition()).unwrap();
+        assert_eq!((meter.name.as_str(), meter.drift_from(&definition())), ("tokens_total", vec![]));
+        assert_eq!(meter.drift_from(&MeterDefinition { event_type: "x".into(), ..definition() }), ["eventType"]);
+    }
+
+    #[test]
+    fn all_faults_are_named() {
+        let bad = MeterDefinition {
+            slug: "Bad-Slug".into(),
+            event_type: String::new(),
+            value_property: Some("tokens".into()),
+            group_by: [("a-b", "$.x"), ("m", "$..y"), ("v", "tokens")].map(|(k, v)| (k.into(), v.into())).into(),
+            ..definition()
+        };
+        let fields: Vec<_> = define(bad).unwrap_err().into_iter().map(|fault| fault.field).collect();
+        assert_eq!(fields, ["slug", "eventType", "valueProperty", "groupBy.a-b", "groupBy.m", "groupBy.v"]);
+    }
+
+    #[test]
+    fn count_has_no_value_and_the_others_have_one() {
+        let count = MeterDefinition { aggregation: Aggregation::Count, ..definition() };
+        assert!(define(count.clone()).is_err());
+        assert!(define(MeterDefinition { value_property: None, ..count }).is_ok());
+        for aggregation in Aggregation::ALL.into_iter().filter(|a| *a != Aggregation::Count) {
+            assert!(define(MeterDefinition { aggregation, value_property: None, ..definition() }).is_err());
+        }
+    }
+
+    #[test]
+    fn slugs_follow_the_published_pattern() {
+        for good in ["a", "a_b", "1", "api_requests_total"] {
+            assert!(valid_slug(good), "{good}");
+        }
+        for bad in ["", "_a", "a_", "a__b", "A", "a-b", &"a".repeat(65)] {
+            assert!(!valid_slug(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_update_replaces_dimensions_and_keeps_the_description() {
+        let meter =
+            define(MeterDefinition { description: Some("d".into()), name: Some("n".into()), ..definition() }).unwrap();
+        let updated = meter.updated(MeterUpdate::default(), meter.created_at).unwrap();
+        assert_eq!(
+            (updated.name.as_str(), updated.description.as_deref(), updated.group_by.len()),
+            ("tokens_total", Some("d"), 0)
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! Meters: which events count, what they count, and how they add up.
+
+mod aggregation;
+mod definition;
+mod filter;
+mod fold;
+mod json_path;
+mod plan;
+mod value;
+
+pub use aggregation::{Accumulator, Aggregation, Sample};
+pub use definition::{Meter, MeterDefinition, MeterFault, MeterUpdate, valid_group_by_key, valid_slug};
+pub use filter::{Filter, LikePattern};
+pub use fold::fold;
+pub use json_path::{JsonPath, JsonPathError, Step};
+pub use plan::{AggregatePlan, AggregateRow, Dimension, PlanError};
+pub use value::{NotCounted, dimension_text, distinct_value, numeric_value};

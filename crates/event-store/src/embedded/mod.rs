@@ -1,0 +1,3 @@
+//! The embedded store: one directory, no other process.
+
+mod row;

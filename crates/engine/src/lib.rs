@@ -1,1 +1,27 @@
-//! placeholder
+//! The one API that every dialect and worker calls: commands and queries in plain data.
+//!
+//! Invariant: one method = one transaction = one outcome; never names HTTP, JSON or a vendor. Every method takes a
+//! [`Caller`], and every lookup is made in the caller's namespace.
+
+mod caller;
+mod clock;
+mod config;
+mod engine;
+mod error;
+mod events;
+mod ingest;
+mod keys;
+mod meters;
+mod query;
+
+pub use caller::Caller;
+pub use clock::{Clock, monotonic};
+pub use config::{EngineConfig, Limits, StoreTuning};
+pub use engine::{Drift, Engine, EngineStats, OpenError};
+pub use error::{EngineError, Fault, InvalidEvent};
+pub use events::{EventListing, ListedEvent};
+pub use ingest::{IngestReport, NewEvent};
+pub use keys::{CreatedKey, KeyAdmin};
+pub use meters::MeterRef;
+pub use query::{Coverage, MeterQuery, MeterResult, MeterRow, NotCountedGroup};
+pub use tallystick_event_store::StoreStats;

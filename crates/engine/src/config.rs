@@ -1,0 +1,68 @@
+//! What an engine is opened with: plain data, filled from the configuration by the server.
+
+use crate::clock::Clock;
+use std::path::PathBuf;
+use tallystick_domain::meter::MeterDefinition;
+
+/// Everything that an engine needs to start.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Folder of the embedded stores; created when missing.
+    pub data_dir: PathBuf,
+    /// Where state is kept: `postgres://…` or `sqlite:PATH`; `state.sqlite` in the data folder when absent.
+    pub state_url: Option<String>,
+    /// Whether a caller without a key is refused even while no key exists.
+    pub require_key: bool,
+    /// What a request may ask for.
+    pub limits: Limits,
+    /// Sizes of the event store.
+    pub store: StoreTuning,
+    /// Meters that the operator declared; created when missing, compared when present.
+    pub meters: Vec<MeterDefinition>,
+    /// Where "now" comes from.
+    pub clock: Clock,
+}
+
+/// What a request may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Events in one batch.
+    pub batch_events: usize,
+    /// Nesting of event data.
+    pub json_depth: usize,
+    /// Rows of one query.
+    pub query_groups: usize,
+    /// Distinct values that one query may hold in memory.
+    pub query_distinct_values: usize,
+    /// Queries that run at the same time; further ones wait.
+    pub concurrent_queries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_events: 10_000,
+            json_depth: 64,
+            query_groups: 100_000,
+            query_distinct_values: 10_000_000,
+            concurrent_queries: 8,
+        }
+    }
+}
+
+/// Sizes of the event store, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreTuning {
+    /// Unsealed events held in memory.
+    pub memtable_bytes: usize,
+    /// One file of the write-ahead log.
+    pub wal_file_bytes: u64,
+    /// Events that wait to be written; beyond it, senders are told to come back.
+    pub queue_bytes: usize,
+}
+
+impl Default for StoreTuning {
+    fn default() -> Self {
+        Self { memtable_bytes: 64 << 20, wal_file_bytes: 64 << 20, queue_bytes: 64 << 20 }
+    }
+}

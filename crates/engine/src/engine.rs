@@ -1,0 +1,223 @@
+//! Opening, closing and watching the engine.
+
+use crate::clock::{Clock, random_bytes};
+use crate::config::EngineConfig;
+use crate::error::EngineError;
+use crate::keys::KeyRing;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tallystick_domain::meter::Meter;
+use tallystick_domain::{MeterId, Namespace};
+use tallystick_event_store::{EventStore, StoreError, StoreOptions, StoreStats};
+use tallystick_state_store::{StateError, StateStore, StateUrl};
+use tokio::sync::{Mutex, Semaphore};
+
+/// The engine: cheap to clone, shared by every dialect.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    config: EngineConfig,
+    state: StateStore,
+    events: EventStore,
+    key_ring: Mutex<Option<Arc<KeyRing>>>,
+    query_slots: Arc<Semaphore>,
+    drift: Vec<Drift>,
+    counters: Counters,
+}
+
+/// What was counted since the start.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub accepted: AtomicU64,
+    pub duplicates: AtomicU64,
+    pub invalid: AtomicU64,
+}
+
+/// What an engine did since it was opened.
+#[derive(Clone, Debug, Default)]
+pub struct EngineStats {
+    /// Events stored.
+    pub events_accepted: u64,
+    /// Events that were stored before.
+    pub events_duplicate: u64,
+    /// Events that were refused.
+    pub events_invalid: u64,
+    /// The event store's own figures.
+    pub store: StoreStats,
+}
+
+/// A declared meter that the store holds differently. The stored one stays in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drift {
+    /// The meter.
+    pub slug: String,
+    /// The fields that differ.
+    pub fields: Vec<&'static str>,
+}
+
+/// Why an engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data folder cannot be made.
+    #[error("cannot create the data directory {path}: {source}")]
+    DataDir {
+        /// The folder.
+        path: String,
+        /// The answer of the operating system.
+        source: std::io::Error,
+    },
+    /// The state store cannot be opened.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The event store cannot be opened.
+    #[error(transparent)]
+    Events(#[from] StoreError),
+    /// A declared meter is invalid.
+    #[error("declared meter {slug:?}: {message}")]
+    DeclaredMeter {
+        /// The meter.
+        slug: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The operating system has no randomness.
+    #[error("no randomness: {0}")]
+    Randomness(#[from] getrandom::Error),
+}
+
+impl Engine {
+    /// Opens both stores and creates the declared meters that are missing.
+    pub async fn open(config: EngineConfig) -> Result<Self, OpenError> {
+        let state = open_state(&config.data_dir, config.state_url.as_deref()).await?;
+        let mut options = StoreOptions::new(random_bytes()?);
+        options.memtable_bytes = config.store.memtable_bytes;
+        options.wal_file_bytes = config.store.wal_file_bytes;
+        options.queue_bytes = config.store.queue_bytes;
+        options.max_groups = config.limits.query_groups;
+        options.max_distinct = config.limits.query_distinct_values;
+        let dir = config.data_dir.join("events");
+        let opening = tokio::task::spawn_blocking(move || EventStore::open_embedded(&dir, options)).await;
+        let events = opening.map_err(|error| StoreError::Stopped { reason: error.to_string() })??;
+        let drift = declare_meters(&state, &config).await?;
+        Ok(Self(Arc::new(Inner {
+            query_slots: Arc::new(Semaphore::new(config.limits.concurrent_queries.max(1))),
+            config,
+            state,
+            events,
+            key_ring: Mutex::new(None),
+            drift,
+            counters: Counters::default(),
+        })))
+    }
+
+    pub(crate) fn config(&self) -> &EngineConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.0.config.clock
+    }
+
+    pub(crate) fn state(&self) -> &StateStore {
+        &self.0.state
+    }
+
+    pub(crate) fn events(&self) -> &EventStore {
+        &self.0.events
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    pub(crate) fn key_ring_slot(&self) -> &Mutex<Option<Arc<KeyRing>>> {
+        &self.0.key_ring
+    }
+
+    /// Runs a read of the event store off the async threads, a bounded number at a time.
+    pub(crate) async fn read_events<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&EventStore) -> Result<T, tallystick_event_store::QueryError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let slots = Arc::clone(&self.0.query_slots);
+        let slot = slots.acquire_owned().await.map_err(|error| EngineError::Unavailable(error.to_string()))?;
+        let engine = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let _slot = slot;
+            read(engine.events())
+        });
+        Ok(reading.await.map_err(|error| EngineError::Internal(format!("a query failed: {error}")))??)
+    }
+
+    /// The current instant, by the engine's clock.
+    pub fn now(&self) -> tallystick_domain::Instant {
+        self.clock().now()
+    }
+
+    /// Declared meters that the store holds differently.
+    pub fn drift(&self) -> &[Drift] {
+        &self.0.drift
+    }
+
+    /// Whether both stores can be written; otherwise why not.
+    pub async fn readiness(&self) -> Result<(), String> {
+        self.state().check_writable().await.map_err(|error| error.to_string())?;
+        self.events().check_writable().map_err(|error| error.to_string())
+    }
+
+    /// Figures for operators.
+    pub fn stats(&self) -> EngineStats {
+        EngineStats {
+            events_accepted: self.counters().accepted.load(Ordering::Relaxed),
+            events_duplicate: self.counters().duplicates.load(Ordering::Relaxed),
+            events_invalid: self.counters().invalid.load(Ordering::Relaxed),
+            store: self.events().stats(),
+        }
+    }
+
+    /// Stores everything that was acknowledged and stops.
+    pub async fn close(&self) -> Result<(), String> {
+        let engine = self.clone();
+        let closing = tokio::task::spawn_blocking(move || engine.events().close()).await;
+        closing.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+}
+
+pub(crate) async fn open_state(data_dir: &Path, state_url: Option<&str>) -> Result<StateStore, OpenError> {
+    std::fs::create_dir_all(data_dir)
+        .map_err(|source| OpenError::DataDir { path: data_dir.display().to_string(), source })?;
+    let url = match state_url {
+        Some(text) => StateUrl::parse(text)?,
+        None => StateUrl::Sqlite(data_dir.join("state.sqlite")),
+    };
+    Ok(StateStore::open(&url).await?)
+}
+
+pub(crate) fn new_meter_id(clock: &Clock) -> Result<MeterId, getrandom::Error> {
+    let time_ms = u64::try_from(clock.now().as_micros() / 1000).unwrap_or(0);
+    Ok(MeterId::from_parts(time_ms, u128::from_le_bytes(random_bytes()?)))
+}
+
+async fn declare_meters(state: &StateStore, config: &EngineConfig) -> Result<Vec<Drift>, OpenError> {
+    let namespace = Namespace::default_namespace();
+    let mut drift = Vec::new();
+    for definition in &config.meters {
+        let slug = definition.slug.clone();
+        if let Some(stored) = state.find_meter(&namespace, &slug).await? {
+            let fields = stored.drift_from(definition);
+            if !fields.is_empty() {
+                drift.push(Drift { slug, fields });
+            }
+            continue;
+        }
+        let meter = Meter::define(new_meter_id(&config.clock)?, definition.clone(), config.clock.now());
+        let meter = meter.map_err(|faults| {
+            let messages: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
+            OpenError::DeclaredMeter { slug, message: messages.join("; ") }
+        })?;
+        state.insert_meter(&namespace, &meter).await?;
+    }
+    Ok(drift)
+}

@@ -37,6 +37,10 @@ ulid_id!(
     MeterId
 );
 ulid_id!(
+    /// Identity of a customer.
+    CustomerId
+);
+ulid_id!(
     /// Identity of an API key (not its secret).
     KeyId
 );

@@ -3,6 +3,7 @@
 //! Invariant: total and deterministic; no `now()`, no float for quantity or money; a value that exists is valid
 //! (constructors parse). Nothing here reads a clock, a file, a socket or the environment.
 
+pub mod customer;
 pub mod event;
 pub mod id;
 pub mod json;
@@ -12,7 +13,7 @@ pub mod namespace;
 pub mod quantity;
 pub mod time;
 
-pub use id::{KeyId, MeterId};
+pub use id::{CustomerId, KeyId, MeterId};
 pub use namespace::Namespace;
 pub use quantity::{ExactSum, Quantity, QuantityError};
 pub use time::{Instant, TimeError};

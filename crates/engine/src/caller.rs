@@ -34,7 +34,11 @@ impl Caller {
 
     /// Refuses a caller that lacks a scope.
     pub fn require(&self, needed: Scope) -> Result<(), EngineError> {
-        if self.scopes.iter().any(|scope| scope.allows(needed)) { Ok(()) } else { Err(EngineError::Forbidden { needed }) }
+        if self.scopes.iter().any(|scope| scope.allows(needed)) {
+            Ok(())
+        } else {
+            Err(EngineError::Forbidden { needed })
+        }
     }
 }
 

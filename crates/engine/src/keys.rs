@@ -6,7 +6,7 @@ use crate::error::EngineError;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tallystick_domain::key::{ApiKey, Scope};
 use tallystick_domain::{KeyId, Namespace};
@@ -14,6 +14,8 @@ use tallystick_state_store::StateStore;
 
 /// How long the keys in memory are believed: a revoked key stops working after at most this time.
 const KEY_RING_LIFE: Duration = Duration::from_millis(50);
+/// How many secrets are remembered at a time, so that guesses cannot fill the memory.
+const KEY_RING_ENTRIES: usize = 10_000;
 const SECRET_PREFIX: &str = "tsk_";
 
 /// A key that was just made.
@@ -38,7 +40,12 @@ impl KeyAdmin {
     }
 
     /// Makes a key.
-    pub async fn create(&self, namespace: Namespace, name: &str, scopes: Vec<Scope>) -> Result<CreatedKey, EngineError> {
+    pub async fn create(
+        &self,
+        namespace: Namespace,
+        name: &str,
+        scopes: Vec<Scope>,
+    ) -> Result<CreatedKey, EngineError> {
         if name.is_empty() || name.chars().count() > 256 {
             return Err(EngineError::invalid("name", "the key's name must have 1 to 256 characters"));
         }
@@ -70,32 +77,37 @@ impl KeyAdmin {
     }
 }
 
-/// The live keys as of a moment.
+/// What was known of the keys at a moment, and the secrets that were looked up since.
 pub(crate) struct KeyRing {
     loaded_at: std::time::Instant,
-    by_hash: HashMap<String, ApiKey>,
+    any_live: bool,
+    looked_up: Mutex<HashMap<String, Option<ApiKey>>>,
 }
 
 impl Engine {
     pub(crate) async fn find_live_key(&self, secret: &str) -> Result<Option<ApiKey>, EngineError> {
         let hash = secret_hash(secret);
         let ring = self.key_ring().await?;
-        if let Some(key) = ring.by_hash.get(&hash) {
-            return Ok(Some(key.clone()));
+        let known = lock(&ring.looked_up).get(&hash).cloned();
+        if let Some(found) = known {
+            return Ok(found);
         }
-        // A key that was made a moment ago is not in memory yet.
-        let found = self.state().find_key(&hash).await?;
-        Ok(found.filter(|key| key.revoked_at.is_none()))
+        let found = self.state().find_key(&hash).await?.filter(|key| key.revoked_at.is_none());
+        let mut looked_up = lock(&ring.looked_up);
+        if looked_up.len() < KEY_RING_ENTRIES {
+            looked_up.insert(hash, found.clone());
+        }
+        Ok(found)
     }
 
     /// Whether a caller without a key is let in.
     pub(crate) async fn is_open(&self) -> Result<bool, EngineError> {
-        Ok(!self.config().require_key && self.key_ring().await?.by_hash.is_empty())
+        Ok(!self.config().require_key && !self.has_live_keys().await?)
     }
 
     /// Whether any key exists that was not revoked.
     pub async fn has_live_keys(&self) -> Result<bool, EngineError> {
-        Ok(!self.key_ring().await?.by_hash.is_empty())
+        Ok(self.key_ring().await?.any_live)
     }
 
     async fn key_ring(&self) -> Result<Arc<KeyRing>, EngineError> {
@@ -104,11 +116,16 @@ impl Engine {
             return Ok(Arc::clone(ring));
         }
         let loaded_at = monotonic();
-        let by_hash = self.state().live_keys().await?;
-        let ring = Arc::new(KeyRing { loaded_at, by_hash });
+        let any_live = self.state().list_keys().await?.iter().any(|key| key.revoked_at.is_none());
+        let ring = Arc::new(KeyRing { loaded_at, any_live, looked_up: Mutex::default() });
         *held = Some(Arc::clone(&ring));
         Ok(ring)
     }
+}
+
+/// The map stays sound when a holder of the lock panicked: each entry is written in one step.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn secret_hash(secret: &str) -> String {

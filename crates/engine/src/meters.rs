@@ -46,7 +46,12 @@ impl Engine {
     }
 
     /// Changes a meter.
-    pub async fn update_meter(&self, caller: &Caller, meter: &MeterRef, update: MeterUpdate) -> Result<Meter, EngineError> {
+    pub async fn update_meter(
+        &self,
+        caller: &Caller,
+        meter: &MeterRef,
+        update: MeterUpdate,
+    ) -> Result<Meter, EngineError> {
         caller.require(Scope::Admin)?;
         let stored = self.find_meter(caller, meter).await?;
         let updated = stored.updated(update, self.clock().now()).map_err(invalid)?;

@@ -1,8 +1,9 @@
 //! Calendar windows in a zone: they partition time, whatever the zone's clocks do.
 
 use super::{Instant, TimeError};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan, Zoned};
+use jiff::{Span, Timestamp, ToSpan, Zoned};
 use std::fmt;
 
 /// The length of a window of a meter query.
@@ -120,8 +121,8 @@ impl Windows {
         match self.size {
             WindowSize::Minute => self.clock_window(instant, 60),
             WindowSize::Hour => self.clock_window(instant, 3600),
-            WindowSize::Day => self.date_window(instant, |first| first.checked_add(1.day())),
-            WindowSize::Month => self.date_window(instant, |first| first.checked_add(1.month())),
+            WindowSize::Day => self.date_window(instant, 1.day()),
+            WindowSize::Month => self.date_window(instant, 1.month()),
         }
     }
 
@@ -144,20 +145,28 @@ impl Windows {
         Window { from: clamped(from * 1_000_000), to: clamped(to * 1_000_000) }
     }
 
-    fn date_window(
-        &self,
-        instant: Instant,
-        next: impl Fn(jiff::civil::Date) -> Result<jiff::civil::Date, jiff::Error>,
-    ) -> Window {
+    /// The window between first moments of local dates. Where the clocks are set back over midnight, the end of a date
+    /// comes again after the next date began and belongs to that one, so the date alone does not tell the window.
+    fn date_window(&self, instant: Instant, length: Span) -> Window {
         let date = instant.to_timestamp().to_zoned(self.zone.0.clone()).date();
         let first = if self.size == WindowSize::Month { date.first_of_month() } else { date };
+        let of_date = self.window_from(first, length, instant);
+        if of_date.contains(instant) {
+            return of_date;
+        }
+        let neighbours = [first.checked_sub(length), first.checked_add(length)];
+        let mut windows = neighbours.into_iter().flatten().map(|date| self.window_from(date, length, instant));
+        windows.find(|window| window.contains(instant)).unwrap_or(of_date)
+    }
+
+    fn window_from(&self, first: Date, length: Span, instant: Instant) -> Window {
         let from = self.first_moment(first).unwrap_or(instant);
-        let to = next(first).ok().and_then(|after| self.first_moment(after)).unwrap_or(Instant::MAX);
+        let to = first.checked_add(length).ok().and_then(|after| self.first_moment(after)).unwrap_or(Instant::MAX);
         Window { from, to }
     }
 
     /// The first moment of a local date, which is not midnight where the clocks skip it.
-    fn first_moment(&self, date: jiff::civil::Date) -> Option<Instant> {
+    fn first_moment(&self, date: Date) -> Option<Instant> {
         let zoned: Zoned = date.to_zoned(self.zone.0.clone()).ok()?;
         let start: Timestamp = zoned.start_of_day().ok()?.timestamp();
         Some(clamped(start.as_microsecond()))
@@ -212,6 +221,18 @@ mod tests {
     }
 
     #[test]
+    fn a_midnight_that_comes_twice_makes_no_overlap() {
+        // At 00:01 on 7 November 2010 the clocks of Newfoundland went back to 23:01 of the 6th.
+        let windows = Windows::new(WindowSize::Day, Zone::parse("America/St_Johns").unwrap());
+        let again = at("2010-11-07T03:19:58Z");
+        assert_eq!(windows.zone().format(again), "2010-11-06T23:49:58-03:30");
+        assert_eq!(windows.window_of(again), windows.window_of(at("2010-11-07T12:00:00Z")));
+        // At 23:30 on 30 March 1919 the clocks of Toronto went on to 00:30 of the 31st.
+        let windows = Windows::new(WindowSize::Day, Zone::parse("America/Toronto").unwrap());
+        assert!(windows.window_of(at("1919-03-31T04:52:10Z")).contains(at("1919-03-31T04:52:10Z")));
+    }
+
+    #[test]
     fn hours_are_hours_of_the_local_clock() {
         use WindowSize::Hour;
         assert_eq!(
@@ -262,9 +283,9 @@ mod tests {
     proptest! {
         #[test]
         fn windows_partition_time(
-            micros in 0i64..4_000_000_000_000_000,
+            micros in -2_000_000_000_000_000i64..4_000_000_000_000_000,
             size in prop::sample::select(WindowSize::ALL.to_vec()),
-            zone in prop::sample::select(vec!["UTC", "America/New_York", "Europe/Budapest", "Australia/Lord_Howe", "America/Santiago", "Asia/Kathmandu", "Pacific/Apia", "Africa/Cairo", "Africa/Monrovia"]),
+            zone in prop::sample::select(vec!["UTC", "America/New_York", "Europe/Budapest", "Australia/Lord_Howe", "America/Santiago", "Asia/Kathmandu", "Pacific/Apia", "Africa/Cairo", "Africa/Monrovia", "America/St_Johns", "America/Toronto"]),
         ) {
             let windows = Windows::new(size, Zone::parse(zone).unwrap());
             let instant = Instant::from_micros(micros).unwrap();

@@ -1,0 +1,285 @@
+//! The engine over real stores in a temporary folder: what a caller of any door can rely on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use tallystick_domain::key::Scope;
+use tallystick_domain::meter::{Aggregation, Filter, MeterDefinition, MeterUpdate};
+use tallystick_domain::time::WindowSize;
+use tallystick_domain::{Instant, Namespace};
+use tallystick_engine::{
+    Caller, Clock, Engine, EngineConfig, EngineError, EventListing, KeyAdmin, Limits, MeterQuery, MeterRef, NewEvent,
+    OpenError, StoreTuning,
+};
+
+fn at(text: &str) -> Instant {
+    Instant::parse_rfc3339(text).unwrap()
+}
+
+fn config(dir: &Path) -> EngineConfig {
+    EngineConfig {
+        data_dir: dir.to_path_buf(),
+        state_url: None,
+        require_key: false,
+        limits: Limits::default(),
+        store: StoreTuning { memtable_bytes: 1 << 20, wal_file_bytes: 1 << 20, queue_bytes: 1 << 20 },
+        meters: vec![],
+        clock: Clock::Fixed(Arc::new(AtomicI64::new(at("2024-06-01T00:00:00Z").as_micros()))),
+    }
+}
+
+async fn opened(dir: &Path) -> (Engine, Caller) {
+    let engine = Engine::open(config(dir)).await.unwrap();
+    let caller = engine.authenticate(None).await.unwrap();
+    (engine, caller)
+}
+
+fn event(id: &str, subject: &str, time: &str, data: &str) -> NewEvent {
+    NewEvent {
+        id: id.into(),
+        source: "test".into(),
+        event_type: "prompt".into(),
+        subject: subject.into(),
+        time: Some(at(time)),
+        data: Some(data.into()),
+        ..NewEvent::default()
+    }
+}
+
+fn tokens_meter(slug: &str) -> MeterDefinition {
+    MeterDefinition {
+        slug: slug.into(),
+        name: None,
+        description: None,
+        aggregation: Aggregation::Sum,
+        event_type: "prompt".into(),
+        event_from: None,
+        value_property: Some("$.tokens".into()),
+        group_by: BTreeMap::from([("model".to_string(), "$.model".to_string())]),
+        metadata: None,
+    }
+}
+
+fn meter(text: &str) -> MeterRef {
+    MeterRef::parse(text).unwrap()
+}
+
+async fn total(engine: &Engine, caller: &Caller, slug: &str) -> Option<String> {
+    let result = engine.query_meter(caller, &meter(slug), MeterQuery::default()).await.unwrap();
+    result.rows.first().map(|row| row.value.to_string())
+}
+
+#[tokio::test]
+async fn a_meter_counts_history_and_what_comes_later_exactly() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    let first = vec![
+        event("1", "a", "2024-05-01T10:00:00Z", r#"{"tokens":0.1,"model":"x"}"#),
+        event("2", "b", "2024-05-02T10:00:00Z", r#"{"tokens":"0.2","model":"y"}"#),
+    ];
+    let report = engine.ingest(&caller, first.clone()).await.unwrap();
+    assert_eq!((report.stored, report.duplicates), (2, 0));
+    engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    assert_eq!(total(&engine, &caller, "tokens").await.as_deref(), Some("0.3"));
+
+    let mut again = first;
+    again.push(event("3", "a", "2024-05-03T10:00:00Z", r#"{"tokens":0.3}"#));
+    again.push(event("3", "a", "2024-05-03T10:00:00Z", r#"{"tokens":99}"#));
+    let report = engine.ingest(&caller, again).await.unwrap();
+    assert_eq!((report.stored, report.duplicates), (1, 3));
+    assert_eq!(total(&engine, &caller, "tokens").await.as_deref(), Some("0.6"));
+
+    engine.close().await.unwrap();
+    drop(engine);
+    let (engine, caller) = opened(dir.path()).await;
+    assert_eq!(total(&engine, &caller, "tokens").await.as_deref(), Some("0.6"));
+    let query = MeterQuery {
+        window: Some(WindowSize::Day),
+        group_by: vec!["model".into()],
+        filters: BTreeMap::from([("model".to_string(), Filter::Ne("y".into()))]),
+        ..MeterQuery::default()
+    };
+    let result = engine.query_meter(&caller, &meter("tokens"), query).await.unwrap();
+    let shown: Vec<_> = result.rows.iter().map(|row| (row.groups["model"].as_str(), row.value.to_string())).collect();
+    assert_eq!(shown, [("x", "0.1".to_string()), ("", "0.3".to_string())]);
+}
+
+#[tokio::test]
+async fn an_invalid_event_keeps_its_whole_batch_out_and_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    let good = event("1", "a", "2024-05-01T10:00:00Z", "{}");
+    let no_subject = NewEvent { subject: String::new(), ..event("2", "", "2024-05-01T10:00:00Z", "{}") };
+    let twice = event("3", "a", "2024-05-01T10:00:00Z", r#"{"k":1,"k":2}"#);
+    let error = engine.ingest(&caller, vec![good, no_subject, twice]).await.unwrap_err();
+    let EngineError::InvalidEvents(invalid) = error else { panic!("{error:?}") };
+    let named: Vec<_> = invalid.iter().map(|fault| (fault.index, fault.fault.field)).collect();
+    assert_eq!(named, [(1, "subject"), (2, "data")]);
+    let listed = engine.list_events(&caller, EventListing { limit: 10, ..EventListing::default() }).await.unwrap();
+    assert!(listed.is_empty());
+    let too_many = vec![event("1", "a", "2024-05-01T10:00:00Z", "{}"); 10_001];
+    assert!(matches!(engine.ingest(&caller, too_many).await, Err(EngineError::TooLarge(_))));
+}
+
+#[tokio::test]
+async fn listings_and_coverage_say_why_an_event_does_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    let events = vec![
+        event("1", "a", "2024-05-01T10:00:00Z", r#"{"tokens":1}"#),
+        event("2", "a", "2024-05-01T11:00:00Z", r#"{"tokens":"many"}"#),
+        event("3", "a", "2024-05-01T12:00:00Z", r#"{}"#),
+        NewEvent { event_type: "other".into(), ..event("4", "a", "2024-05-01T13:00:00Z", "{}") },
+    ];
+    engine.ingest(&caller, events).await.unwrap();
+    let listed = engine.list_events(&caller, EventListing { limit: 10, ..EventListing::default() }).await.unwrap();
+    let problems: Vec<_> = listed.iter().map(|event| event.problems.join("|")).collect();
+    assert_eq!(
+        problems,
+        [
+            "no meter found for event type: other",
+            "invalid event: missing value property: \"$.tokens\"",
+            "invalid event: value is not a decimal number: \"many\"",
+            "",
+        ]
+    );
+    let coverage = engine.meter_coverage(&caller, &meter("tokens"), None, None).await.unwrap();
+    assert_eq!((coverage.matched, coverage.counted), (3, 1));
+    let reasons: Vec<_> = coverage.not_counted.iter().map(|group| (group.reason.as_str(), group.count)).collect();
+    assert_eq!(reasons, [("missing_value", 1), ("not_numeric", 1)]);
+}
+
+#[tokio::test]
+async fn meters_live_change_and_die_by_the_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    let created = engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    let again = engine.create_meter(&caller, tokens_meter("tokens")).await;
+    assert!(matches!(again, Err(EngineError::Conflict(_))));
+    let bad = MeterDefinition { value_property: Some("tokens'); DROP".into()), ..tokens_meter("x") };
+    assert!(matches!(engine.create_meter(&caller, bad).await, Err(EngineError::Invalid(_))));
+
+    let update = MeterUpdate { name: Some("Tokens".into()), ..MeterUpdate::default() };
+    let updated = engine.update_meter(&caller, &meter("tokens"), update).await.unwrap();
+    assert_eq!((updated.name.as_str(), updated.group_by.len()), ("Tokens", 0));
+
+    engine.delete_meter(&caller, &meter("tokens")).await.unwrap();
+    let id = meter(&created.id.to_string());
+    assert!(matches!(engine.get_meter(&caller, &meter("tokens")).await, Err(EngineError::NotFound { .. })));
+    assert!(engine.get_meter(&caller, &id).await.unwrap().deleted_at.is_some());
+    engine.delete_meter(&caller, &id).await.unwrap();
+    assert!(engine.delete_meter(&caller, &meter("tokens")).await.is_err());
+    engine.query_meter(&caller, &id, MeterQuery::default()).await.unwrap();
+    assert!(engine.list_meters(&caller, false).await.unwrap().is_empty());
+    engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    assert_eq!(engine.list_meters(&caller, true).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_a_query_names_must_exist() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    let instant = Some(at("2024-01-01T00:00:00Z"));
+    let bad = [
+        MeterQuery { group_by: vec!["nope".into()], ..MeterQuery::default() },
+        MeterQuery { group_by: vec!["customer_id".into()], ..MeterQuery::default() },
+        MeterQuery { filters: [("nope".to_string(), Filter::Eq("x".into()))].into(), ..MeterQuery::default() },
+        MeterQuery { from: instant, to: instant, ..MeterQuery::default() },
+        MeterQuery { from: Some(at("2024-01-02T00:00:00Z")), to: instant, ..MeterQuery::default() },
+    ];
+    for query in bad {
+        let error = engine.query_meter(&caller, &meter("tokens"), query.clone()).await;
+        assert!(matches!(error, Err(EngineError::Invalid(_))), "{query:?}");
+    }
+    let missing = engine.query_meter(&caller, &meter("missing"), MeterQuery::default()).await;
+    assert!(matches!(missing, Err(EngineError::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn nothing_is_zero_for_counts_and_no_row_for_sums() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    let count = MeterDefinition { aggregation: Aggregation::Count, value_property: None, ..tokens_meter("calls") };
+    engine.create_meter(&caller, count).await.unwrap();
+    assert_eq!(total(&engine, &caller, "tokens").await, None);
+    assert_eq!(total(&engine, &caller, "calls").await.as_deref(), Some("0"));
+    let grouped = MeterQuery { group_by: vec!["subject".into()], ..MeterQuery::default() };
+    assert!(engine.query_meter(&caller, &meter("calls"), grouped).await.unwrap().rows.is_empty());
+}
+
+#[tokio::test]
+async fn from_the_first_key_on_a_key_is_needed_and_sees_its_namespace_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, operator) = opened(dir.path()).await;
+    engine.create_meter(&operator, tokens_meter("tokens")).await.unwrap();
+    engine.ingest(&operator, vec![event("1", "a", "2024-05-01T10:00:00Z", r#"{"tokens":5}"#)]).await.unwrap();
+
+    let admin = KeyAdmin::open(dir.path(), None).await.unwrap();
+    let other = Namespace::parse("other").unwrap();
+    let foreign = admin.create(other, "foreign", vec![Scope::Admin]).await.unwrap();
+    let sender = admin.create(Namespace::default_namespace(), "sender", vec![Scope::Ingest]).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(80)).await;
+    assert!(matches!(engine.authenticate(None).await, Err(EngineError::Unauthenticated(_))));
+    assert!(matches!(engine.authenticate(Some("tsk_wrong")).await, Err(EngineError::Unauthenticated(_))));
+
+    let foreigner = engine.authenticate(Some(&foreign.secret)).await.unwrap();
+    assert!(engine.get_meter(&foreigner, &meter("tokens")).await.is_err());
+    let listing = EventListing { limit: 10, ..EventListing::default() };
+    assert!(engine.list_events(&foreigner, listing.clone()).await.unwrap().is_empty());
+    let same_id = vec![event("1", "a", "2024-05-01T10:00:00Z", r#"{"tokens":7}"#)];
+    assert_eq!(engine.ingest(&foreigner, same_id.clone()).await.unwrap().stored, 1);
+
+    let sender_caller = engine.authenticate(Some(&sender.secret)).await.unwrap();
+    assert_eq!(engine.ingest(&sender_caller, same_id).await.unwrap().duplicates, 1);
+    let refused = engine.list_events(&sender_caller, listing).await;
+    assert!(matches!(refused, Err(EngineError::Forbidden { needed: Scope::Read })));
+    assert!(!sender.key.name.contains(&sender.secret));
+
+    admin.revoke(&sender.key.id.to_string()).await.unwrap();
+    assert!(admin.revoke(&sender.key.id.to_string()).await.is_err());
+    tokio::time::sleep(std::time::Duration::from_millis(80)).await;
+    assert!(engine.authenticate(Some(&sender.secret)).await.is_err());
+}
+
+#[tokio::test]
+async fn declared_meters_are_created_once_and_drift_is_reported_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut declared = config(dir.path());
+    declared.meters = vec![tokens_meter("tokens")];
+    let engine = Engine::open(declared.clone()).await.unwrap();
+    assert!(engine.drift().is_empty());
+    engine.close().await.unwrap();
+    drop(engine);
+
+    declared.meters[0].event_type = "completion".into();
+    let engine = Engine::open(declared.clone()).await.unwrap();
+    assert_eq!(engine.drift()[0].fields, ["eventType"]);
+    let caller = engine.authenticate(None).await.unwrap();
+    assert_eq!(engine.get_meter(&caller, &meter("tokens")).await.unwrap().event_type, "prompt");
+    engine.close().await.unwrap();
+    drop(engine);
+
+    declared.meters = vec![MeterDefinition { slug: "Bad Slug".into(), ..tokens_meter("x") }];
+    assert!(matches!(Engine::open(declared).await, Err(OpenError::DeclaredMeter { .. })));
+}
+
+#[tokio::test]
+async fn subjects_and_values_are_listed_once_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    let events = vec![
+        event("1", "b", "2024-05-01T10:00:00Z", r#"{"tokens":1,"model":"x"}"#),
+        event("2", "a", "2024-05-01T11:00:00Z", r#"{"model":"y"}"#),
+        event("3", "b", "2024-05-01T12:00:00Z", r#"{"tokens":1}"#),
+    ];
+    engine.ingest(&caller, events).await.unwrap();
+    assert_eq!(engine.meter_subjects(&caller, &meter("tokens"), None, None).await.unwrap(), ["a", "b"]);
+    let values = engine.meter_group_values(&caller, &meter("tokens"), "model", None, None).await.unwrap();
+    assert_eq!(values, ["", "x", "y"]);
+    assert!(engine.meter_group_values(&caller, &meter("tokens"), "nope", None, None).await.is_err());
+}

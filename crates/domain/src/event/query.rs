@@ -19,7 +19,7 @@ pub enum EventField {
 
 impl EventField {
     /// The attribute's text in an event.
-    pub fn of<'a>(self, stored: &'a StoredEvent) -> &'a str {
+    pub fn of(self, stored: &StoredEvent) -> &str {
         match self {
             EventField::Id => stored.event.id(),
             EventField::Source => stored.event.source(),

@@ -111,15 +111,15 @@ impl<'de> Visitor<'de> for Seek<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let range = match &self.steps[0] {
-            Step::Index(index) => *index..=*index,
-            Step::Slice { first, last } => *first..=*last,
-            Step::Every => 0..=usize::MAX,
-            Step::Member(_) => 1..=0,
+            Step::Index(index) => Some(*index..=*index),
+            Step::Slice { first, last } => Some(*first..=*last),
+            Step::Every => Some(0..=usize::MAX),
+            Step::Member(_) => None,
         };
         let mut found = None;
         let mut position = 0usize;
         loop {
-            if found.is_none() && range.contains(&position) {
+            if found.is_none() && range.as_ref().is_some_and(|range| range.contains(&position)) {
                 match items.next_element_seed(Seek { steps: &self.steps[1..] })? {
                     Some(value) => found = value,
                     None => return Ok(found),

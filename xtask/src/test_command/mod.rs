@@ -1,0 +1,159 @@
+//! The test command of the README: installs what tests need, then runs all of them and adds up what passed.
+
+mod conformance;
+mod counts;
+mod install;
+mod process;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use counts::{Counts, Format};
+
+/// A part of the tests that can run alone.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Formatting and clippy
+    Lint,
+    /// The tests of the crates, tidy and arrows included
+    Rust,
+    /// The vendors' SDKs against the built binary
+    Conformance,
+}
+
+/// One thing to do; its name stands in the table at the end.
+struct Step {
+    name: String,
+    work: Box<dyn FnOnce() -> Result<Counts>>,
+}
+
+impl Step {
+    fn new(name: impl Into<String>, work: impl FnOnce() -> Result<Counts> + 'static) -> Self {
+        Self { name: name.into(), work: Box::new(work) }
+    }
+}
+
+struct Outcome {
+    name: String,
+    took: Duration,
+    result: Result<Counts>,
+}
+
+/// Runs the chosen parts. Stops at the first failure unless `keep_going`; an error means that something failed.
+pub fn run(root: &Path, only: Option<Part>, keep_going: bool) -> Result<()> {
+    let chosen = |part| only.is_none_or(|only| only == part);
+    let mut steps = Vec::new();
+    if chosen(Part::Lint) {
+        steps.extend(lint_steps(root));
+    }
+    if chosen(Part::Rust) {
+        steps.extend(rust_steps(root, keep_going));
+    }
+    if chosen(Part::Conformance) {
+        steps.extend(conformance::steps(root)?);
+    }
+    let outcomes = run_steps(steps, keep_going);
+    conclude(&outcomes)
+}
+
+fn lint_steps(root: &Path) -> Vec<Step> {
+    [("formatting", &crate::FORMAT[..]), ("clippy", &crate::CLIPPY[..])]
+        .map(|(name, arguments)| cargo_step(name, root, arguments))
+        .into()
+}
+
+fn rust_steps(root: &Path, keep_going: bool) -> Vec<Step> {
+    let mut arguments = vec!["test", "--workspace"];
+    if keep_going {
+        arguments.push("--no-fail-fast");
+    }
+    let root = root.to_path_buf();
+    vec![
+        Step::new("PostgreSQL for the state store", || install::postgres().map(|()| Counts::default())),
+        Step::new("tests of the crates", move || {
+            let counts = process::run(process::command("cargo", &root).args(arguments), Some(Format::Cargo))?;
+            counts.must_hold_tests()
+        }),
+    ]
+}
+
+fn cargo_step(name: &str, root: &Path, arguments: &'static [&'static str]) -> Step {
+    let root = root.to_path_buf();
+    Step::new(name, move || process::run(process::command("cargo", &root).args(arguments), None))
+}
+
+fn run_steps(steps: Vec<Step>, keep_going: bool) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for Step { name, work } in steps {
+        println!("\n==> {name}");
+        let start = Instant::now();
+        let result = work();
+        if let Err(error) = &result {
+            println!("==> {name} failed: {error:#}");
+        }
+        let failed = result.is_err();
+        outcomes.push(Outcome { name, took: start.elapsed(), result });
+        if failed && !keep_going {
+            break;
+        }
+    }
+    outcomes
+}
+
+/// Prints the table; the last line of a run without failures is `N passed, 0 failed`.
+fn conclude(outcomes: &[Outcome]) -> Result<()> {
+    println!("\n{:<36} {:>8} {:>8} {:>8} {:>8}  result", "step", "seconds", "passed", "failed", "skipped");
+    for Outcome { name, took, result } in outcomes {
+        let (counts, verdict) = match result {
+            Ok(counts) => (*counts, "ok"),
+            Err(_) => (Counts::default(), "FAILED"),
+        };
+        let Counts { passed, failed, skipped } = counts;
+        println!("{name:<36} {:>8.1} {passed:>8} {failed:>8} {skipped:>8}  {verdict}", took.as_secs_f64());
+    }
+    let broken: Vec<String> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.result.as_ref().err().map(|error| format!("{}: {error:#}", outcome.name)))
+        .collect();
+    if !broken.is_empty() {
+        bail!("{} of {} steps failed\n  {}", broken.len(), outcomes.len(), broken.join("\n  "));
+    }
+    let passed: u64 =
+        outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok()).map(|counts| counts.passed).sum();
+    println!("\n{passed} passed, 0 failed");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(name: &str, result: Result<Counts>) -> Step {
+        Step::new(name, move || result)
+    }
+
+    fn names(outcomes: &[Outcome]) -> Vec<&str> {
+        outcomes.iter().map(|outcome| outcome.name.as_str()).collect()
+    }
+
+    fn three() -> Vec<Step> {
+        let passed = Counts { passed: 2, ..Counts::default() };
+        vec![step("a", Ok(passed)), step("b", Err(anyhow::anyhow!("it broke"))), step("c", Ok(passed))]
+    }
+
+    #[test]
+    fn the_first_failure_stops_the_run_unless_told_otherwise() {
+        assert_eq!(names(&run_steps(three(), false)), ["a", "b"]);
+        assert_eq!(names(&run_steps(three(), true)), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_failed_step_fails_the_command_and_is_named() {
+        let error = conclude(&run_steps(three(), true)).unwrap_err().to_string();
+        assert!(error.contains("1 of 3 steps failed") && error.contains("b: it broke"), "{error}");
+        assert!(conclude(&run_steps(three().split_off(2), false)).is_ok());
+    }
+}

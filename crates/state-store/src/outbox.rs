@@ -1,0 +1,93 @@
+//! Transactions that write, each with its outbox row: who must react to a change reads the outbox, so it never sees a change
+//! that was rolled back and never misses one that was committed.
+
+use crate::error::{StateError, failed};
+use crate::{StateStore, column};
+use sqlx::{Any, Transaction};
+use tallystick_domain::{Instant, Namespace};
+use tokio::sync::OwnedMutexGuard;
+
+/// What kind of thing changed.
+#[derive(Clone, Copy)]
+pub(crate) enum Entity {
+    Meter,
+    Key,
+}
+
+impl Entity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Entity::Meter => "meter",
+            Entity::Key => "key",
+        }
+    }
+}
+
+/// What happened to it.
+#[derive(Clone, Copy)]
+pub(crate) enum Change {
+    Created,
+    Updated,
+    Deleted,
+    Revoked,
+}
+
+impl Change {
+    fn as_str(self) -> &'static str {
+        match self {
+            Change::Created => "created",
+            Change::Updated => "updated",
+            Change::Deleted => "deleted",
+            Change::Revoked => "revoked",
+        }
+    }
+}
+
+/// A transaction that writes in one namespace. [`Write::commit`] is the only way to commit it; dropped, it rolls back.
+pub(crate) struct Write {
+    pub(crate) tx: Transaction<'static, Any>,
+    namespace: Namespace,
+    position: i64,
+    // Declared last: the next writer's turn begins after this transaction has ended.
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Write {
+    /// Begins, and takes the namespace's next outbox position. That row lock makes the writers of a namespace queue, so
+    /// positions have no gaps and appear in commit order: a reader that remembers a position misses nothing.
+    pub(crate) async fn begin(store: &StateStore, namespace: &Namespace) -> Result<Self, StateError> {
+        let (turn, mut tx) = store.begin_write().await?;
+        let position: i64 = sqlx::query_scalar(
+            "INSERT INTO outbox_heads (namespace, last) VALUES ($1, 1) \
+             ON CONFLICT (namespace) DO UPDATE SET last = outbox_heads.last + 1 RETURNING last",
+        )
+        .bind(namespace.as_str())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+        Ok(Self { tx, namespace: namespace.clone(), position, _turn: turn })
+    }
+
+    /// Writes the outbox row and commits.
+    pub(crate) async fn commit(
+        mut self,
+        entity: Entity,
+        id: &str,
+        change: Change,
+        at: Instant,
+    ) -> Result<(), StateError> {
+        sqlx::query(
+            "INSERT INTO outbox (namespace, position, entity, entity_id, change, at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(self.namespace.as_str())
+        .bind(self.position)
+        .bind(entity.as_str())
+        .bind(id)
+        .bind(change.as_str())
+        .bind(column::instant(at))
+        .execute(&mut *self.tx)
+        .await
+        .map_err(failed)?;
+        self.tx.commit().await.map_err(failed)
+    }
+}

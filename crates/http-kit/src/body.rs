@@ -1,0 +1,138 @@
+//! Request bodies: bounded as sent, bounded once decompressed, bounded in time.
+
+use crate::limits::HttpLimits;
+use crate::refusal::Refusal;
+use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt};
+use tokio_util::io::StreamReader;
+
+/// The largest window that a zstd frame may ask the decoder to hold, as RFC 9659 allows for content: 8 MiB.
+const ZSTD_WINDOW_LOG: u32 = 23;
+/// How much of a refused body is still read, so that a sender who writes first and reads later gets the answer.
+const DRAIN_BYTES: u64 = 64 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Gzip,
+    Zstd,
+}
+
+/// Reads a body whole. A body that decompresses to more than the limit is refused when the limit is reached, not when it
+/// ends.
+pub async fn read(headers: &HeaderMap, body: Body, limits: &HttpLimits) -> Result<Bytes, Refusal> {
+    let encoding = encoding_of(headers)?;
+    let mut sent = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+    let read = match announced_too_large(headers, encoding, limits) {
+        Some(refusal) => Err(refusal),
+        None => match tokio::time::timeout(limits.body_timeout, decode(&mut sent, encoding, limits)).await {
+            Ok(result) => result,
+            Err(_) => Err(Refusal::BodyTimeout(limits.body_timeout)),
+        },
+    };
+    // A sender that waits for `100 Continue` has not sent anything and must not be invited to.
+    if matches!(read, Err(Refusal::BodyTooLarge { .. })) && !headers.contains_key(EXPECT) {
+        tokio::spawn(drain(sent));
+    }
+    read
+}
+
+fn encoding_of(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+    let mut values = headers.get_all(CONTENT_ENCODING).iter();
+    let Some(value) = values.next() else { return Ok(Encoding::Identity) };
+    let text = String::from_utf8_lossy(value.as_bytes()).trim().to_ascii_lowercase();
+    match text.as_str() {
+        _ if values.next().is_some() => Err(Refusal::UnsupportedEncoding(format!("{text}, …"))),
+        "" | "identity" => Ok(Encoding::Identity),
+        "gzip" | "x-gzip" => Ok(Encoding::Gzip),
+        "zstd" => Ok(Encoding::Zstd),
+        _ => Err(Refusal::UnsupportedEncoding(text.chars().take(64).collect())),
+    }
+}
+
+/// The limit on what is sent, and its name.
+fn sent_limit(encoding: Encoding, limits: &HttpLimits) -> (&'static str, usize) {
+    match encoding {
+        Encoding::Identity => ("body", limits.body_bytes),
+        Encoding::Gzip | Encoding::Zstd => ("compressed body", limits.sent_body_bytes),
+    }
+}
+
+fn announced_too_large(headers: &HeaderMap, encoding: Encoding, limits: &HttpLimits) -> Option<Refusal> {
+    let announced: u64 = headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    let (what, limit) = sent_limit(encoding, limits);
+    (announced > limit as u64).then_some(Refusal::BodyTooLarge { what, limit })
+}
+
+async fn decode<R: AsyncBufRead + Unpin>(
+    sent: &mut R,
+    encoding: Encoding,
+    limits: &HttpLimits,
+) -> Result<Bytes, Refusal> {
+    let (what, limit) = sent_limit(encoding, limits);
+    let mut bounded = sent.take(limit as u64 + 1);
+    let decoded = match encoding {
+        Encoding::Identity => read_at_most(&mut bounded, limits.body_bytes).await,
+        Encoding::Gzip => {
+            let mut decoder = GzipDecoder::new(&mut bounded);
+            // A body of several members is one body; stopping at the first would drop events in silence.
+            decoder.multiple_members(true);
+            read_at_most(&mut decoder, limits.body_bytes).await
+        }
+        Encoding::Zstd => {
+            let parameters = [DParameter::window_log_max(ZSTD_WINDOW_LOG)];
+            let mut decoder = ZstdDecoder::with_params(&mut bounded, &parameters);
+            decoder.multiple_members(true);
+            read_at_most(&mut decoder, limits.body_bytes).await
+        }
+    };
+    if bounded.limit() == 0 {
+        return Err(Refusal::BodyTooLarge { what, limit });
+    }
+    match decoded {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(Refusal::BodyTooLarge { what: "body", limit: limits.body_bytes }),
+        Err(error) => Err(broken(encoding, &error)),
+    }
+}
+
+/// Everything up to the end; `None` when there is more than `limit` bytes.
+async fn read_at_most<R: AsyncRead + Unpin>(reader: &mut R, limit: usize) -> io::Result<Option<Bytes>> {
+    let mut bytes = Vec::new();
+    reader.take(limit as u64 + 1).read_to_end(&mut bytes).await?;
+    Ok((bytes.len() <= limit).then(|| bytes.into()))
+}
+
+fn broken(encoding: Encoding, error: &io::Error) -> Refusal {
+    // What the connection reports is wrapped; what a decoder reports is not.
+    let from_connection = error.get_ref().is_some_and(|inner| inner.is::<axum::Error>());
+    match encoding {
+        Encoding::Gzip if !from_connection => Refusal::BadEncoding { encoding: "gzip", reason: error.to_string() },
+        Encoding::Zstd if !from_connection => Refusal::BadEncoding { encoding: "zstd", reason: error.to_string() },
+        _ => Refusal::BodyInterrupted(error.to_string()),
+    }
+}
+
+async fn drain<R: AsyncBufRead + Unpin>(sent: R) {
+    let mut rest = sent.take(DRAIN_BYTES);
+    let discard = async {
+        while let Ok(chunk) = rest.fill_buf().await {
+            let length = chunk.len();
+            if length == 0 {
+                return;
+            }
+            rest.consume(length);
+        }
+    };
+    // The answer is on its way; how far the draining came does not matter.
+    drop(tokio::time::timeout(DRAIN_TIME, discard).await);
+}

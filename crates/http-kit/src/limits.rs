@@ -1,0 +1,20 @@
+//! What one request may cost before it reaches the engine.
+
+use std::time::Duration;
+
+/// Bounds on a request's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Bytes of a body as it is sent, compressed or not.
+    pub sent_body_bytes: usize,
+    /// Bytes of a body once it is decompressed.
+    pub body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self { sent_body_bytes: 16 << 20, body_bytes: 32 << 20, body_timeout: Duration::from_secs(60) }
+    }
+}

@@ -1,0 +1,43 @@
+//! Why a request was refused before or by the engine, in words only.
+
+use std::time::Duration;
+use tallystick_engine::EngineError;
+
+/// A refusal without a body: each dialect has its own status table and draws its own body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The body is larger than a limit allows.
+    #[error("the {what} is larger than {limit} bytes: send less at a time")]
+    BodyTooLarge {
+        /// `body` or `compressed body`.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// The body is encoded in a way that is not read.
+    #[error("content encoding {0:?} is not supported: use gzip, zstd or none, and only one of them")]
+    UnsupportedEncoding(String),
+    /// The body is not what its encoding says.
+    #[error("the body is not valid {encoding}: {reason}")]
+    BadEncoding {
+        /// The encoding.
+        encoding: &'static str,
+        /// What the decoder found.
+        reason: String,
+    },
+    /// The body took too long.
+    #[error("the body did not arrive within {} seconds", .0.as_secs_f64())]
+    BodyTimeout(Duration),
+    /// The connection broke while the body was read.
+    #[error("the body ended early: {0}")]
+    BodyInterrupted(String),
+    /// The query string cannot be read.
+    #[error("{0}")]
+    BadQuery(String),
+    /// A handler panicked; the log has the details.
+    #[error("the request failed because of a defect of the server")]
+    Panicked,
+}

@@ -1,0 +1,66 @@
+//! A name for every request: in the log, in the response and in error bodies.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tallystick_domain::Instant;
+use tracing::Instrument;
+
+/// The header that carries it, both ways.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that is taken over from a sender.
+const MAX_LENGTH: usize = 128;
+
+/// The name of one request, an extension of the request and of its response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(Arc<str>);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl RequestId {
+    /// Takes over a sender's id when it is safe to print: 1 to 128 of letters, digits and `-_.:/`.
+    fn accept(value: &HeaderValue) -> Option<Self> {
+        let text = value.to_str().ok()?;
+        let printable = |c: u8| c.is_ascii_alphanumeric() || b"-_.:/".contains(&c);
+        (!text.is_empty() && text.len() <= MAX_LENGTH && text.bytes().all(printable)).then(|| Self(text.into()))
+    }
+}
+
+/// Makes ids that are unique over the starts of a server: when it was started, and a running number.
+pub struct RequestIds {
+    started_at: Instant,
+    issued: AtomicU64,
+}
+
+impl RequestIds {
+    /// Ids of a server that was started at this moment.
+    pub fn new(started_at: Instant) -> Arc<Self> {
+        Arc::new(Self { started_at, issued: AtomicU64::new(0) })
+    }
+
+    fn next(&self) -> RequestId {
+        let number = self.issued.fetch_add(1, Ordering::Relaxed) + 1;
+        RequestId(format!("{:x}-{number:06}", self.started_at.as_micros()).into())
+    }
+}
+
+/// Middleware: names the request, puts the name into its span, its extensions and the response.
+pub async fn assign(State(ids): State<Arc<RequestIds>>, mut request: Request, next: Next) -> Response {
+    let id = request.headers().get(HEADER).and_then(RequestId::accept).unwrap_or_else(|| ids.next());
+    request.extensions_mut().insert(id.clone());
+    let span = tracing::info_span!("request", request_id = %id);
+    let mut response = next.run(request).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    response.extensions_mut().insert(id);
+    response
+}

@@ -1,7 +1,7 @@
 //! Opening, closing and watching the engine.
 
 use crate::clock::{Clock, random_bytes};
-use crate::config::EngineConfig;
+use crate::config::{EngineConfig, Limits};
 use crate::error::EngineError;
 use crate::keys::KeyRing;
 use std::path::Path;
@@ -154,6 +154,11 @@ impl Engine {
     /// The current instant, by the engine's clock.
     pub fn now(&self) -> tallystick_domain::Instant {
         self.clock().now()
+    }
+
+    /// What a request may ask for, so that a door can stop reading what would be refused.
+    pub fn limits(&self) -> &Limits {
+        &self.0.config.limits
     }
 
     /// Declared meters that the store holds differently.

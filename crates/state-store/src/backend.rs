@@ -55,18 +55,17 @@ impl Backend {
                 "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
                  PRAGMA trusted_schema = OFF"
             }
-            Backend::Postgres => {
-                "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'; \
-                 SET synchronous_commit = on"
-            }
+            Backend::Postgres => "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'",
         }
     }
 
-    /// Run once on the connection that migrates, which may have to wait while another server migrates.
+    /// Run once on the connection that migrates, which may have to wait, at most ten minutes, while another server migrates.
     pub(crate) fn migration_session(self) -> &'static str {
         match self {
             Backend::Sqlite => "PRAGMA busy_timeout = 600000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
-            Backend::Postgres => "SET statement_timeout = 0; SET client_min_messages = warning",
+            Backend::Postgres => {
+                "SET statement_timeout = 0; SET lock_timeout = '10min'; SET client_min_messages = warning"
+            }
         }
     }
 
@@ -80,6 +79,29 @@ impl Backend {
                 "SELECT pg_advisory_xact_lock(7809632112907284); \
                  CREATE COLLATION IF NOT EXISTS \"binary\" FROM \"C\""
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StateStore;
+
+    #[tokio::test]
+    async fn every_sqlite_connection_commits_to_disk_and_waits_for_its_turn() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = StateStore::open(&StateUrl::Sqlite(directory.path().join("state.sqlite"))).await.unwrap();
+        let mut held = Vec::new();
+        for _ in 0..Backend::Sqlite.max_connections() {
+            let mut connection = store.pool.acquire().await.unwrap();
+            for (pragma, expected) in
+                [("PRAGMA synchronous", 2), ("PRAGMA foreign_keys", 1), ("PRAGMA busy_timeout", 10_000)]
+            {
+                let value: i64 = sqlx::query_scalar(pragma).fetch_one(&mut *connection).await.unwrap();
+                assert_eq!(value, expected, "{pragma}");
+            }
+            held.push(connection);
         }
     }
 }

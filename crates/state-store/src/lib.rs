@@ -5,6 +5,7 @@
 
 mod backend;
 mod column;
+mod customers;
 mod error;
 mod keys;
 mod meters;
@@ -12,6 +13,7 @@ mod migrate;
 mod outbox;
 mod url;
 
+pub use customers::{CustomerListing, CustomerOrder};
 pub use error::StateError;
 pub use url::StateUrl;
 

@@ -15,11 +15,14 @@ struct Migration {
 }
 
 /// All steps, from version 1 without gaps.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "meters_keys_outbox",
-    sql: include_str!("../migrations/0001_meters_keys_outbox.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "meters_keys_outbox",
+        sql: include_str!("../migrations/0001_meters_keys_outbox.sql"),
+    },
+    Migration { version: 2, name: "customers", sql: include_str!("../migrations/0002_customers.sql") },
+];
 
 /// A row of `schema_migrations`.
 struct Applied {

@@ -12,6 +12,7 @@ use tokio::sync::OwnedMutexGuard;
 pub(crate) enum Entity {
     Meter,
     Key,
+    Customer,
 }
 
 impl Entity {
@@ -19,6 +20,7 @@ impl Entity {
         match self {
             Entity::Meter => "meter",
             Entity::Key => "key",
+            Entity::Customer => "customer",
         }
     }
 }

@@ -1,0 +1,307 @@
+//! Customers at rest, and the event subjects that are theirs.
+
+use crate::StateStore;
+use crate::column::{self, Columns, text};
+use crate::error::{StateError, conflict_or_failed, failed};
+use crate::outbox::{Change, Entity, Write};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row};
+use std::collections::BTreeMap;
+use tallystick_domain::customer::{Address, Customer};
+use tallystick_domain::{CustomerId, Namespace};
+
+const INSERT: &str = "INSERT INTO customers (namespace, id, key, name, description, primary_email, currency, \
+     billing_address, metadata, subject_keys, created_at, updated_at, deleted_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+
+const UPDATE: &str = "UPDATE customers SET key = $3, name = $4, description = $5, primary_email = $6, currency = $7, \
+     billing_address = $8, metadata = $9, subject_keys = $10, created_at = $11, updated_at = $12, deleted_at = $13 \
+     WHERE namespace = $1 AND id = $2";
+
+/// Which customers to list. Texts are searched without regard to the case of ASCII letters.
+#[derive(Clone, Debug, Default)]
+pub struct CustomerListing {
+    /// Part of the key.
+    pub key: Option<String>,
+    /// Part of the name.
+    pub name: Option<String>,
+    /// Part of the primary email.
+    pub primary_email: Option<String>,
+    /// Part of a live subject key.
+    pub subject: Option<String>,
+    /// Deleted ones too.
+    pub include_deleted: bool,
+    /// What to sort by; ties are sorted by id.
+    pub order: CustomerOrder,
+    /// Largest first.
+    pub descending: bool,
+    /// How many to skip.
+    pub offset: u32,
+    /// How many to give at most.
+    pub limit: u32,
+}
+
+/// What customers are sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CustomerOrder {
+    /// Name, by its bytes.
+    #[default]
+    Name,
+    /// Identity.
+    Id,
+    /// Creation.
+    CreatedAt,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, key, name, description, primary_email, currency, billing_address, metadata, subject_keys, ",
+            "created_at, updated_at, deleted_at FROM customers ",
+            $rest
+        )
+    };
+}
+
+impl StateStore {
+    /// Stores a new customer with its subjects. [`StateError::Conflict`] names the live customer that has its key or one
+    /// of its subjects.
+    pub async fn insert_customer(&self, ns: &Namespace, customer: &Customer) -> Result<(), StateError> {
+        let mut write = Write::begin(self, ns).await?;
+        self.check_key(&mut write, ns, customer).await?;
+        bound(INSERT, ns, customer).execute(&mut *write.tx).await.map_err(|error| conflict(error, ns, customer))?;
+        link_subjects(&mut write, ns, customer).await?;
+        write.commit(Entity::Customer, &customer.id.to_string(), Change::Created, customer.created_at).await
+    }
+
+    /// Replaces the whole row of a customer and its subjects; setting `deleted_at` deletes it and frees them.
+    pub async fn update_customer(&self, ns: &Namespace, customer: &Customer) -> Result<(), StateError> {
+        let mut write = Write::begin(self, ns).await?;
+        let id = customer.id.to_string();
+        if customer.deleted_at.is_none() {
+            self.check_key(&mut write, ns, customer).await?;
+        }
+        let updated = bound(UPDATE, ns, customer).execute(&mut *write.tx).await;
+        if updated.map_err(|error| conflict(error, ns, customer))?.rows_affected() == 0 {
+            return Err(StateError::NotFound { what: format!("a customer with the id {id} in namespace {ns}") });
+        }
+        sqlx::query("DELETE FROM customer_subjects WHERE namespace = $1 AND customer_id = $2")
+            .bind(ns.as_str())
+            .bind(&id)
+            .execute(&mut *write.tx)
+            .await
+            .map_err(failed)?;
+        let (change, at) = match customer.deleted_at {
+            Some(at) => (Change::Deleted, at),
+            None => (Change::Updated, customer.updated_at),
+        };
+        if customer.deleted_at.is_none() {
+            link_subjects(&mut write, ns, customer).await?;
+        }
+        write.commit(Entity::Customer, &id, change, at).await
+    }
+
+    /// The customer with this id, deleted ones too.
+    pub async fn get_customer(&self, ns: &Namespace, id: CustomerId) -> Result<Option<Customer>, StateError> {
+        let query = sqlx::query(select!("WHERE namespace = $1 AND id = $2")).bind(ns.as_str()).bind(id.to_string());
+        let row = query.fetch_optional(&self.pool).await.map_err(failed)?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The live customer with this key.
+    pub async fn find_customer(&self, ns: &Namespace, key: &str) -> Result<Option<Customer>, StateError> {
+        let query = sqlx::query(select!("WHERE namespace = $1 AND key = $2 AND deleted_at IS NULL"));
+        let row = query.bind(ns.as_str()).bind(text(key)).fetch_optional(&self.pool).await.map_err(failed)?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// A page of customers, and how many there are on all pages.
+    pub async fn list_customers(
+        &self,
+        ns: &Namespace,
+        listing: &CustomerListing,
+    ) -> Result<(Vec<Customer>, u64), StateError> {
+        let mut wanted = String::from("WHERE namespace = $1");
+        if !listing.include_deleted {
+            wanted.push_str(" AND deleted_at IS NULL");
+        }
+        let texts = [("key", &listing.key), ("name", &listing.name), ("primary_email", &listing.primary_email)];
+        let mut patterns = Vec::new();
+        for (column, part) in texts.into_iter().filter_map(|(column, part)| part.as_ref().map(|part| (column, part))) {
+            patterns.push(containing(part));
+            wanted.push_str(&format!(" AND LOWER({column}) LIKE LOWER(${}) ESCAPE '!'", patterns.len() + 1));
+        }
+        if let Some(part) = &listing.subject {
+            patterns.push(containing(part));
+            wanted.push_str(&format!(
+                " AND id IN (SELECT customer_id FROM customer_subjects WHERE namespace = $1 \
+                 AND LOWER(subject_key) LIKE LOWER(${}) ESCAPE '!')",
+                patterns.len() + 1
+            ));
+        }
+        let (order, direction) = (listing.order.column(), if listing.descending { "DESC" } else { "ASC" });
+        let (offset, limit) = (listing.offset, listing.limit);
+        // Every part of the text is ours; what the user wrote is bound.
+        let page = format!(
+            "{} {wanted} ORDER BY {order} {direction}, id {direction} LIMIT {limit} OFFSET {offset}",
+            select!("")
+        );
+        let count = format!("SELECT COUNT(*) AS total FROM customers {wanted}");
+        let mut page_query = sqlx::query(AssertSqlSafe(page)).bind(ns.as_str());
+        let mut count_query = sqlx::query(AssertSqlSafe(count)).bind(ns.as_str());
+        for pattern in patterns {
+            page_query = page_query.bind(pattern.clone());
+            count_query = count_query.bind(pattern);
+        }
+        let rows = page_query.fetch_all(&self.pool).await.map_err(failed)?;
+        let counted = count_query.fetch_one(&self.pool).await.map_err(failed)?;
+        let total: i64 = counted.try_get("total").map_err(failed)?;
+        Ok((rows.iter().map(read).collect::<Result<_, _>>()?, u64::try_from(total).unwrap_or(0)))
+    }
+
+    /// The live customer that an event subject belongs to: the one with that key, else the one with that subject key.
+    pub async fn find_subject_owner(&self, ns: &Namespace, subject: &str) -> Result<Option<CustomerId>, StateError> {
+        const OWNER: &str = "SELECT 0 AS rank, id FROM customers WHERE namespace = $1 AND key = $2 AND deleted_at IS NULL \
+             UNION ALL SELECT 1 AS rank, customer_id AS id FROM customer_subjects WHERE namespace = $1 AND subject_key = $2 \
+             ORDER BY rank LIMIT 1";
+        let query = sqlx::query(OWNER).bind(ns.as_str()).bind(text(subject));
+        let row = query.fetch_optional(&self.pool).await.map_err(failed)?;
+        row.as_ref().map(|row| read_id(&Columns::of("customer_subjects", row))).transpose()
+    }
+
+    async fn check_key(&self, write: &mut Write, ns: &Namespace, customer: &Customer) -> Result<(), StateError> {
+        let Some(key) = &customer.key else { return Ok(()) };
+        let others = [
+            ("key", "SELECT id FROM customers WHERE namespace = $1 AND key = $2 AND id <> $3 AND deleted_at IS NULL"),
+            ("id", "SELECT id FROM customers WHERE namespace = $1 AND id = $2 AND id <> $3"),
+            (
+                "subject key",
+                "SELECT customer_id AS id FROM customer_subjects WHERE namespace = $1 AND subject_key = $2 AND customer_id <> $3",
+            ),
+        ];
+        for (role, sql) in others {
+            let query = sqlx::query(sql).bind(ns.as_str()).bind(text(key)).bind(customer.id.to_string());
+            if let Some(row) = query.fetch_optional(&mut *write.tx).await.map_err(failed)? {
+                let owner = read_id(&Columns::of("customers", &row))?;
+                return Err(StateError::Conflict { what: format!("the {role} {key:?} of customer {owner}") });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CustomerOrder {
+    fn column(self) -> &'static str {
+        match self {
+            CustomerOrder::Name => "name",
+            CustomerOrder::Id => "id",
+            CustomerOrder::CreatedAt => "created_at",
+        }
+    }
+}
+
+/// A pattern for texts that hold this part; `!` takes the next character literally.
+fn containing(part: &str) -> String {
+    let literal = text(part).replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("%{literal}%")
+}
+
+async fn link_subjects(write: &mut Write, ns: &Namespace, customer: &Customer) -> Result<(), StateError> {
+    for subject in &customer.subject_keys {
+        let owner =
+            sqlx::query("SELECT customer_id AS id FROM customer_subjects WHERE namespace = $1 AND subject_key = $2")
+                .bind(ns.as_str())
+                .bind(text(subject))
+                .fetch_optional(&mut *write.tx)
+                .await
+                .map_err(failed)?;
+        if let Some(row) = owner {
+            let owner = read_id(&Columns::of("customer_subjects", &row))?;
+            return Err(StateError::Conflict { what: format!("the subject key {subject:?} of customer {owner}") });
+        }
+        sqlx::query("INSERT INTO customer_subjects (namespace, subject_key, customer_id) VALUES ($1, $2, $3)")
+            .bind(ns.as_str())
+            .bind(text(subject))
+            .bind(customer.id.to_string())
+            .execute(&mut *write.tx)
+            .await
+            .map_err(|error| conflict(error, ns, customer))?;
+    }
+    Ok(())
+}
+
+fn conflict(error: sqlx::Error, ns: &Namespace, customer: &Customer) -> StateError {
+    conflict_or_failed(error, || {
+        format!("a customer with the id {}, its key or its subjects in namespace {ns}", customer.id)
+    })
+}
+
+/// Binds $1 to $13, which mean the same in [`INSERT`] and [`UPDATE`].
+fn bound(sql: &'static str, ns: &Namespace, customer: &Customer) -> Query<'static, Any, AnyArguments> {
+    let optional = |value: &Option<String>| value.as_deref().map(text);
+    sqlx::query(sql)
+        .bind(ns.as_str().to_owned())
+        .bind(customer.id.to_string())
+        .bind(optional(&customer.key))
+        .bind(text(&customer.name))
+        .bind(optional(&customer.description))
+        .bind(optional(&customer.primary_email))
+        .bind(optional(&customer.currency))
+        .bind(customer.billing_address.as_ref().map(address_text))
+        .bind(column::map(customer.metadata.iter().map(|(key, value)| (key, value.as_str()))))
+        .bind(column::list(customer.subject_keys.iter().map(String::as_str)))
+        .bind(column::instant(customer.created_at))
+        .bind(column::instant(customer.updated_at))
+        .bind(customer.deleted_at.map(column::instant))
+}
+
+fn address_text(address: &Address) -> String {
+    let parts = [
+        ("country", &address.country),
+        ("postal_code", &address.postal_code),
+        ("state", &address.state),
+        ("city", &address.city),
+        ("line1", &address.line1),
+        ("line2", &address.line2),
+        ("phone_number", &address.phone_number),
+    ];
+    let named: Vec<(String, &str)> =
+        parts.iter().filter_map(|(name, part)| part.as_deref().map(|part| (name.to_string(), part))).collect();
+    column::map(named.iter().map(|(name, part)| (name, *part)))
+}
+
+fn read_address(mut parts: BTreeMap<String, String>) -> Address {
+    let mut take = |name: &str| parts.remove(name);
+    Address {
+        country: take("country"),
+        postal_code: take("postal_code"),
+        state: take("state"),
+        city: take("city"),
+        line1: take("line1"),
+        line2: take("line2"),
+        phone_number: take("phone_number"),
+    }
+}
+
+fn read_id(columns: &Columns<'_>) -> Result<CustomerId, StateError> {
+    columns.parsed("id", |text| CustomerId::parse(text).ok_or("it is not a ULID"))
+}
+
+fn read(row: &AnyRow) -> Result<Customer, StateError> {
+    let columns = Columns::of("customers", row);
+    Ok(Customer {
+        id: read_id(&columns)?,
+        key: columns.optional_text("key")?,
+        name: columns.text("name")?,
+        description: columns.optional_text("description")?,
+        primary_email: columns.optional_text("primary_email")?,
+        currency: columns.optional_text("currency")?,
+        billing_address: columns.optional_map("billing_address")?.map(read_address),
+        metadata: columns.map("metadata")?,
+        subject_keys: columns.list("subject_keys")?.into_iter().collect(),
+        created_at: columns.instant("created_at")?,
+        updated_at: columns.instant("updated_at")?,
+        deleted_at: columns.optional_instant("deleted_at")?,
+    })
+}

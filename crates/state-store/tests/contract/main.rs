@@ -1,0 +1,51 @@
+//! What a state store promises, checked on SQLite and on PostgreSQL with the same code.
+//!
+//! A promise is an async function from a [`place::Place`]; the list at the end makes a test of it on each backend.
+
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its name says what it is for")]
+
+mod keys;
+mod meters;
+mod outbox;
+mod place;
+mod samples;
+mod schema;
+
+macro_rules! contract {
+    ($($room:ident::$promise:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                crate::$room::$promise(crate::place::Place::sqlite()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                crate::$room::$promise(crate::place::Place::postgres()).await;
+            })*
+        }
+    };
+}
+
+contract! {
+    meters::keeps_every_field,
+    meters::updates_the_whole_row,
+    meters::a_slug_belongs_to_one_live_meter,
+    meters::namespaces_never_meet,
+    meters::lists_by_slug_bytes_then_id,
+    meters::keeps_odd_texts_and_big_metadata,
+    meters::keeps_the_first_and_last_instant,
+    meters::one_of_many_concurrent_inserts_wins,
+    keys::keys_are_found_by_hash_listed_by_age_and_revoked_once,
+    outbox::every_write_leaves_one_outbox_row_and_a_failed_one_none,
+    outbox::a_write_without_its_outbox_row_is_not_kept,
+    outbox::a_cancelled_write_is_whole_or_absent,
+    outbox::concurrent_writers_of_two_servers_leave_no_gap,
+    schema::reopening_keeps_everything,
+    schema::many_servers_may_start_at_once,
+    schema::refuses_a_newer_store,
+    schema::refuses_a_half_migrated_store,
+    schema::a_failed_migration_leaves_nothing,
+    schema::a_value_that_does_not_read_back_names_its_place,
+}

@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("state-store", &["domain"]),
     ("event-store", &["domain"]),
     ("engine", &["state-store", "event-store", "domain"]),
-    ("http-kit", &["engine"]),
+    ("http-kit", &["engine", "domain"]),
     ("dialect-*", &["http-kit", "engine", "domain"]),
     ("workers", &["engine"]),
     ("server", &["dialect-*", "workers", "http-kit", "engine", "domain"]),

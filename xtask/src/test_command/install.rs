@@ -66,12 +66,15 @@ pub fn node_modules(suite: &Path) -> Result<()> {
     let lock = suite.join("package-lock.json");
     let locked = lock.is_file();
     let wanted = read(&if locked { lock } else { suite.join("package.json") })?;
-    let mark = suite.join("node_modules/.installed-from");
+    let folder = suite.join("node_modules");
+    let mark = folder.join(".installed-from");
     if std::fs::read(&mark).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
     let verb = if locked { "ci" } else { "install" };
     process::run(command("npm", suite).args([verb, "--no-audit", "--no-fund"]), None)?;
+    // npm makes no folder when there is nothing to put into it.
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     std::fs::write(&mark, wanted).with_context(|| format!("cannot write {}", mark.display()))
 }
 

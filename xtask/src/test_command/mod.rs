@@ -42,6 +42,21 @@ struct Outcome {
     result: Result<Counts>,
 }
 
+impl Outcome {
+    fn counts(&self) -> Counts {
+        self.result.as_ref().copied().unwrap_or_default()
+    }
+
+    /// Why the step failed, if it did.
+    fn failure(&self) -> Option<String> {
+        match &self.result {
+            Ok(counts) if counts.failed == 0 => None,
+            Ok(counts) => Some(format!("{} tests failed", counts.failed)),
+            Err(error) => Some(format!("{error:#}")),
+        }
+    }
+}
+
 /// Runs the chosen parts. Stops at the first failure unless `keep_going`; an error means that something failed.
 pub fn run(root: &Path, only: Option<Part>, keep_going: bool) -> Result<()> {
     let chosen = |part| only.is_none_or(|only| only == part);
@@ -91,12 +106,13 @@ fn run_steps(steps: Vec<Step>, keep_going: bool) -> Vec<Outcome> {
         println!("\n==> {name}");
         let start = Instant::now();
         let result = work();
-        if let Err(error) = &result {
-            println!("==> {name} failed: {error:#}");
+        let outcome = Outcome { name, took: start.elapsed(), result };
+        let failure = outcome.failure();
+        if let Some(failure) = &failure {
+            println!("==> {} failed: {failure}", outcome.name);
         }
-        let failed = result.is_err();
-        outcomes.push(Outcome { name, took: start.elapsed(), result });
-        if failed && !keep_going {
+        outcomes.push(outcome);
+        if failure.is_some() && !keep_going {
             break;
         }
     }
@@ -106,24 +122,21 @@ fn run_steps(steps: Vec<Step>, keep_going: bool) -> Vec<Outcome> {
 /// Prints the table; the last line of a run without failures is `N passed, 0 failed`.
 fn conclude(outcomes: &[Outcome]) -> Result<()> {
     println!("\n{:<36} {:>8} {:>8} {:>8} {:>8}  result", "step", "seconds", "passed", "failed", "skipped");
-    for Outcome { name, took, result } in outcomes {
-        let (counts, verdict) = match result {
-            Ok(counts) => (*counts, "ok"),
-            Err(_) => (Counts::default(), "FAILED"),
-        };
-        let Counts { passed, failed, skipped } = counts;
-        println!("{name:<36} {:>8.1} {passed:>8} {failed:>8} {skipped:>8}  {verdict}", took.as_secs_f64());
+    let mut sum = Counts::default();
+    let mut failures = Vec::new();
+    for outcome in outcomes {
+        let Counts { passed, failed, skipped } = outcome.counts();
+        let failure = outcome.failure();
+        let verdict = if failure.is_some() { "FAILED" } else { "ok" };
+        let (name, seconds) = (&outcome.name, outcome.took.as_secs_f64());
+        println!("{name:<36} {seconds:>8.1} {passed:>8} {failed:>8} {skipped:>8}  {verdict}");
+        sum += outcome.counts();
+        failures.extend(failure.map(|failure| format!("{name}: {failure}")));
     }
-    let broken: Vec<String> = outcomes
-        .iter()
-        .filter_map(|outcome| outcome.result.as_ref().err().map(|error| format!("{}: {error:#}", outcome.name)))
-        .collect();
-    if !broken.is_empty() {
-        bail!("{} of {} steps failed\n  {}", broken.len(), outcomes.len(), broken.join("\n  "));
+    if !failures.is_empty() {
+        bail!("{} of {} steps failed\n  {}", failures.len(), outcomes.len(), failures.join("\n  "));
     }
-    let passed: u64 =
-        outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok()).map(|counts| counts.passed).sum();
-    println!("\n{passed} passed, 0 failed");
+    println!("\n{} passed, 0 failed", sum.passed);
     Ok(())
 }
 
@@ -155,5 +168,13 @@ mod tests {
         let error = conclude(&run_steps(three(), true)).unwrap_err().to_string();
         assert!(error.contains("1 of 3 steps failed") && error.contains("b: it broke"), "{error}");
         assert!(conclude(&run_steps(three().split_off(2), false)).is_ok());
+    }
+
+    #[test]
+    fn a_failed_test_fails_its_step() {
+        let counts = Counts { passed: 9, failed: 1, skipped: 0 };
+        let outcomes = run_steps(vec![step("a", Ok(counts)), step("b", Ok(counts))], false);
+        assert_eq!(names(&outcomes), ["a"]);
+        assert!(conclude(&outcomes).unwrap_err().to_string().contains("a: 1 tests failed"));
     }
 }

@@ -4,5 +4,8 @@
 
 mod embedded;
 mod error;
+mod store;
 
+pub use embedded::{EmbeddedStore, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
+pub use store::{Appended, EventStore, StoreStats};

@@ -1,7 +1,283 @@
 //! The embedded store: one directory, no other process.
+//!
+//! Invariant: an acknowledged event is durable and visible exactly once; what is not acknowledged may be there or not,
+//! but never half.
 
 mod aggregate;
+mod codec;
+mod compaction;
+mod dedupe;
+mod files;
+mod flush;
+mod identity;
 mod list;
+mod manifest;
+mod memtable;
+mod options;
+mod queue;
+mod recovery;
 mod row;
+#[cfg(test)]
+mod sample;
 mod segment;
+mod shared;
 mod view;
+mod wal;
+mod writer;
+
+pub use options::StoreOptions;
+
+use crate::{AppendError, Appended, QueryError, StoreError, StoreStats};
+use queue::{Batch, BatchSize};
+use shared::Shared;
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use tallystick_domain::Namespace;
+use tallystick_domain::event::{EventQuery, StoredEvent};
+use tallystick_domain::meter::{AggregatePlan, AggregateRow};
+use tokio::sync::oneshot;
+use view::QueryLimits;
+use wal::Wal;
+use writer::Writer;
+
+/// A store in a directory of its own. Clones are the same store.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    running: Mutex<Option<Running>>,
+}
+
+/// What ends with [`EmbeddedStore::close`].
+struct Running {
+    writer: JoinHandle<()>,
+    background: Vec<JoinHandle<()>>,
+    /// Releases the directory when dropped, after the threads ended.
+    _lock: File,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `dir`, or creates it there.
+    pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let opened = recovery::open(dir, options)?;
+        let shared = opened.shared;
+        let writer = Writer::new(shared.clone(), opened.wal, opened.identities);
+        let running = Running {
+            writer: spawn("events-writer", &shared, move |_| writer.run())?,
+            background: vec![
+                spawn("events-seal", &shared, flush::run)?,
+                spawn("events-merge", &shared, compaction::run)?,
+            ],
+            _lock: opened.lock,
+        };
+        Ok(Self { handle: Arc::new(Handle { shared, running: Mutex::new(Some(running)) }) })
+    }
+
+    /// Stores a batch, all of it or nothing.
+    pub(crate) async fn append(
+        &self,
+        namespace: &Namespace,
+        events: Vec<StoredEvent>,
+    ) -> Result<Appended, AppendError> {
+        if events.is_empty() {
+            return Ok(Appended::default());
+        }
+        let answer = self.submit(namespace, events)?;
+        answer.await.unwrap_or_else(|_| {
+            let reason = self.shared().fault().unwrap_or("the store was closed");
+            Err(AppendError::Stopped(reason.into()))
+        })
+    }
+
+    fn submit(
+        &self,
+        namespace: &Namespace,
+        events: Vec<StoredEvent>,
+    ) -> Result<oneshot::Receiver<queue::Answer>, AppendError> {
+        let shared = self.shared();
+        if let Some(reason) = shared.fault() {
+            return Err(AppendError::Stopped(reason.into()));
+        }
+        let size = BatchSize::of(namespace, &events);
+        let frame_limit = Wal::capacity(shared.options.wal_file_len());
+        if size.encoded > frame_limit {
+            return Err(AppendError::TooLarge { bytes: size.encoded, limit: frame_limit });
+        }
+        if size.queued > shared.queue.limit() {
+            return Err(AppendError::TooLarge { bytes: size.queued, limit: shared.queue.limit() });
+        }
+        shared.queue.reserve(size.queued)?;
+        let (sender, receiver) = oneshot::channel();
+        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace.clone(), events, &size, sender))?;
+        Ok(receiver)
+    }
+
+    /// Runs a plan over all rows of this moment.
+    pub(crate) fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
+        let options = &self.shared().options;
+        let limits = QueryLimits { max_groups: options.max_groups, max_distinct: options.max_distinct };
+        aggregate::aggregate(&self.shared().view(), plan, &limits)
+    }
+
+    /// Lists events of this moment.
+    pub(crate) fn list(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, QueryError> {
+        list::list(&self.shared().view(), query)
+    }
+
+    /// Seals what is in memory now, and waits for it.
+    pub(crate) fn flush_now(&self) -> Result<(), StoreError> {
+        let shared = self.shared();
+        let stopped = |reason: &str| StoreError::Stopped { reason: reason.into() };
+        let no_space = |reason: &str| StoreError::Io {
+            action: "cannot seal events in",
+            path: shared.layout.segments_dir(),
+            source: std::io::Error::new(std::io::ErrorKind::StorageFull, reason.to_owned()),
+        };
+        let (sender, receiver) = mpsc::channel();
+        let refused = |error: AppendError| match error {
+            AppendError::Full(reason) => no_space(&reason),
+            other => stopped(&other.to_string()),
+        };
+        shared.queue.push_seal(sender).map_err(refused)?;
+        let answer = receiver.recv().map_err(|_| stopped(shared.fault().unwrap_or("the store was closed")))?;
+        let generation = answer.map_err(refused)?;
+        let mut live = lock(&shared.live);
+        while live.frozen.iter().any(|frozen| frozen.generation <= generation) {
+            if let Some(reason) = &live.full {
+                return Err(no_space(reason));
+            }
+            if shared.is_ending() {
+                return Err(stopped(shared.fault().unwrap_or("the store was closed")));
+            }
+            live = shared.wait(live);
+        }
+        Ok(())
+    }
+
+    /// Reads every segment and run again; returns the number of sealed events.
+    pub(crate) fn verify(&self) -> Result<u64, StoreError> {
+        let (segments, runs) = {
+            let live = lock(&self.shared().live);
+            (live.segments.clone(), live.runs.clone())
+        };
+        let rows = segments.iter().try_fold(0, |sum, live| live.segment.verify().map(|rows| sum + rows))?;
+        let keys: u64 = runs.iter().try_fold(0, |sum, live| live.run.verify().map(|keys| sum + keys))?;
+        if rows != keys {
+            let what = format!("the segments hold {rows} events, the runs {keys} identities");
+            return Err(StoreError::damaged(&self.shared().layout.manifest(), 0, what));
+        }
+        Ok(rows)
+    }
+
+    /// Numbers for people.
+    pub(crate) fn stats(&self) -> StoreStats {
+        let shared = self.shared();
+        let counters = &shared.counters;
+        let mut stats = StoreStats {
+            queue_bytes: shared.queue.bytes() as u64,
+            groups: counters.groups.load(Ordering::Relaxed),
+            duplicates: counters.duplicates.load(Ordering::Relaxed),
+            last_group_rows: counters.last_group_rows.load(Ordering::Relaxed),
+            last_sync_us: counters.last_sync_us.load(Ordering::Relaxed),
+            total_sync_us: counters.total_sync_us.load(Ordering::Relaxed),
+            wal_files: counters.wal_files.load(Ordering::Relaxed),
+            wal_bytes: counters.wal_bytes.load(Ordering::Relaxed),
+            segment_merges: counters.segment_merges.load(Ordering::Relaxed),
+            run_merges: counters.run_merges.load(Ordering::Relaxed),
+            ..StoreStats::default()
+        };
+        let live = lock(&shared.live);
+        for memtable in live.frozen.iter().map(|frozen| &frozen.memtable).chain([&live.active]) {
+            stats.memtable_rows += memtable.rows;
+            stats.memtable_bytes += memtable.bytes as u64;
+        }
+        for meta in live.segments.iter().map(|live| live.segment.meta()) {
+            stats.segments += 1;
+            stats.segment_rows += meta.rows;
+            stats.segment_bytes += meta.bytes;
+        }
+        stats.runs = live.runs.len() as u64;
+        stats.events = stats.memtable_rows + stats.segment_rows;
+        stats
+    }
+
+    /// Whether events are accepted.
+    pub(crate) fn check_writable(&self) -> Result<(), StoreError> {
+        match self.shared().fault() {
+            Some(reason) => Err(StoreError::Stopped { reason: reason.into() }),
+            None if lock(&self.handle.running).is_none() => {
+                Err(StoreError::Stopped { reason: "the store is closed".into() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Stores what waits, ends the threads and releases the directory.
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
+        self.handle.close()
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+}
+
+impl Handle {
+    fn close(&self) -> Result<(), StoreError> {
+        // Held to the end, so that a second caller returns only when the store is closed.
+        let mut running = lock(&self.running);
+        let Some(Running { writer, background, _lock }) = running.take() else { return Ok(()) };
+        self.shared.queue.close();
+        // A panic of a thread was already noted as a fault.
+        let _ = writer.join();
+        self.shared.end();
+        background.into_iter().for_each(|thread| drop(thread.join()));
+        match self.shared.fault() {
+            Some(reason) => Err(StoreError::Stopped { reason: reason.into() }),
+            // Notes which frames are durable: after a clean end a missing one is damage, not a torn tail.
+            None => self.shared.commit(|_| {}, |_| {}),
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "the event store did not close cleanly; acknowledged events are safe in its log");
+        }
+    }
+}
+
+/// Notes a panic of a thread as a fault, so that nobody waits for it.
+struct StopOnPanic(Arc<Shared>);
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop("a thread of the event store failed; its message is in the log".into());
+        }
+    }
+}
+
+fn spawn(
+    name: &str,
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) + Send + 'static,
+) -> Result<JoinHandle<()>, StoreError> {
+    let guard = StopOnPanic(shared.clone());
+    let thread = std::thread::Builder::new().name(name.into());
+    thread
+        .spawn(move || work(&guard.0))
+        .map_err(|error| StoreError::Stopped { reason: format!("cannot start the thread {name}: {error}") })
+}
+
+/// Locks; a panic elsewhere does not take the data away from readers, and is noted as a fault anyway.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,185 @@
+//! Merging: few segments for queries, few runs for the writer.
+//!
+//! Merging never changes an answer and is never needed for one: a fault here is logged, and merging ends, but events are
+//! still accepted.
+
+use super::dedupe::{self, Run, runs_to_merge};
+use super::files::{self, sync_dir};
+use super::lock;
+use super::manifest::{RunEntry, SegmentEntry};
+use super::segment::{Segment, merge_segments};
+use super::shared::{LiveRun, LiveSegment, Shared};
+use crate::StoreError;
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// Runs that may exist before some of them are merged.
+const MOST_RUNS: usize = 8;
+/// Merging makes no segment much larger than this many bytes: it would take long and need the space twice.
+const LARGEST_MERGE: u64 = 4 << 30;
+/// How often to look whether readers let go of replaced files, and whether there is space again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+enum Task {
+    Segments(Vec<LiveSegment>),
+    Runs(Vec<LiveRun>),
+}
+
+/// A replaced segment whose file stays until no reader holds it.
+struct Replaced {
+    path: PathBuf,
+    segment: Arc<Segment>,
+}
+
+/// Merges whatever there is too much of, until the store ends.
+pub(crate) fn run(shared: &Shared) {
+    let mut replaced = Vec::new();
+    while let Some(task) = next_task(shared, &mut replaced) {
+        let done = match task {
+            Task::Segments(inputs) => merge_live_segments(shared, &inputs, &mut replaced),
+            Task::Runs(inputs) => merge_live_runs(shared, &inputs),
+        };
+        match done {
+            Ok(()) => {}
+            Err(error) if files::is_full(&error) => {
+                tracing::warn!(%error, "no space to merge; trying again");
+                let live = lock(&shared.live);
+                let waited = shared.changed.wait_timeout_while(live, LOOK_AGAIN, |_| !shared.is_ending());
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+            }
+            Err(StoreError::Stopped { reason }) => return shared.stop(reason),
+            Err(error) => return tracing::error!(%error, "merging ends until the next start"),
+        }
+    }
+    remove_unheld(&mut replaced);
+}
+
+fn next_task(shared: &Shared, replaced: &mut Vec<Replaced>) -> Option<Task> {
+    let mut live = lock(&shared.live);
+    loop {
+        if shared.is_ending() {
+            return None;
+        }
+        let sizes: Vec<_> = live.runs.iter().map(|live| live.run.keys()).collect();
+        let chosen = runs_to_merge(&sizes, MOST_RUNS);
+        if !chosen.is_empty() {
+            return Some(Task::Runs(chosen.into_iter().map(|place| live.runs[place].clone()).collect()));
+        }
+        let chosen = segments_to_merge(&live.segments, shared.options.merge_fan.max(2));
+        if !chosen.is_empty() {
+            return Some(Task::Segments(chosen));
+        }
+        live = match replaced.is_empty() {
+            true => shared.wait(live),
+            false => {
+                drop(live);
+                remove_unheld(replaced);
+                let waited = shared.changed.wait_timeout(lock(&shared.live), LOOK_AGAIN);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+    }
+}
+
+/// The segments of the smallest size class that has more than `fan`; each class is `fan` times as large as the one below.
+fn segments_to_merge(live: &[LiveSegment], fan: usize) -> Vec<LiveSegment> {
+    let mut classes: BTreeMap<u32, Vec<&LiveSegment>> = BTreeMap::new();
+    for segment in live.iter().filter(|live| live.segment.meta().bytes < LARGEST_MERGE) {
+        let class = segment.segment.meta().bytes.max(1).ilog(fan as u64);
+        classes.entry(class).or_default().push(segment);
+    }
+    classes.into_values().find(|class| class.len() > fan).map_or_else(Vec::new, |class| {
+        let mut total = 0;
+        let fits = |segment: &&&LiveSegment| {
+            total += segment.segment.meta().bytes;
+            total < LARGEST_MERGE
+        };
+        let taken: Vec<_> = class.iter().take_while(fits).map(|segment| (*segment).clone()).collect();
+        if taken.len() < 2 { Vec::new() } else { taken }
+    })
+}
+
+fn merge_live_segments(
+    shared: &Shared,
+    inputs: &[LiveSegment],
+    replaced: &mut Vec<Replaced>,
+) -> Result<(), StoreError> {
+    let number = shared.next_file();
+    let path = shared.layout.segment(number);
+    let gone: HashSet<u64> = inputs.iter().map(|input| input.number).collect();
+    let sources: Vec<_> = inputs.iter().map(|input| input.segment.clone()).collect();
+    let made = merge_segments(&path, &sources).and_then(|meta| {
+        sync_dir(&shared.layout.segments_dir())?;
+        let segment = Arc::new(Segment::open(&path)?);
+        let expected: u64 = sources.iter().map(|source| source.meta().rows).sum();
+        if meta.rows != expected {
+            let what = format!("merging {expected} rows gave {}", meta.rows);
+            return Err(StoreError::damaged(&path, 0, what));
+        }
+        shared.commit(
+            |manifest| {
+                manifest.segments.retain(|entry| !gone.contains(&entry.number));
+                manifest.segments.push(SegmentEntry { number, meta });
+            },
+            |live| {
+                live.segments.retain(|live| !gone.contains(&live.number));
+                live.segments.push(LiveSegment { number, segment });
+            },
+        )
+    });
+    forget_if_full(&made, &path)?;
+    made?;
+    shared.counters.segment_merges.fetch_add(1, Ordering::Relaxed);
+    replaced.extend(
+        inputs
+            .iter()
+            .map(|input| Replaced { path: shared.layout.segment(input.number), segment: input.segment.clone() }),
+    );
+    Ok(())
+}
+
+fn merge_live_runs(shared: &Shared, inputs: &[LiveRun]) -> Result<(), StoreError> {
+    let number = shared.next_file();
+    let path = shared.layout.run(number);
+    let gone: HashSet<u64> = inputs.iter().map(|input| input.number).collect();
+    let sources: Vec<_> = inputs.iter().map(|input| input.run.clone()).collect();
+    let made = dedupe::merge_runs(&path, &sources).and_then(|_| {
+        sync_dir(&shared.layout.dedupe_dir())?;
+        let run = Arc::new(Run::open(&path)?);
+        let entry = RunEntry::of(number, &run);
+        shared.commit(
+            |manifest| {
+                manifest.runs.retain(|entry| !gone.contains(&entry.number));
+                manifest.runs.push(entry);
+            },
+            |live| {
+                live.runs.retain(|live| !gone.contains(&live.number));
+                live.runs.push(LiveRun { number, run });
+            },
+        )
+    });
+    forget_if_full(&made, &path)?;
+    made?;
+    shared.counters.run_merges.fetch_add(1, Ordering::Relaxed);
+    // An open run reads through its own handle, so its name can go at once.
+    inputs.iter().try_for_each(|input| files::remove(&shared.layout.run(input.number)))
+}
+
+/// A full disk left the MANIFEST as it was, so nothing names the file.
+fn forget_if_full(made: &Result<(), StoreError>, path: &std::path::Path) -> Result<(), StoreError> {
+    if made.as_ref().is_err_and(files::is_full) { files::remove(path) } else { Ok(()) }
+}
+
+/// Removes the files that nobody reads any more. What stays is removed at the next start.
+fn remove_unheld(replaced: &mut Vec<Replaced>) {
+    replaced.retain(|old| {
+        let held = Arc::strong_count(&old.segment) > 1;
+        if !held && let Err(error) = files::remove(&old.path) {
+            tracing::warn!(%error, "a replaced segment stays until the next start");
+        }
+        held
+    });
+}

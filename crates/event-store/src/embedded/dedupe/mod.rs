@@ -1,0 +1,94 @@
+//! Which identities the store has seen.
+//!
+//! Invariant: an identity is in exactly one place: the set of the rows in memory, or one run. A run is never changed;
+//! merging writes a new one. Memory is 1.5 bytes per sealed event for the filters and 16 bytes per 255 for the index.
+
+mod bloom;
+mod run;
+
+pub(crate) use run::{Run, RunWriter};
+
+use crate::StoreError;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The identities of rows in memory.
+pub(crate) type IdentitySet = hashbrown::HashSet<u128>;
+
+/// Everything sealed or being sealed, as of one moment; the writer asks it before it stores.
+pub(crate) struct Seen {
+    /// Sets of the rows that are being sealed.
+    pub sets: Vec<Arc<IdentitySet>>,
+    /// Identities of sealed rows.
+    pub runs: Vec<Arc<Run>>,
+}
+
+impl Seen {
+    /// Whether the identity was stored before.
+    pub fn contains(&self, identity: u128) -> Result<bool, StoreError> {
+        if self.sets.iter().any(|set| set.contains(&identity)) {
+            return Ok(true);
+        }
+        for run in &self.runs {
+            if run.contains(identity)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Writes the run of a set.
+pub(crate) fn write_run(path: &Path, identities: &IdentitySet) -> Result<u64, StoreError> {
+    let mut sorted: Vec<u128> = identities.iter().copied().collect();
+    sorted.sort_unstable();
+    let mut writer = RunWriter::create(path, sorted.len() as u64)?;
+    sorted.into_iter().try_for_each(|key| writer.push(key))?;
+    writer.finish()
+}
+
+/// Merges runs into one, with one block of each in memory.
+pub(crate) fn merge_runs(path: &Path, inputs: &[Arc<Run>]) -> Result<u64, StoreError> {
+    let mut writer = RunWriter::create(path, inputs.iter().map(|run| run.keys()).sum())?;
+    let mut sources: Vec<_> = inputs.iter().map(|run| run.iter()).collect();
+    let mut heads = BinaryHeap::with_capacity(sources.len());
+    for (index, source) in sources.iter_mut().enumerate() {
+        if let Some(key) = source.next().transpose()? {
+            heads.push(Reverse((key, index)));
+        }
+    }
+    while let Some(Reverse((key, index))) = heads.pop() {
+        writer.push(key)?;
+        if let Some(key) = sources[index].next().transpose()? {
+            heads.push(Reverse((key, index)));
+        }
+    }
+    writer.finish()
+}
+
+/// Which runs to merge next, as places in `sizes`: none while there are at most `most`; otherwise the smallest ones, for
+/// as long as the next is at most twice as large as those before it together. So a key is rewritten a logarithmic number
+/// of times.
+pub(crate) fn runs_to_merge(sizes: &[u64], most: usize) -> Vec<usize> {
+    if sizes.len() <= most {
+        return Vec::new();
+    }
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by_key(|place| sizes[*place]);
+    let mut total = 0;
+    let mut taken = 0;
+    for place in &order {
+        if taken >= 2 && sizes[*place] > 2 * total {
+            break;
+        }
+        total += sizes[*place];
+        taken += 1;
+    }
+    order.truncate(taken);
+    order
+}
+
+#[cfg(test)]
+mod tests;

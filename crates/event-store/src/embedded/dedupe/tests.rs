@@ -1,0 +1,83 @@
+//! The runs on disk: exact, checked, and few.
+
+use super::*;
+use crate::embedded::identity::Secret;
+use std::fs;
+
+fn keys(range: std::ops::Range<u32>) -> IdentitySet {
+    let secret = Secret::new([5; 16]);
+    range.map(|n| secret.identity("ns", "s", &n.to_string())).collect()
+}
+
+fn run_of(path: &Path, set: &IdentitySet) -> Arc<Run> {
+    assert_eq!(write_run(path, set).unwrap(), set.len() as u64);
+    Arc::new(Run::open(path).unwrap())
+}
+
+#[test]
+fn a_run_holds_its_keys_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    for count in [1, 2, 254, 255, 256, 510, 5000] {
+        let path = dir.path().join(format!("{count}.run"));
+        let run = run_of(&path, &keys(0..count));
+        assert_eq!((run.keys(), run.verify().unwrap()), (u64::from(count), u64::from(count)));
+        assert!(keys(0..count).iter().all(|key| run.contains(*key).unwrap()));
+        assert!(!keys(count..count + 5000).iter().any(|key| run.contains(*key).unwrap()));
+        assert!(!run.contains(0).unwrap() && !run.contains(u128::MAX).unwrap());
+    }
+}
+
+#[test]
+fn merging_keeps_every_key_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let parts = [keys(0..700), keys(700..701), keys(600..3000), keys(3000..3300)];
+    let runs: Vec<_> =
+        parts.iter().enumerate().map(|(n, set)| run_of(&dir.path().join(format!("{n}.run")), set)).collect();
+    let merged_path = dir.path().join("merged.run");
+    assert_eq!(merge_runs(&merged_path, &runs).unwrap(), 3300);
+    let merged = Run::open(&merged_path).unwrap();
+    let mut all: Vec<_> = keys(0..3300).into_iter().collect();
+    all.sort_unstable();
+    assert_eq!(merged.iter().map(Result::unwrap).collect::<Vec<_>>(), all);
+    assert_eq!(merged.verify().unwrap(), 3300);
+}
+
+#[test]
+fn any_flipped_bit_is_found_and_the_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("0.run");
+    run_of(&path, &keys(0..600));
+    let good = fs::read(&path).unwrap();
+    for at in 0..good.len() {
+        let mut broken = good.clone();
+        broken[at] ^= 1 << (at % 8);
+        fs::write(&path, &broken).unwrap();
+        let error = Run::open(&path).and_then(|run| run.verify()).expect_err("a flipped bit must be found");
+        assert!(error.to_string().contains("0.run"), "byte {at}: {error}");
+    }
+    for len in [0, 10, 4096, good.len() - 1] {
+        fs::write(&path, &good[..len]).unwrap();
+        assert!(matches!(Run::open(&path), Err(StoreError::Damaged { .. })), "{len} bytes");
+    }
+}
+
+#[test]
+fn runs_stay_few_and_keys_are_rewritten_rarely() {
+    let (mut sizes, mut rewritten): (Vec<u64>, u64) = (Vec::new(), 0);
+    for _ in 0..2000 {
+        sizes.push(100);
+        loop {
+            let mut chosen = runs_to_merge(&sizes, 8);
+            if chosen.is_empty() {
+                break;
+            }
+            chosen.sort_unstable();
+            let merged: u64 = chosen.iter().rev().map(|place| sizes.remove(*place)).sum();
+            sizes.push(merged);
+            rewritten += merged;
+        }
+        assert!(sizes.len() <= 8);
+    }
+    assert_eq!(sizes.iter().sum::<u64>(), 200_000);
+    assert!(rewritten < 200_000 * 8, "{rewritten}");
+}

@@ -1,0 +1,86 @@
+//! Sealing: rows in memory become a segment and a run, and the log may forget them.
+
+use super::dedupe::{self, Run};
+use super::files::{self, sync_dir};
+use super::lock;
+use super::manifest::{RunEntry, SegmentEntry};
+use super::memtable::Frozen;
+use super::row::{Row, segment_order};
+use super::segment::{Segment, write_segment};
+use super::shared::{LiveRun, LiveSegment, Shared};
+use crate::StoreError;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// How long to wait for space before sealing is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(300);
+
+/// Seals what the writer froze, until the store ends.
+pub(crate) fn run(shared: &Shared) {
+    while let Some(frozen) = next_frozen(shared) {
+        match seal(shared, &frozen) {
+            Ok(()) => {}
+            Err(error) if files::is_full(&error) => {
+                tracing::warn!(%error, "no space to seal events; trying again");
+                let mut live = lock(&shared.live);
+                live.full = Some(error.to_string());
+                shared.changed.notify_all();
+                let waited = shared.changed.wait_timeout_while(live, RETRY_AFTER, |_| !shared.is_ending());
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+            }
+            Err(error) => return shared.stop(format!("cannot seal events: {error}")),
+        }
+    }
+}
+
+fn next_frozen(shared: &Shared) -> Option<Arc<Frozen>> {
+    let mut live = lock(&shared.live);
+    loop {
+        if shared.is_ending() {
+            return None;
+        }
+        match live.frozen.front() {
+            Some(frozen) => return Some(frozen.clone()),
+            None => live = shared.wait(live),
+        }
+    }
+}
+
+/// Writes the segment and the run of the oldest frozen memtable, and swaps them in.
+pub(crate) fn seal(shared: &Shared, frozen: &Frozen) -> Result<(), StoreError> {
+    let number = shared.next_file();
+    let made = write_files(shared, number, frozen).and_then(|(segment, run)| {
+        let segment_entry = SegmentEntry { number, meta: segment.meta().clone() };
+        let run_entry = RunEntry::of(number, &run);
+        shared.commit(
+            |manifest| {
+                manifest.segments.push(segment_entry);
+                manifest.runs.push(run_entry);
+                manifest.low = frozen.last_sequence;
+            },
+            |live| {
+                live.segments.push(LiveSegment { number, segment: Arc::new(segment) });
+                live.runs.push(LiveRun { number, run: Arc::new(run) });
+                live.frozen.pop_front();
+                live.full = None;
+            },
+        )
+    });
+    if made.as_ref().is_err_and(files::is_full) {
+        // A full disk left the MANIFEST as it was, so nothing names these files.
+        files::remove(&shared.layout.segment(number))?;
+        files::remove(&shared.layout.run(number))?;
+    }
+    made
+}
+
+fn write_files(shared: &Shared, number: u64, frozen: &Frozen) -> Result<(Segment, Run), StoreError> {
+    let (segment_path, run_path) = (shared.layout.segment(number), shared.layout.run(number));
+    let mut rows: Vec<&Row> = frozen.memtable.chunks.iter().flat_map(|chunk| chunk.iter()).collect();
+    rows.sort_unstable_by(|left, right| segment_order(left, right));
+    write_segment(&segment_path, &mut rows.into_iter().map(|row| Ok(row.clone())))?;
+    dedupe::write_run(&run_path, &frozen.identities)?;
+    sync_dir(&shared.layout.segments_dir())?;
+    sync_dir(&shared.layout.dedupe_dir())?;
+    Ok((Segment::open(&segment_path)?, Run::open(&run_path)?))
+}

@@ -1,0 +1,46 @@
+//! How large the parts of the store may grow.
+
+/// The least size of a log file: below it a single ordinary batch would not fit.
+const LEAST_WAL_FILE_BYTES: u64 = 16 << 10;
+/// The largest size of a log file; lengths inside of it are 32 bits wide.
+const LARGEST_WAL_FILE_BYTES: u64 = 1 << 30;
+
+/// How the embedded store is set up.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Size of one log file in bytes (64 MiB); also the bound of one batch. Held between 16 KiB and 1 GiB.
+    pub wal_file_bytes: u64,
+    /// Bytes of rows in memory after which they are sealed into a segment (64 MiB). Up to three times as much is in
+    /// memory while sealing is slower than ingest.
+    pub memtable_bytes: usize,
+    /// Bytes of batches that may wait to be stored (64 MiB).
+    pub queue_bytes: usize,
+    /// The most rows of one query's answer (100,000).
+    pub max_groups: usize,
+    /// The most distinct values that one query may hold (10,000,000).
+    pub max_distinct: usize,
+    /// Segments of similar size are merged when there are more than this many of them (8). At least 2.
+    pub merge_fan: usize,
+    /// Random bytes for the secret of a store that is created by this call; an existing store keeps its own.
+    pub identity_secret: [u8; 16],
+}
+
+impl StoreOptions {
+    /// The defaults, with random bytes for a store that does not exist yet.
+    pub fn new(identity_secret: [u8; 16]) -> Self {
+        Self {
+            wal_file_bytes: 64 << 20,
+            memtable_bytes: 64 << 20,
+            queue_bytes: 64 << 20,
+            max_groups: 100_000,
+            max_distinct: 10_000_000,
+            merge_fan: 8,
+            identity_secret,
+        }
+    }
+
+    /// The size of a log file in whole blocks, within its bounds.
+    pub(crate) fn wal_file_len(&self) -> u64 {
+        self.wal_file_bytes.clamp(LEAST_WAL_FILE_BYTES, LARGEST_WAL_FILE_BYTES).next_multiple_of(4096)
+    }
+}

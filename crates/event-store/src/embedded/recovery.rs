@@ -1,0 +1,152 @@
+//! Opening a store: MANIFEST, segments and runs, then what only the log knows.
+
+use super::dedupe::{IdentitySet, Run};
+use super::files::{self, Layout, numbered_files, remove, remove_leftovers};
+use super::flush::seal;
+use super::identity::Secret;
+use super::lock;
+use super::manifest::Manifest;
+use super::memtable::{Frozen, Memtable, row_weight};
+use super::options::StoreOptions;
+use super::row::Row;
+use super::segment::Segment;
+use super::shared::{LiveRun, LiveSegment, Shared};
+use super::wal::{self, Wal};
+use crate::StoreError;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A store that is read and ready for its threads.
+pub(crate) struct Opened {
+    pub shared: Arc<Shared>,
+    pub wal: Wal,
+    /// Identities of the rows that the log gave back.
+    pub identities: IdentitySet,
+    /// Holds the directory.
+    pub lock: std::fs::File,
+}
+
+/// Opens the store in a directory, or creates it there.
+pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Opened, StoreError> {
+    let layout = Layout::new(dir);
+    layout.create_dirs()?;
+    let lock_file = layout.lock()?;
+    let manifest = match Manifest::read(&layout)? {
+        Some(manifest) => manifest,
+        None => create(&layout, &options)?,
+    };
+    remove_unknown_files(&layout, &manifest)?;
+    let shared = Arc::new(Shared::new(layout, options, manifest));
+    open_sealed(&shared)?;
+    let (wal, identities) = replay(&shared)?;
+    Ok(Opened { shared, wal, identities, lock: lock_file })
+}
+
+/// Writes the first MANIFEST, unless files show that there was one.
+fn create(layout: &Layout, options: &StoreOptions) -> Result<Manifest, StoreError> {
+    for (dir, extension) in [(layout.wal_dir(), "wal"), (layout.segments_dir(), "seg"), (layout.dedupe_dir(), "run")] {
+        if let Some((_, path)) = numbered_files(&dir, extension)?.first() {
+            let what = format!("it is missing, but {} is there", path.display());
+            return Err(StoreError::damaged(&layout.manifest(), 0, what));
+        }
+    }
+    let manifest = Manifest::empty(Secret::new(options.identity_secret));
+    manifest.write(layout)?;
+    Ok(manifest)
+}
+
+fn remove_unknown_files(layout: &Layout, manifest: &Manifest) -> Result<(), StoreError> {
+    remove(&layout.manifest().with_extension("new"))?;
+    let segments: HashSet<u64> = manifest.segments.iter().map(|entry| entry.number).collect();
+    let runs: HashSet<u64> = manifest.runs.iter().map(|entry| entry.number).collect();
+    remove_leftovers(&layout.segments_dir(), "seg", &segments)?;
+    remove_leftovers(&layout.dedupe_dir(), "run", &runs)
+}
+
+/// Opens what the MANIFEST names, and refuses a file that is not the one it means.
+fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
+    let catalog = lock(&shared.catalog);
+    let mut live = lock(&shared.live);
+    for entry in &catalog.segments {
+        let path = shared.layout.segment(entry.number);
+        let segment = Segment::open(&path)?;
+        if *segment.meta() != entry.meta {
+            return Err(StoreError::damaged(&path, 0, "it is not the segment that the MANIFEST names"));
+        }
+        live.segments.push(LiveSegment { number: entry.number, segment: Arc::new(segment) });
+    }
+    for entry in &catalog.runs {
+        let path = shared.layout.run(entry.number);
+        let run = Run::open(&path)?;
+        if run.keys() != entry.keys {
+            return Err(StoreError::damaged(&path, 0, "it is not the run that the MANIFEST names"));
+        }
+        live.runs.push(LiveRun { number: entry.number, run: Arc::new(run) });
+    }
+    Ok(())
+}
+
+/// Reads the log into memory. What is more than a memtable is sealed on the way, so a start needs no more memory than
+/// the run before it.
+fn replay(shared: &Shared) -> Result<(Wal, IdentitySet), StoreError> {
+    let marks = {
+        let catalog = lock(&shared.catalog);
+        wal::Marks { low: catalog.low, durable: catalog.durable }
+    };
+    let mut collected = Collected::default();
+    let mut take = |sequence: u64, rows: Vec<Row>| {
+        if collected.memtable.bytes >= shared.options.memtable_bytes {
+            collected.seal(shared)?;
+        }
+        collected.add(shared, sequence, rows);
+        Ok(())
+    };
+    let file_len = shared.options.wal_file_len();
+    let wal = wal::recover(&shared.layout.wal_dir(), shared.secret, marks, file_len, &mut take)?;
+    shared.durable.store(wal.last_sequence(), Ordering::Release);
+    lock(&shared.live).active = collected.memtable;
+    Ok((wal, collected.identities))
+}
+
+#[derive(Default)]
+struct Collected {
+    memtable: Memtable,
+    identities: IdentitySet,
+    last_sequence: u64,
+}
+
+impl Collected {
+    fn add(&mut self, shared: &Shared, sequence: u64, mut rows: Vec<Row>) {
+        rows.retain(|row| {
+            let event = &row.stored.event;
+            self.identities.insert(shared.secret.identity(row.namespace.as_str(), event.source(), event.id()))
+        });
+        let bytes = rows.iter().map(|row| row_weight(&row.stored.event)).sum();
+        self.memtable.push(rows, bytes);
+        self.last_sequence = sequence;
+        shared.durable.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// Seals what was collected. With a full disk it stays in memory, and so does everything after it, as sealing keeps
+    /// the order of the log; the store opens and seals when there is space.
+    fn seal(&mut self, shared: &Shared) -> Result<(), StoreError> {
+        let full = std::mem::take(self);
+        let frozen = Arc::new(Frozen {
+            generation: 0,
+            memtable: full.memtable,
+            identities: Arc::new(full.identities),
+            last_sequence: full.last_sequence,
+        });
+        let waiting = {
+            let mut live = lock(&shared.live);
+            live.frozen.push_back(frozen.clone());
+            live.frozen.len()
+        };
+        match if waiting == 1 { seal(shared, &frozen) } else { Ok(()) } {
+            Err(error) if !files::is_full(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}

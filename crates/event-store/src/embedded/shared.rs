@@ -1,0 +1,170 @@
+//! What the threads of the store share.
+//!
+//! Invariant: `live` holds every acknowledged row exactly once at every moment: a segment takes the place of the rows that
+//! it was made from under one lock. Locks are taken in the order catalog, live.
+
+use super::dedupe::{Run, Seen};
+use super::files::Layout;
+use super::identity::Secret;
+use super::lock;
+use super::manifest::Manifest;
+use super::memtable::{Frozen, Memtable};
+use super::options::StoreOptions;
+use super::queue::Queue;
+use super::segment::Segment;
+use super::view::View;
+use crate::StoreError;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// A live segment.
+#[derive(Clone)]
+pub(crate) struct LiveSegment {
+    pub number: u64,
+    pub segment: Arc<Segment>,
+}
+
+/// A live run.
+#[derive(Clone)]
+pub(crate) struct LiveRun {
+    pub number: u64,
+    pub run: Arc<Run>,
+}
+
+/// The rows of the store and where they are.
+#[derive(Default)]
+pub(crate) struct Live {
+    pub segments: Vec<LiveSegment>,
+    pub runs: Vec<LiveRun>,
+    /// Being sealed, oldest first.
+    pub frozen: VecDeque<Arc<Frozen>>,
+    pub active: Memtable,
+    /// Why the last attempt to seal found no space, until one succeeds.
+    pub full: Option<String>,
+}
+
+/// Numbers for people and tests.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub groups: AtomicU64,
+    pub duplicates: AtomicU64,
+    pub last_sync_us: AtomicU64,
+    pub total_sync_us: AtomicU64,
+    pub last_group_rows: AtomicU64,
+    pub wal_files: AtomicU64,
+    pub wal_bytes: AtomicU64,
+    pub segment_merges: AtomicU64,
+    pub run_merges: AtomicU64,
+}
+
+/// One store, as its threads see it.
+pub(crate) struct Shared {
+    pub layout: Layout,
+    pub options: StoreOptions,
+    pub secret: Secret,
+    pub catalog: Mutex<Manifest>,
+    pub live: Mutex<Live>,
+    /// Signals changes of `live` other than new rows, faults, and the end.
+    pub changed: Condvar,
+    pub queue: Queue,
+    pub counters: Counters,
+    /// Frames up to here are sealed, and the MANIFEST says so.
+    pub low: AtomicU64,
+    /// Frames up to here are durable.
+    pub durable: AtomicU64,
+    next_file: AtomicU64,
+    fault: OnceLock<String>,
+    ending: AtomicBool,
+}
+
+impl Shared {
+    pub fn new(layout: Layout, options: StoreOptions, manifest: Manifest) -> Self {
+        Self {
+            layout,
+            queue: Queue::new(options.queue_bytes),
+            options,
+            secret: manifest.secret,
+            low: AtomicU64::new(manifest.low),
+            durable: AtomicU64::new(manifest.durable),
+            next_file: AtomicU64::new(manifest.next_file),
+            catalog: Mutex::new(manifest),
+            live: Mutex::default(),
+            changed: Condvar::new(),
+            counters: Counters::default(),
+            fault: OnceLock::new(),
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    /// A number that no segment or run has had.
+    pub fn next_file(&self) -> u64 {
+        self.next_file.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Changes the MANIFEST, and once that lasts, what queries see.
+    pub fn commit(&self, edit: impl FnOnce(&mut Manifest), publish: impl FnOnce(&mut Live)) -> Result<(), StoreError> {
+        let mut catalog = lock(&self.catalog);
+        let mut next = catalog.clone();
+        edit(&mut next);
+        next.durable = self.durable.load(Ordering::Acquire).max(next.low);
+        next.next_file = self.next_file.load(Ordering::Relaxed);
+        next.write(&self.layout)?;
+        self.low.store(next.low, Ordering::Release);
+        *catalog = next;
+        publish(&mut lock(&self.live));
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// All rows of this moment.
+    pub fn view(&self) -> View {
+        let live = lock(&self.live);
+        let frozen = live.frozen.iter().flat_map(|frozen| &frozen.memtable.chunks);
+        View {
+            segments: live.segments.iter().map(|live| live.segment.clone()).collect(),
+            chunks: frozen.chain(&live.active.chunks).cloned().collect(),
+        }
+    }
+
+    /// All identities of this moment, except for those that the writer holds itself.
+    pub fn seen(&self) -> Seen {
+        let live = lock(&self.live);
+        Seen {
+            sets: live.frozen.iter().map(|frozen| frozen.identities.clone()).collect(),
+            runs: live.runs.iter().map(|live| live.run.clone()).collect(),
+        }
+    }
+
+    /// Waits for a change of `live`.
+    pub fn wait<'a>(&self, live: MutexGuard<'a, Live>) -> MutexGuard<'a, Live> {
+        self.changed.wait(live).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops accepting for good. The first reason is kept.
+    pub fn stop(&self, reason: String) {
+        tracing::error!(reason, "the event store stops accepting events");
+        let _ = self.fault.set(reason);
+        self.queue.abandon();
+        // Taking the lock makes sure that nobody is between looking at the fault and waiting.
+        drop(lock(&self.live));
+        self.changed.notify_all();
+    }
+
+    /// Why the store stopped, if it did.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.get().map(String::as_str)
+    }
+
+    /// Tells the background threads to end.
+    pub fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+        drop(lock(&self.live));
+        self.changed.notify_all();
+    }
+
+    /// Whether the background threads should end.
+    pub fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire) || self.fault().is_some()
+    }
+}

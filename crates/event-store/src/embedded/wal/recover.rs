@@ -1,0 +1,232 @@
+//! Reading the log after a start.
+//!
+//! The rules, from the log's invariant: files are ordered by epoch, and the header of a file proves that every frame
+//! before its first one was durable. So a frame that cannot be read is damage, and the file is named, if a later file
+//! follows, if a frame with a higher number is anywhere behind it, or if the MANIFEST says that it was durable. Only a
+//! frame with nothing after it can be one that a crash tore while it was written; it was never acknowledged, and the
+//! next frame takes its place.
+
+use super::frame::{BLOCK, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader, VERSION};
+use super::{COMPRESSION_LEVEL, LogFile, SPARE_FILES, UsedFile, Wal, numbered_files, stopped};
+use crate::StoreError;
+use crate::embedded::codec;
+use crate::embedded::files;
+use crate::embedded::identity::Secret;
+use crate::embedded::row::Row;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// What the MANIFEST knows of the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marks {
+    /// Frames up to here are sealed in segments.
+    pub low: u64,
+    /// Frames up to here were durable when the MANIFEST was written.
+    pub durable: u64,
+}
+
+/// Opens the log and hands the rows of every frame above the low-water mark to `take`, in order, each with the sequence
+/// of its frame.
+pub(crate) fn recover(
+    dir: &Path,
+    secret: Secret,
+    marks: Marks,
+    file_len: u64,
+    take: &mut dyn FnMut(u64, Vec<Row>) -> Result<(), StoreError>,
+) -> Result<Wal, StoreError> {
+    let Found { mut used, mut spare, next_number } = find_files(dir, &secret, marks.low)?;
+    let next_epoch = used.iter().map(|file| file.epoch).max().unwrap_or(0) + 1;
+    // Everything before the last file that starts at or below the mark is sealed already.
+    let needed_from = used.iter().rposition(|file| file.first_sequence <= marks.low + 1).unwrap_or(0);
+    spare.extend(used.drain(..needed_from).map(|file| file.log));
+    let end = replay(&used, &secret, marks, take)?;
+    let (kept, dropped): (Vec<_>, Vec<_>) = spare.into_iter().partition(|file| file.len == file_len);
+    let mut kept = kept;
+    for extra in kept.drain(SPARE_FILES.min(kept.len())..).chain(dropped) {
+        files::remove(&extra.path)?;
+    }
+    let compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)
+        .map_err(|error| stopped(format!("cannot set up compression: {error}")))?;
+    Ok(Wal {
+        dir: dir.to_path_buf(),
+        secret,
+        file_len,
+        used,
+        spare: kept,
+        position: end.position,
+        next_sequence: end.next_sequence,
+        next_epoch,
+        next_number,
+        compressor,
+        buffer: Vec::new(),
+    })
+}
+
+struct Found {
+    used: Vec<UsedFile>,
+    spare: Vec<LogFile>,
+    next_number: u64,
+}
+
+/// Opens every file; those with a header of this store come in the order of their epochs.
+fn find_files(dir: &Path, secret: &Secret, low: u64) -> Result<Found, StoreError> {
+    let mut found = Found { used: Vec::new(), spare: Vec::new(), next_number: 1 };
+    for (number, path) in numbered_files(dir, "wal")? {
+        found.next_number = found.next_number.max(number + 1);
+        let opened = OpenOptions::new().read(true).write(true).open(&path);
+        let file = opened.map_err(StoreError::io("cannot open", &path))?;
+        let len = file.metadata().map_err(StoreError::io("cannot read", &path))?.len();
+        let log = LogFile { path, file, len };
+        let header = read_at_most(&log, 0, FILE_HEADER_LEN)?;
+        match FileHeader::decode(&header, secret) {
+            Some(header) if header.version > VERSION => {
+                return Err(StoreError::Newer { path: log.path, found: header.version, known: VERSION });
+            }
+            Some(FileHeader { epoch, first_sequence, .. }) => {
+                found.used.push(UsedFile { log, epoch, first_sequence });
+            }
+            None => {
+                // Never used, or its first use was cut short: then it holds no frame that is not sealed.
+                if let Some((offset, header)) = find_frame(&log, secret, BLOCK, |frame| frame.sequence > low)? {
+                    let what = format!("the file header is broken, but frame {} is at byte {offset}", header.sequence);
+                    return Err(StoreError::damaged(&log.path, 0, what));
+                }
+                found.spare.push(log);
+            }
+        }
+    }
+    found.used.sort_by_key(|file| file.epoch);
+    Ok(found)
+}
+
+struct End {
+    position: u64,
+    next_sequence: u64,
+}
+
+fn replay(
+    used: &[UsedFile],
+    secret: &Secret,
+    marks: Marks,
+    take: &mut dyn FnMut(u64, Vec<Row>) -> Result<(), StoreError>,
+) -> Result<End, StoreError> {
+    let mut end =
+        End { position: BLOCK, next_sequence: used.first().map_or(marks.low + 1, |file| file.first_sequence) };
+    if let Some(first) = used.first().filter(|first| first.first_sequence > marks.low + 1) {
+        let what = format!("it starts with frame {}, but frame {} is missing", first.first_sequence, marks.low + 1);
+        return Err(StoreError::damaged(&first.log.path, 0, what));
+    }
+    for (index, file) in used.iter().enumerate() {
+        if file.first_sequence != end.next_sequence {
+            let what = format!("it starts with frame {}, but frame {} is due", file.first_sequence, end.next_sequence);
+            return Err(StoreError::damaged(&file.log.path, 0, what));
+        }
+        end.position = BLOCK;
+        let until = used.get(index + 1).map(|next| next.first_sequence);
+        while until.is_none_or(|until| end.next_sequence < until) {
+            match read_frame(file, secret, end.position, end.next_sequence, marks.low)? {
+                Frame::Rows(header, rows) => {
+                    if header.sequence > marks.low {
+                        take(header.sequence, rows)?;
+                    }
+                    end.position += header.frame_len();
+                    end.next_sequence += 1;
+                }
+                Frame::Bad(what) if until.is_some() => {
+                    return Err(StoreError::damaged(&file.log.path, end.position, what));
+                }
+                Frame::Bad(what) => {
+                    refuse_damage_before(file, secret, &end, what)?;
+                    break;
+                }
+            }
+        }
+    }
+    // The low-water mark is at most what is durable; without any file the two must be equal.
+    if end.next_sequence <= marks.durable.max(marks.low) {
+        let path = used.last().map_or(Path::new("wal"), |file| file.log.path.as_path());
+        let what = format!("frame {} is missing, which was durable", end.next_sequence);
+        return Err(StoreError::damaged(path, end.position, what));
+    }
+    Ok(end)
+}
+
+/// A bad frame with a later frame behind it is damage; without one it is the torn tail, or just the end.
+fn refuse_damage_before(file: &UsedFile, secret: &Secret, end: &End, what: &'static str) -> Result<(), StoreError> {
+    let is_later = |frame: &FrameHeader| frame.epoch == file.epoch && frame.sequence > end.next_sequence;
+    match find_frame(&file.log, secret, end.position + BLOCK, is_later)? {
+        Some((offset, later)) => {
+            let what = format!("{what}, but frame {} follows at byte {offset}", later.sequence);
+            Err(StoreError::damaged(&file.log.path, end.position, what))
+        }
+        None => Ok(()),
+    }
+}
+
+enum Frame {
+    Rows(FrameHeader, Vec<Row>),
+    Bad(&'static str),
+}
+
+fn read_frame(file: &UsedFile, secret: &Secret, position: u64, sequence: u64, low: u64) -> Result<Frame, StoreError> {
+    let log = &file.log;
+    let header_bytes = read_at_most(log, position, FRAME_HEADER_LEN)?;
+    let Some(header) = FrameHeader::decode(&header_bytes, secret) else {
+        return Ok(Frame::Bad("no frame header can be read"));
+    };
+    if header.epoch != file.epoch || header.sequence != sequence || position + header.frame_len() > log.len {
+        return Ok(Frame::Bad("the frame header belongs elsewhere"));
+    }
+    if sequence <= low {
+        return Ok(Frame::Rows(header, Vec::new()));
+    }
+    let stored = read_at_most(log, position + FRAME_HEADER_LEN as u64, header.stored_len as usize)?;
+    if stored.len() != header.stored_len as usize || crc32c::crc32c(&stored) != header.checksum {
+        return Ok(Frame::Bad("the checksum of the frame does not fit"));
+    }
+    let misread = || StoreError::damaged(&log.path, position, "the frame has a good checksum, but cannot be decoded");
+    let raw = match header.compressed {
+        true => zstd::bulk::decompress(&stored, header.raw_len as usize).map_err(|_| misread())?,
+        false => stored,
+    };
+    let rows = (raw.len() == header.raw_len as usize).then(|| codec::decode_all(&raw, header.rows as usize)).flatten();
+    Ok(Frame::Rows(header, rows.ok_or_else(misread)?))
+}
+
+/// The first frame header at or after `from` that is wanted, with its offset.
+fn find_frame(
+    log: &LogFile,
+    secret: &Secret,
+    from: u64,
+    wanted: impl Fn(&FrameHeader) -> bool,
+) -> Result<Option<(u64, FrameHeader)>, StoreError> {
+    let failed = |error| StoreError::io("cannot read", &log.path)(error);
+    let mut file: &File = &log.file;
+    file.seek(SeekFrom::Start(from)).map_err(failed)?;
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut block = vec![0; BLOCK as usize];
+    let mut offset = from;
+    while offset + BLOCK <= log.len {
+        reader.read_exact(&mut block).map_err(failed)?;
+        if let Some(header) = FrameHeader::decode(&block, secret).filter(|header| wanted(header)) {
+            return Ok(Some((offset, header)));
+        }
+        offset += BLOCK;
+    }
+    Ok(None)
+}
+
+/// Up to `len` bytes at `offset`; fewer at the end of the file.
+fn read_at_most(log: &LogFile, offset: u64, len: usize) -> Result<Vec<u8>, StoreError> {
+    let available = usize::try_from(log.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; len.min(available)];
+    match log.file.read_exact_at(&mut bytes, offset) {
+        Ok(()) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(StoreError::damaged(&log.path, offset, "the file became shorter while it was read"))
+        }
+        Err(error) => Err(StoreError::io("cannot read", &log.path)(error)),
+    }
+}

@@ -1,0 +1,216 @@
+//! The one thread that stores.
+//!
+//! Invariant: a batch is answered only when all of its events are durable, those that were there before too. One group
+//! of batches is one frame of the log and one sync.
+
+use super::dedupe::{IdentitySet, Seen};
+use super::files;
+use super::lock;
+use super::memtable::{Frozen, row_weight};
+use super::queue::{Batch, GroupLimit, Work};
+use super::row::Row;
+use super::shared::Shared;
+use super::wal::Wal;
+use crate::{AppendError, Appended, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Memtables that may wait to be sealed before the writer waits for them.
+const MAX_FROZEN: usize = 2;
+/// The largest group: larger ones gain nothing, as the sync is a small part of their cost.
+const LARGEST_GROUP: usize = 8 << 20;
+/// The smallest bound of a group, for stores with tiny memtables.
+const SMALLEST_GROUP: usize = 16 << 10;
+
+/// The state of the thread.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    wal: Wal,
+    /// Identities of the rows in the active memtable.
+    identities: IdentitySet,
+    /// The frame's content while it is put together.
+    raw: Vec<u8>,
+    limit: GroupLimit,
+    generation: u64,
+}
+
+impl Writer {
+    pub fn new(shared: Arc<Shared>, wal: Wal, identities: IdentitySet) -> Self {
+        let limit = GroupLimit {
+            queued: (shared.options.memtable_bytes / 4).clamp(SMALLEST_GROUP, LARGEST_GROUP),
+            encoded: Wal::capacity(shared.options.wal_file_len()),
+        };
+        let writer = Self { shared, wal, identities, raw: Vec::new(), limit, generation: 0 };
+        writer.count_wal();
+        writer
+    }
+
+    /// Works until the queue is closed and empty.
+    pub fn run(mut self) {
+        while let Some(work) = self.shared.queue.take(self.limit) {
+            match work {
+                Work::Group(group) => self.answer_group(group),
+                Work::Seal(answer) => {
+                    let sealed = self.freeze().map(|()| self.generation);
+                    // Who asked may have stopped waiting.
+                    let _ = answer.send(sealed);
+                }
+            }
+        }
+    }
+
+    fn answer_group(&mut self, mut group: Vec<Batch>) {
+        let bytes = group.iter().map(|batch| batch.bytes).sum();
+        let outcome = self.store_group(&mut group);
+        self.shared.queue.release(bytes);
+        match outcome {
+            Ok(answers) => {
+                for (batch, appended) in group.into_iter().zip(answers) {
+                    let _ = batch.answer.send(Ok(appended));
+                }
+            }
+            Err(error) => {
+                for batch in group {
+                    let _ = batch.answer.send(Err(error.clone()));
+                }
+            }
+        }
+        if self.active_is_full() && lock(&self.shared.live).frozen.len() < MAX_FROZEN {
+            // Nobody waits for it; if it fails, the next group says so.
+            let _ = self.freeze();
+        }
+    }
+
+    fn store_group(&mut self, group: &mut [Batch]) -> Result<Vec<Appended>, AppendError> {
+        if self.active_is_full() {
+            self.freeze()?;
+        }
+        let seen = self.shared.seen();
+        self.raw.clear();
+        let mut fresh = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
+        let stored = self.sort_out(group, &seen, &mut fresh).and_then(|answers| {
+            if !fresh.is_empty() {
+                self.write_frame(fresh.len())?;
+            }
+            Ok(answers)
+        });
+        let answers = match stored {
+            Ok(answers) => answers,
+            Err(error) => {
+                fresh.iter().for_each(|identity| drop(self.identities.remove(identity)));
+                return Err(self.refusal(error));
+            }
+        };
+        let duplicates: u64 = answers.iter().map(|answer| answer.duplicates).sum();
+        self.shared.counters.duplicates.fetch_add(duplicates, Ordering::Relaxed);
+        if !fresh.is_empty() {
+            self.publish(group);
+        }
+        Ok(answers)
+    }
+
+    /// Leaves only what is new in every batch, and puts its log bytes together.
+    fn sort_out(
+        &mut self,
+        group: &mut [Batch],
+        seen: &Seen,
+        fresh: &mut Vec<u128>,
+    ) -> Result<Vec<Appended>, StoreError> {
+        let mut answers = Vec::with_capacity(group.len());
+        for batch in group {
+            let mut is_new = Vec::with_capacity(batch.events.len());
+            for (index, identity) in batch.identities.iter().enumerate() {
+                let new = !seen.contains(*identity)? && self.identities.insert(*identity);
+                if new {
+                    fresh.push(*identity);
+                    self.raw.extend_from_slice(batch.encoded_event(index));
+                }
+                is_new.push(new);
+            }
+            let total = is_new.len() as u64;
+            let mut flags = is_new.into_iter();
+            batch.events.retain(|_| flags.next() == Some(true));
+            let stored = batch.events.len() as u64;
+            answers.push(Appended { stored, duplicates: total - stored });
+        }
+        Ok(answers)
+    }
+
+    fn write_frame(&mut self, rows: usize) -> Result<(), StoreError> {
+        self.wal.recycle(self.shared.low.load(Ordering::Acquire))?;
+        // Every row takes more than one byte of a frame of less than 4 GiB.
+        let (sequence, sync_us) = self.wal.append(&self.raw, rows as u32)?;
+        self.shared.durable.store(sequence, Ordering::Release);
+        let counters = &self.shared.counters;
+        counters.groups.fetch_add(1, Ordering::Relaxed);
+        counters.last_group_rows.store(rows as u64, Ordering::Relaxed);
+        counters.last_sync_us.store(sync_us, Ordering::Relaxed);
+        counters.total_sync_us.fetch_add(sync_us, Ordering::Relaxed);
+        self.count_wal();
+        Ok(())
+    }
+
+    /// Makes durable rows visible.
+    fn publish(&self, group: &mut [Batch]) {
+        let mut rows = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
+        let mut bytes = 0;
+        for batch in group {
+            for stored in batch.events.drain(..) {
+                bytes += row_weight(&stored.event);
+                rows.push(Row { namespace: batch.namespace.clone(), stored });
+            }
+        }
+        lock(&self.shared.live).active.push(rows, bytes);
+    }
+
+    /// What to tell the callers of a group that was not stored.
+    fn refusal(&self, error: StoreError) -> AppendError {
+        if files::is_full(&error) {
+            return AppendError::Full(error.to_string());
+        }
+        let reason = match error {
+            StoreError::Stopped { reason } => reason,
+            other => other.to_string(),
+        };
+        self.shared.stop(reason.clone());
+        AppendError::Stopped(reason)
+    }
+
+    fn active_is_full(&self) -> bool {
+        lock(&self.shared.live).active.bytes >= self.shared.options.memtable_bytes
+    }
+
+    /// Hands the active memtable over to be sealed, waiting for a free place.
+    fn freeze(&mut self) -> Result<(), AppendError> {
+        let mut live = lock(&self.shared.live);
+        while live.frozen.len() >= MAX_FROZEN {
+            if let Some(reason) = self.shared.fault() {
+                return Err(AppendError::Stopped(reason.into()));
+            }
+            if let Some(reason) = &live.full {
+                return Err(AppendError::Full(reason.clone()));
+            }
+            live = self.shared.wait(live);
+        }
+        if live.active.rows == 0 {
+            return Ok(());
+        }
+        self.generation += 1;
+        let next_set = IdentitySet::with_capacity(self.identities.len());
+        let memtable = std::mem::take(&mut live.active);
+        live.frozen.push_back(Arc::new(Frozen {
+            generation: self.generation,
+            memtable,
+            identities: Arc::new(std::mem::replace(&mut self.identities, next_set)),
+            last_sequence: self.wal.last_sequence(),
+        }));
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+
+    fn count_wal(&self) {
+        let (files, bytes) = self.wal.size();
+        self.shared.counters.wal_files.store(files, Ordering::Relaxed);
+        self.shared.counters.wal_bytes.store(bytes, Ordering::Relaxed);
+    }
+}

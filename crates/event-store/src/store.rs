@@ -1,0 +1,158 @@
+//! The store as the engine sees it.
+
+use crate::embedded::{EmbeddedStore, StoreOptions};
+use crate::{AppendError, QueryError, StoreError};
+use std::path::Path;
+use tallystick_domain::Namespace;
+use tallystick_domain::event::{EventQuery, StoredEvent};
+use tallystick_domain::meter::{AggregatePlan, AggregateRow};
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Events that are new.
+    pub stored: u64,
+    /// Events that were there before, or earlier in the batch. The first one stays.
+    pub duplicates: u64,
+}
+
+/// Numbers about the store since it was opened, or as of now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Events in the store.
+    pub events: u64,
+    /// Those of them that are in memory and in the log only.
+    pub memtable_rows: u64,
+    /// About how many bytes these take in memory.
+    pub memtable_bytes: u64,
+    /// Sealed files of events.
+    pub segments: u64,
+    /// Events in them.
+    pub segment_rows: u64,
+    /// Their size on disk.
+    pub segment_bytes: u64,
+    /// Files of identities.
+    pub runs: u64,
+    /// Files of the log, spare ones too.
+    pub wal_files: u64,
+    /// Their size on disk.
+    pub wal_bytes: u64,
+    /// Bytes of batches that wait or are being stored.
+    pub queue_bytes: u64,
+    /// Groups of batches that were made durable with one sync each.
+    pub groups: u64,
+    /// New events of the last group.
+    pub last_group_rows: u64,
+    /// How long the last sync took, in microseconds.
+    pub last_sync_us: u64,
+    /// How long all syncs took, in microseconds.
+    pub total_sync_us: u64,
+    /// Events that came again.
+    pub duplicates: u64,
+    /// How often segments were merged.
+    pub segment_merges: u64,
+    /// How often runs were merged.
+    pub run_merges: u64,
+}
+
+/// Where usage events are kept. Clones are the same store.
+#[derive(Clone)]
+pub enum EventStore {
+    /// In a directory of this machine, written by this process only.
+    Embedded(EmbeddedStore),
+}
+
+impl EventStore {
+    /// Opens the store in `dir`, which belongs to it alone, or creates it there. Blocks while the log is read.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while another store is open there, [`StoreError::Newer`] after a later version of the
+    /// program, [`StoreError::Damaged`] naming the file whose bytes changed, [`StoreError::Io`] otherwise.
+    pub fn open_embedded(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        EmbeddedStore::open(dir, options).map(Self::Embedded)
+    }
+
+    /// Stores events; returns when they are durable, duplicates too. The batch is stored as a whole or not at all; when
+    /// the caller stops waiting, it may still be stored. An event is the same as an earlier one of its namespace if
+    /// source and id are.
+    ///
+    /// # Errors
+    /// See [`AppendError`]; nothing of the batch is stored. Only after [`AppendError::Stopped`] the batch may turn out to
+    /// be there once the store is opened again; sending it once more is harmless.
+    pub async fn append(&self, namespace: &Namespace, events: Vec<StoredEvent>) -> Result<Appended, AppendError> {
+        match self {
+            Self::Embedded(store) => store.append(namespace, events).await,
+        }
+    }
+
+    /// Runs a plan over every event that was acknowledged before the call. Blocks.
+    ///
+    /// # Errors
+    /// [`QueryError::Plan`] if the plan has no exact answer or needs too much memory, [`QueryError::Store`] if a file
+    /// cannot be read.
+    pub fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
+        match self {
+            Self::Embedded(store) => store.aggregate(plan),
+        }
+    }
+
+    /// Lists events that were acknowledged before the call, newest first. Blocks.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`] if a file cannot be read.
+    pub fn list(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, QueryError> {
+        match self {
+            Self::Embedded(store) => store.list(query),
+        }
+    }
+
+    /// Moves the events that are in memory into a sealed file and waits for it. Never needed for an answer. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`] if the store stopped or was closed, [`StoreError::Io`] if there is no space now; the
+    /// events stay in memory and in the log.
+    pub fn flush_now(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.flush_now(),
+        }
+    }
+
+    /// Reads everything that is sealed again and checks it; returns the number of sealed events. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] naming the first file that is not as it was written.
+    pub fn verify(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Embedded(store) => store.verify(),
+        }
+    }
+
+    /// Numbers about the store.
+    pub fn stats(&self) -> StoreStats {
+        match self {
+            Self::Embedded(store) => store.stats(),
+        }
+    }
+
+    /// Whether events are accepted. A full disk does not count: it may have space again at the next attempt.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`] with the reason, after a fault that must not be retried or after [`EventStore::close`].
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.check_writable(),
+        }
+    }
+
+    /// Stores what waits, ends the threads and releases the directory; a second call does nothing. Queries still work
+    /// until the directory is opened again. Dropping the last clone does the same. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Stopped`] if the store had stopped before; [`StoreError::Io`] if the end could not be noted, which
+    /// loses nothing.
+    pub fn close(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.close(),
+        }
+    }
+}

@@ -1,10 +1,32 @@
 //! Immutable columnar files of events.
+//!
+//! Invariant: a row that is read equals the row that was written, or the read fails: every byte is under a checksum.
+//! The format is described in `docs/internals/segment-format.md`.
 
-use super::row::Row;
+mod bytes;
+mod chunk;
+mod directory;
+mod ints;
+mod merge;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod texts;
+mod verify;
+mod writer;
+
+pub(crate) use directory::{Block, Span, Table};
+pub(crate) use merge::merge_segments;
+pub(crate) use texts::{Bodies, CodedTexts, Dictionary, Texts};
+pub(crate) use writer::write_segment;
+
 use crate::StoreError;
-use std::path::Path;
-use std::sync::Arc;
-use tallystick_domain::Instant;
+use chunk::unpack;
+use directory::{END_MAGIC, HEADER_LEN, MAGIC, TRAILER_LEN, VERSION, decode};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use tallystick_domain::{Instant, Namespace};
 
 /// What a segment holds, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,28 +41,56 @@ pub(crate) struct SegmentMeta {
     pub last: Instant,
 }
 
-/// An open segment.
+impl SegmentMeta {
+    fn of(tables: &[Table], bytes: u64) -> Self {
+        let (mut rows, mut times) = (0, Span::EMPTY);
+        for block in tables.iter().flat_map(|table| &table.blocks) {
+            rows += block.rows as u64;
+            times.include_span(block.times);
+        }
+        Self { rows, bytes, first: times.first, last: times.last }
+    }
+}
+
+/// An open segment: the file and its directory. Events are read from the file when they are asked for.
 #[derive(Debug)]
 pub(crate) struct Segment {
+    path: PathBuf,
+    file: File,
     meta: SegmentMeta,
-}
-
-fn unwritten() -> StoreError {
-    StoreError::Stopped { reason: "segments cannot be written yet".into() }
-}
-
-/// Writes a segment.
-pub(crate) fn write_segment(
-    _path: &Path,
-    _rows: &mut dyn Iterator<Item = Result<Row, StoreError>>,
-) -> Result<SegmentMeta, StoreError> {
-    Err(unwritten())
+    tables: Vec<Table>,
 }
 
 impl Segment {
-    /// Opens a segment.
-    pub fn open(_path: &Path) -> Result<Segment, StoreError> {
-        Err(unwritten())
+    /// Opens a segment and checks that it is complete and its directory sound.
+    pub fn open(path: &Path) -> Result<Segment, StoreError> {
+        let file = File::open(path).map_err(StoreError::io("cannot open", path))?;
+        let len = file.metadata().map_err(StoreError::io("cannot read", path))?.len();
+        let read = |offset: u64, count: u64| {
+            let mut bytes = vec![0; count as usize];
+            file.read_exact_at(&mut bytes, offset).map_err(StoreError::io("cannot read", path))?;
+            Ok::<_, StoreError>(bytes)
+        };
+        if len < HEADER_LEN + TRAILER_LEN {
+            return Err(StoreError::damaged(path, len, "the file is too short for a segment"));
+        }
+        check_header(path, &read(0, HEADER_LEN)?)?;
+        let trailer = read(len - TRAILER_LEN, TRAILER_LEN)?;
+        if trailer[12..] != END_MAGIC[..] {
+            return Err(StoreError::damaged(path, len - 8, "the end of the segment is missing"));
+        }
+        let footer_len = trailer[..8].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        if footer_len > len - HEADER_LEN - TRAILER_LEN {
+            return Err(StoreError::damaged(path, len - TRAILER_LEN, "the footer is longer than the file"));
+        }
+        let footer_at = len - TRAILER_LEN - footer_len;
+        let footer = read(footer_at, footer_len)?;
+        if crc32c::crc32c(&footer).to_le_bytes() != trailer[8..12] {
+            return Err(StoreError::damaged(path, footer_at, "the checksum of the footer does not fit"));
+        }
+        let tables = unpack(footer).and_then(|directory| decode(&directory, footer_at));
+        let tables = tables.map_err(|error| StoreError::damaged(path, footer_at, error.0))?;
+        Ok(Segment { path: path.to_path_buf(), meta: SegmentMeta::of(&tables, len), file, tables })
     }
 
     /// What it holds.
@@ -48,18 +98,28 @@ impl Segment {
         &self.meta
     }
 
-    /// All rows in segment order.
-    pub fn rows(self: &Arc<Self>) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
-        std::iter::once(Err(unwritten()))
+    /// The tables of a namespace, by type.
+    pub fn tables_of(&self, namespace: &Namespace) -> &[Table] {
+        let from = self.tables.partition_point(|table| table.namespace < *namespace);
+        let count = self.tables[from..].partition_point(|table| table.namespace == *namespace);
+        &self.tables[from..from + count]
     }
 
-    /// Re-reads and checks everything.
-    pub fn verify(&self) -> Result<u64, StoreError> {
-        Err(unwritten())
+    /// The table of a namespace and type.
+    pub fn table(&self, namespace: &Namespace, event_type: &str) -> Option<&Table> {
+        let tables = self.tables_of(namespace);
+        let at = tables.binary_search_by(|table| (*table.event_type).cmp(event_type)).ok()?;
+        Some(&tables[at])
     }
 }
 
-/// Merges segments.
-pub(crate) fn merge_segments(_path: &Path, _inputs: &[Arc<Segment>]) -> Result<SegmentMeta, StoreError> {
-    Err(unwritten())
+fn check_header(path: &Path, header: &[u8]) -> Result<(), StoreError> {
+    if header[..8] != MAGIC[..] {
+        return Err(StoreError::damaged(path, 0, "this is not a segment"));
+    }
+    match u32::from_le_bytes([header[8], header[9], header[10], header[11]]) {
+        VERSION => Ok(()),
+        0 => Err(StoreError::damaged(path, 8, "no segment has format 0")),
+        found => Err(StoreError::Newer { path: path.to_path_buf(), found, known: VERSION }),
+    }
 }

@@ -1,0 +1,168 @@
+//! Reads chunks and rows of an open segment.
+
+use super::Segment;
+use super::bytes::{Corrupt, Reader};
+use super::chunk::unpack;
+use super::directory::{Block, ChunkRef, Part, Table};
+use super::ints::get_ints;
+use super::texts::{Bodies, CodedTexts, Texts, get_ids};
+use crate::StoreError;
+use crate::embedded::row::Row;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use tallystick_domain::Instant;
+use tallystick_domain::event::{Event, EventParts, StoredEvent};
+
+impl Segment {
+    /// All rows in segment order.
+    pub fn rows(self: &Arc<Self>) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
+        Rows { segment: Arc::clone(self), table: 0, block: 0, rows: Vec::new().into_iter(), failed: false }
+    }
+
+    /// Event times in microseconds.
+    pub fn times(&self, block: &Block) -> Result<Vec<i64>, StoreError> {
+        self.part(block, Part::Time, |reader| get_ints(reader, block.rows))
+    }
+
+    /// Moments of acceptance in microseconds.
+    pub fn ingested(&self, block: &Block, times: &[i64]) -> Result<Vec<i64>, StoreError> {
+        self.part(block, Part::IngestedAt, |reader| {
+            let as_delays = reader.byte()? == 1;
+            let mut values = get_ints(reader, block.rows)?;
+            if as_delays {
+                values.iter_mut().zip(times).for_each(|(value, time)| *value = value.wrapping_add(*time));
+            }
+            Ok(values)
+        })
+    }
+
+    /// Subjects.
+    pub fn subjects(&self, block: &Block) -> Result<CodedTexts, StoreError> {
+        self.part(block, Part::Subject, |reader| CodedTexts::get_from(reader, block.rows))
+    }
+
+    /// Sources.
+    pub fn sources(&self, block: &Block) -> Result<CodedTexts, StoreError> {
+        self.part(block, Part::Source, |reader| CodedTexts::get_from(reader, block.rows))
+    }
+
+    /// Ids.
+    pub fn ids(&self, block: &Block) -> Result<Texts, StoreError> {
+        self.part(block, Part::Id, |reader| get_ids(reader, block.rows))
+    }
+
+    /// Data texts.
+    pub fn data(&self, block: &Block) -> Result<Bodies, StoreError> {
+        self.bodies(block, Part::Data)
+    }
+
+    /// Texts of further attributes.
+    pub fn extras(&self, block: &Block) -> Result<Bodies, StoreError> {
+        self.bodies(block, Part::Extras)
+    }
+
+    /// The events of a block at the given rows.
+    pub fn events(
+        &self,
+        table: &Table,
+        block: &Block,
+        rows: impl Iterator<Item = usize>,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        let times = self.times(block)?;
+        let ingested = self.ingested(block, &times)?;
+        let (subjects, sources, ids) = (self.subjects(block)?, self.sources(block)?, self.ids(block)?);
+        let (data, extras) = (self.data(block)?, self.extras(block)?);
+        let instant = |micros: i64| {
+            Instant::from_micros(micros)
+                .ok_or_else(|| self.damaged(block.offset, "a time is outside of the stored years"))
+        };
+        rows.map(|row| {
+            let parts = EventParts {
+                id: ids.get(row).into(),
+                source: sources.get(row).into(),
+                event_type: table.event_type.to_string(),
+                subject: subjects.get(row).into(),
+                time: instant(times[row])?,
+                data: data.get(row).map(str::to_owned),
+                extras: extras.get(row).map(str::to_owned),
+            };
+            Ok(StoredEvent { event: Event::from_store(parts), ingested_at: instant(ingested[row])? })
+        })
+        .collect()
+    }
+
+    fn bodies(&self, block: &Block, part: Part) -> Result<Bodies, StoreError> {
+        if block.part(part).1.len == 0 {
+            return Ok(Bodies::absent(block.rows));
+        }
+        self.part(block, part, |reader| Bodies::get_from(reader, block.rows))
+    }
+
+    fn part<T>(
+        &self,
+        block: &Block,
+        part: Part,
+        decode: impl FnOnce(&mut Reader<'_>) -> Result<T, Corrupt>,
+    ) -> Result<T, StoreError> {
+        self.chunk(block.part(part), decode)
+    }
+
+    pub(super) fn chunk<T>(
+        &self,
+        (offset, chunk): (u64, ChunkRef),
+        decode: impl FnOnce(&mut Reader<'_>) -> Result<T, Corrupt>,
+    ) -> Result<T, StoreError> {
+        let mut bytes = vec![0; chunk.len as usize];
+        self.file.read_exact_at(&mut bytes, offset).map_err(StoreError::io("cannot read", &self.path))?;
+        if crc32c::crc32c(&bytes) != chunk.crc {
+            return Err(self.damaged(offset, "the checksum does not fit"));
+        }
+        let decoded = unpack(bytes).and_then(|payload| {
+            let mut reader = Reader::new(&payload);
+            let value = decode(&mut reader)?;
+            reader.finish()?;
+            Ok(value)
+        });
+        decoded.map_err(|error| self.damaged(offset, error.0))
+    }
+
+    pub(super) fn damaged(&self, offset: u64, what: &str) -> StoreError {
+        StoreError::damaged(&self.path, offset, what)
+    }
+}
+
+/// Reads one block after the other.
+struct Rows {
+    segment: Arc<Segment>,
+    table: usize,
+    block: usize,
+    rows: std::vec::IntoIter<StoredEvent>,
+    failed: bool,
+}
+
+impl Iterator for Rows {
+    type Item = Result<Row, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.failed {
+                return None;
+            }
+            let table = self.segment.tables.get(self.table)?;
+            if let Some(stored) = self.rows.next() {
+                return Some(Ok(Row { namespace: table.namespace.clone(), stored }));
+            }
+            let Some(block) = table.blocks.get(self.block) else {
+                (self.table, self.block) = (self.table + 1, 0);
+                continue;
+            };
+            match self.segment.events(table, block, 0..block.rows) {
+                Ok(events) => (self.rows, self.block) = (events.into_iter(), self.block + 1),
+                Err(error) => {
+                    self.failed = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Columns of texts: by dictionary, as bodies that may be absent, and as ids.
+
+use super::bytes::{Corrupt, Reader, put_varint};
+use super::ints::{get_codes, get_ints, put_codes, put_ints};
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
+
+/// Many texts in one allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Texts {
+    bytes: String,
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The text at a position, which must exist.
+    pub fn get(&self, at: usize) -> &str {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.bytes[start..self.ends[at]]
+    }
+
+    /// Appends one.
+    pub fn push(&mut self, text: &str) {
+        self.bytes.push_str(text);
+        self.ends.push(self.bytes.len());
+    }
+
+    /// All of them in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|at| self.get(at))
+    }
+
+    /// How long they are together.
+    pub fn total_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        self.iter().for_each(|text| put_varint(out, text.len() as u64));
+        out.extend_from_slice(self.bytes.as_bytes());
+    }
+
+    fn get_from(reader: &mut Reader<'_>, count: usize) -> Result<Self, Corrupt> {
+        let lengths: Result<Vec<u64>, _> = (0..count).map(|_| reader.varint()).collect();
+        Self::with_lengths(reader, lengths?.into_iter())
+    }
+
+    fn with_lengths(reader: &mut Reader<'_>, lengths: impl ExactSizeIterator<Item = u64>) -> Result<Self, Corrupt> {
+        const TOO_LONG: Corrupt = Corrupt("texts are too long");
+        let mut ends = Vec::with_capacity(lengths.len());
+        let mut end = 0usize;
+        for length in lengths {
+            end = usize::try_from(length).ok().and_then(|length| end.checked_add(length)).ok_or(TOO_LONG)?;
+            ends.push(end);
+        }
+        let bytes = std::str::from_utf8(reader.bytes(end)?).map_err(|_| Corrupt("a text is not UTF-8"))?;
+        if ends.iter().any(|end| !bytes.is_char_boundary(*end)) {
+            return Err(Corrupt("a text is not UTF-8"));
+        }
+        Ok(Self { bytes: bytes.into(), ends })
+    }
+}
+
+/// A text per row, each distinct text held once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CodedTexts {
+    /// The distinct texts.
+    pub texts: Texts,
+    /// Per row, the position of its text.
+    pub codes: Vec<u32>,
+}
+
+impl CodedTexts {
+    /// Codes texts in the order of their first appearance.
+    pub fn of<'a>(rows: impl Iterator<Item = &'a str>) -> Self {
+        let mut dictionary = Dictionary::default();
+        let codes = rows.map(|text| dictionary.code(text)).collect();
+        Self { texts: dictionary.into_texts(), codes }
+    }
+
+    /// The text of a row, which must exist.
+    pub fn get(&self, row: usize) -> &str {
+        self.texts.get(self.codes[row] as usize)
+    }
+
+    /// Appends texts and codes; how many rows there are is not written.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.texts.len() as u64);
+        self.texts.put(out);
+        put_codes(out, &self.codes, self.texts.len());
+    }
+
+    /// Reads `count` rows.
+    pub(super) fn get_from(reader: &mut Reader<'_>, count: usize) -> Result<Self, Corrupt> {
+        let known = reader.count()?;
+        let texts = Texts::get_from(reader, known)?;
+        let codes = get_codes(reader, count, known)?;
+        Ok(Self { texts, codes })
+    }
+}
+
+/// Distinct texts, each with a code from 0.
+#[derive(Debug, Default)]
+pub(crate) struct Dictionary {
+    texts: Texts,
+    table: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Dictionary {
+    /// The code of a text; a new one if it was not seen before.
+    pub fn code(&mut self, text: &str) -> u32 {
+        let Self { texts, table, hasher } = self;
+        let hash = hasher.hash_one(text);
+        let rehash = |code: &u32| hasher.hash_one(texts.get(*code as usize));
+        match table.entry(hash, |code| texts.get(*code as usize) == text, rehash) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                let code = texts.len() as u32;
+                entry.insert(code);
+                texts.push(text);
+                code
+            }
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// The texts by code.
+    pub fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// The texts by code, without the means to add more.
+    pub fn into_texts(self) -> Texts {
+        self.texts
+    }
+}
+
+/// A text or nothing per row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bodies {
+    texts: Texts,
+    present: Vec<bool>,
+}
+
+impl Bodies {
+    /// `count` rows without a text.
+    pub(super) fn absent(count: usize) -> Self {
+        Self { texts: Texts { bytes: String::new(), ends: vec![0; count] }, present: vec![false; count] }
+    }
+
+    /// The text of a row, which must exist.
+    pub fn get(&self, row: usize) -> Option<&str> {
+        self.present[row].then(|| self.texts.get(row))
+    }
+
+    /// Per row, its text.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+        (0..self.present.len()).map(|row| self.get(row))
+    }
+
+    /// Reads `count` rows; no bytes at all mean that no row has a text.
+    pub(super) fn get_from(reader: &mut Reader<'_>, count: usize) -> Result<Self, Corrupt> {
+        let lengths = get_ints(reader, count)?;
+        if lengths.iter().any(|length| *length < 0) {
+            return Err(Corrupt("a text has a negative length"));
+        }
+        let texts = Texts::with_lengths(reader, lengths.iter().map(|length| (*length as u64).saturating_sub(1)))?;
+        Ok(Self { texts, present: lengths.into_iter().map(|length| length > 0).collect() })
+    }
+}
+
+/// Appends bodies: lengths plus one, zero for none, then the texts. Nothing at all if no row has a text.
+pub(super) fn put_bodies<'a>(out: &mut Vec<u8>, rows: impl Iterator<Item = Option<&'a str>> + Clone) {
+    let lengths: Vec<i64> = rows.clone().map(|text| text.map_or(0, |text| text.len() as i64 + 1)).collect();
+    if lengths.iter().all(|length| *length == 0) {
+        return;
+    }
+    put_ints(out, &lengths);
+    rows.flatten().for_each(|text| out.extend_from_slice(text.as_bytes()));
+}
+
+/// Appends ids: those in the canonical form of a UUID as 16 bytes, the others as texts.
+pub(super) fn put_ids<'a>(out: &mut Vec<u8>, ids: impl Iterator<Item = &'a str>) {
+    let (mut shapes, mut uuids, mut others) = (Vec::new(), Vec::new(), Texts::default());
+    for id in ids {
+        let uuid = uuid_bytes(id);
+        shapes.push(u32::from(uuid.is_some()));
+        match uuid {
+            Some(bytes) => uuids.extend_from_slice(&bytes),
+            None => others.push(id),
+        }
+    }
+    put_codes(out, &shapes, 2);
+    out.extend(uuids);
+    others.put(out);
+}
+
+/// Reads `count` ids.
+pub(super) fn get_ids(reader: &mut Reader<'_>, count: usize) -> Result<Texts, Corrupt> {
+    let shapes = get_codes(reader, count, 2)?;
+    let uuid_count = shapes.iter().filter(|shape| **shape == 1).count();
+    let mut uuids = reader.bytes(uuid_count * 16)?.chunks_exact(16);
+    let others = Texts::get_from(reader, count - uuid_count)?;
+    let mut others = others.iter();
+    let mut ids = Texts::default();
+    for shape in shapes {
+        match if shape == 1 { uuids.next() } else { None } {
+            Some(bytes) => push_uuid(&mut ids, bytes),
+            None => ids.push(others.next().unwrap_or_default()),
+        }
+    }
+    Ok(ids)
+}
+
+/// Where the hyphens of a UUID stand.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+/// The bytes of a UUID in lowercase with hyphens, the one form that can be given back exactly.
+fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    let text = text.as_bytes();
+    if text.len() != 36 || HYPHENS.iter().any(|at| text[*at] != b'-') {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    let digits = text.iter().enumerate().filter(|(at, _)| !HYPHENS.contains(at));
+    for (position, (_, digit)) in digits.enumerate() {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        bytes[position / 2] |= value << (4 * (1 - position % 2));
+    }
+    Some(bytes)
+}
+
+fn push_uuid(ids: &mut Texts, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            ids.bytes.push('-');
+        }
+        ids.bytes.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        ids.bytes.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    ids.ends.push(ids.bytes.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+            "[0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+            "\\PC{0,40}",
+            "[0-9a-f-]{36}",
+        ]
+    }
+
+    #[test]
+    fn a_uuid_takes_sixteen_bytes() {
+        let mut out = Vec::new();
+        put_ids(&mut out, std::iter::repeat_n("0123abcd-4567-89ef-0123-456789abcdef", 100));
+        assert!(out.len() <= 1600 + 4, "{}", out.len());
+    }
+
+    proptest! {
+        #[test]
+        fn ids_round_trip(ids in prop::collection::vec(id(), 0..80)) {
+            let mut out = Vec::new();
+            put_ids(&mut out, ids.iter().map(String::as_str));
+            let mut reader = Reader::new(&out);
+            let read = get_ids(&mut reader, ids.len()).unwrap();
+            prop_assert_eq!(read.iter().collect::<Vec<_>>(), ids);
+            prop_assert_eq!(reader.finish(), Ok(()));
+        }
+
+        #[test]
+        fn dictionaries_round_trip(rows in prop::collection::vec("[ab]{0,3}|\\PC{0,9}", 0..80)) {
+            let coded = CodedTexts::of(rows.iter().map(String::as_str));
+            let mut out = Vec::new();
+            coded.put(&mut out);
+            let mut reader = Reader::new(&out);
+            let read = CodedTexts::get_from(&mut reader, rows.len()).unwrap();
+            prop_assert_eq!((0..rows.len()).map(|row| read.get(row)).collect::<Vec<_>>(), rows);
+            prop_assert_eq!(reader.finish(), Ok(()));
+        }
+
+        #[test]
+        fn bodies_round_trip(rows in prop::collection::vec(prop::option::of("\\PC{0,20}"), 0..80)) {
+            let mut out = Vec::new();
+            put_bodies(&mut out, rows.iter().map(Option::as_deref));
+            let read = if out.is_empty() { Bodies::absent(rows.len()) } else {
+                Bodies::get_from(&mut Reader::new(&out), rows.len()).unwrap()
+            };
+            prop_assert_eq!(read.iter().collect::<Vec<_>>(), rows.iter().map(Option::as_deref).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn any_bytes_end_in_an_answer(bytes: Vec<u8>, count in 0usize..200) {
+            let _ = get_ids(&mut Reader::new(&bytes), count);
+            let _ = CodedTexts::get_from(&mut Reader::new(&bytes), count);
+            let _ = Bodies::get_from(&mut Reader::new(&bytes), count);
+        }
+    }
+}

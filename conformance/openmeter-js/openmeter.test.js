@@ -1,0 +1,226 @@
+// The official SDK, as it is published, against a started server.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { HTTPError, OpenMeter, isHTTPError } from '@openmeter/sdk'
+import { Server } from './server.js'
+
+let server
+let om
+
+before(async () => {
+  server = await Server.start()
+  om = new OpenMeter({ baseUrl: server.url })
+})
+
+after(async () => {
+  assert.equal(await server.stop(), 0, server.log())
+})
+
+/** A test that shows the server's log when it fails. */
+const check = (name, body) =>
+  test(name, async () => {
+    try {
+      await body()
+    } catch (error) {
+      console.error(server.log())
+      throw error
+    }
+  })
+
+let numbers = 0
+/** A name that no other test uses: a slug and an event type at once. */
+const unique = () => `t${++numbers}`
+
+const event = (type, id, time, data, subject = 'customer-1') => ({
+  id,
+  type,
+  subject,
+  source: 'suite',
+  time: new Date(time),
+  data,
+})
+
+/** Expects the SDK's error with this status, and returns it. */
+async function refused(status, call) {
+  const error = await call.then(
+    () => assert.fail('the call passed'),
+    (failure) => failure,
+  )
+  assert.ok(isHTTPError(error) && error instanceof HTTPError, String(error))
+  assert.equal(error.status, status, error.message)
+  assert.equal(error.type, 'about:blank')
+  assert.ok(error.title)
+  assert.equal(error.getField('status'), status)
+  return error
+}
+
+check('a single event with nothing but type and subject gets its defaults and counts', async () => {
+  const type = unique()
+  const started = Date.now()
+  await om.events.ingest({ type, subject: 'customer-1' })
+  await om.events.ingest({ type, subject: 'customer-1', data: { tokens: 1 } })
+  await om.meters.create({ slug: type, aggregation: 'COUNT', eventType: type })
+  const { data } = await om.meters.query(type)
+  assert.deepEqual(data.map((row) => row.value), [2])
+  const { items } = await om.events.listV2({ filter: JSON.stringify({ type: { $eq: type } }) })
+  assert.equal(items.length, 2)
+  for (const { event: stored, ingestedAt } of items) {
+    assert.equal(stored.source, '@openmeter/sdk')
+    assert.match(stored.id, /^[0-9a-f-]{36}$/)
+    assert.ok(stored.time.getTime() >= started - 1000 && stored.time.getTime() <= Date.now() + 1000)
+    assert.ok(ingestedAt instanceof Date)
+  }
+})
+
+check('a batch counts once, however often it is sent', async () => {
+  const type = unique()
+  await om.meters.create({ slug: type, aggregation: 'SUM', eventType: type, valueProperty: '$.v' })
+  const batch = Array.from({ length: 500 }, (_, index) => event(type, `${index}`, '2024-05-01T10:00:00Z', { v: index }))
+  await om.events.ingest(batch)
+  await Promise.all(Array.from({ length: 16 }, () => om.events.ingest(batch)))
+  await om.events.ingest(event(type, '7', '2030-01-01T00:00:00Z', { v: 1_000_000 }))
+  const { data } = await om.meters.query(type)
+  assert.deepEqual(data.map((row) => row.value), [(499 * 500) / 2])
+})
+
+check('a bad event refuses its batch, by its place and field', async () => {
+  const type = unique()
+  await om.meters.create({ slug: type, aggregation: 'COUNT', eventType: type })
+  const batch = [event(type, 'a', '2024-05-01T10:00:00Z'), { type, subject: '' }, event(type, 'b', '2024-05-01T10:00:00Z')]
+  const error = await refused(400, om.events.ingest(batch))
+  assert.match(error.message, /subject/)
+  assert.match(error.message, /1/)
+  assert.match(JSON.stringify(error.getField('extensions')), /subject/)
+  await refused(400, om.events.ingest({ type, subject: 's', data: 'text' }))
+  await refused(400, om.events.ingest({ type, subject: 's', time: 'yesterday' }))
+  await refused(400, om.events.ingest({ type, subject: 's', specversion: '9.9' }))
+  assert.deepEqual((await om.meters.query(type)).data.map((row) => row.value), [0])
+})
+
+check('a meter is created, listed, read, changed and deleted', async () => {
+  const slug = unique()
+  const created = await om.meters.create({
+    slug,
+    aggregation: 'SUM',
+    eventType: 'prompt',
+    valueProperty: '$.tokens',
+    groupBy: { model: '$.model' },
+    name: 'Tokens',
+    description: 'All of them',
+    metadata: { team: 'core' },
+  })
+  assert.equal(created.slug, slug)
+  assert.ok(created.createdAt instanceof Date)
+  assert.deepEqual(await om.meters.get(slug), created)
+  assert.deepEqual(await om.meters.get(created.id), created)
+  assert.deepEqual((await om.meters.list()).filter((meter) => meter.slug === slug), [created])
+  const updated = await om.meters.update(slug, { name: 'Tokens, all', groupBy: { kind: '$.kind' } })
+  assert.deepEqual([updated.name, updated.description, updated.groupBy], ['Tokens, all', 'All of them', { kind: '$.kind' }])
+  await om.meters.delete(slug)
+  assert.deepEqual((await om.meters.list()).filter((meter) => meter.slug === slug), [])
+  await refused(404, om.meters.get(slug))
+})
+
+check('windows in a time zone, groups, subjects and filters', async () => {
+  const type = unique()
+  await om.meters.create({ slug: type, aggregation: 'SUM', eventType: type, valueProperty: '$.v', groupBy: { m: '$.m', p: '$.p' } })
+  await om.events.ingest([
+    event(type, '1', '2025-03-09T07:59:59.999Z', { v: 1, m: 'a', p: 'x' }),
+    event(type, '2', '2025-03-09T08:00:00Z', { v: '2', m: 'a', p: 'x' }),
+    event(type, '3', '2025-03-10T06:59:59Z', { v: 4, m: 'b', p: 'y' }, 'customer-2'),
+    event(type, '4', '2025-03-10T07:00:00Z', { v: 8, m: 'b', p: 'y' }),
+    event(type, '5', '2025-03-10T08:00:00Z', { v: 'none', m: 'b', p: 'y' }),
+  ])
+  const zone = 'America/Los_Angeles'
+  const days = await om.meters.query(type, { windowSize: 'DAY', windowTimeZone: zone })
+  assert.equal(days.windowSize, 'DAY')
+  assert.deepEqual(
+    days.data.map((row) => [row.windowStart.toISOString(), row.windowEnd.toISOString(), row.value]),
+    [
+      ['2025-03-08T08:00:00.000Z', '2025-03-09T08:00:00.000Z', 1],
+      ['2025-03-09T08:00:00.000Z', '2025-03-10T07:00:00.000Z', 6],
+      ['2025-03-10T07:00:00.000Z', '2025-03-11T07:00:00.000Z', 8],
+    ],
+  )
+  const grouped = await om.meters.query(type, { groupBy: ['m', 'subject'] })
+  assert.deepEqual(
+    grouped.data.map((row) => [row.groupBy, row.subject, row.value]).sort((a, b) => a[2] - b[2]),
+    [
+      [{ m: 'a' }, 'customer-1', 3],
+      [{ m: 'b' }, 'customer-2', 4],
+      [{ m: 'b' }, 'customer-1', 8],
+    ],
+  )
+  const from = new Date('2025-03-09T08:00:00Z')
+  const to = new Date('2025-03-10T07:00:00Z')
+  const ranged = await om.meters.query(type, { from, to, subject: ['customer-1', 'customer-2'] })
+  assert.deepEqual([ranged.from, ranged.to], [from, to])
+  assert.deepEqual(new Map(ranged.data.map((row) => [row.subject, row.value])), new Map([['customer-1', 2], ['customer-2', 4]]))
+  const values = async (query) => (await om.meters.query(type, query)).data.map((row) => row.value)
+  assert.deepEqual(await values({ filterGroupBy: { m: 'a' } }), [3])
+  assert.deepEqual(await values({ filterGroupBy: { m: 'a', p: 'y' } }), [])
+  assert.deepEqual(await values({ advancedMeterGroupByFilters: JSON.stringify({ m: { $ne: 'a' } }) }), [12])
+  const posted = await om.meters.queryPost(type, { from, to, groupBy: ['m'], filterGroupBy: { m: ['a', 'b'] } })
+  assert.deepEqual(new Map(posted.data.map((row) => [row.groupBy.m, row.value])), new Map([['a', 2], ['b', 4]]))
+})
+
+check('every aggregation', async () => {
+  const type = unique()
+  const expected = { SUM: 0.6, COUNT: 4, UNIQUE_COUNT: 2, AVG: 0.2, MIN: 0.1, MAX: 0.4, LATEST: 0.1 }
+  await om.events.ingest(
+    ['0.1', 0.1, '0.4', undefined].map((v, index) => event(type, `${9 - index}`, `2024-05-01T1${3 - index}:00:00Z`, { v })),
+  )
+  for (const [aggregation, value] of Object.entries(expected)) {
+    const slug = `${type}_${aggregation.toLowerCase()}`
+    const valueProperty = aggregation === 'COUNT' ? undefined : '$.v'
+    await om.meters.create({ slug, aggregation, eventType: type, valueProperty })
+    assert.deepEqual((await om.meters.query(slug)).data.map((row) => row.value), [value], aggregation)
+  }
+})
+
+check('both listings, with filters and pages to the end', async () => {
+  const type = unique()
+  const now = Date.now()
+  const events = Array.from({ length: 25 }, (_, index) => event(type, `e${index}`, now - index * 60_000, { n: index }, type))
+  await om.events.ingest(events)
+  const ids = events.map(({ id }) => id)
+  assert.deepEqual((await om.events.list({ subject: type })).map((item) => item.event.id), ids)
+  assert.deepEqual((await om.events.list({ subject: type, limit: 3 })).map((item) => item.event.id), ids.slice(0, 3))
+  const filter = JSON.stringify({ type: { $eq: type }, id: { $nin: ['e0', 'e24'] } })
+  const seen = []
+  for (let cursor; ; ) {
+    const page = await om.events.listV2({ filter, limit: 5, cursor })
+    seen.push(...page.items.map((item) => item.event.id))
+    cursor = page.nextCursor
+    if (!cursor) break
+  }
+  assert.deepEqual(seen, ids.slice(1, -1))
+})
+
+check('subjects and values of a dimension', async () => {
+  const type = unique()
+  await om.meters.create({ slug: type, aggregation: 'COUNT', eventType: type, groupBy: { m: '$.m' } })
+  await om.events.ingest(['b', 'a', 'b'].map((m) => ({ type, subject: `customer-${m}`, data: { m } })))
+  assert.deepEqual(await om.meters.listGroupByValues(type, 'm'), ['a', 'b'])
+})
+
+check('errors are the SDK\'s, with status, title and detail', async () => {
+  const slug = unique()
+  const missing = await refused(404, om.meters.query(slug))
+  assert.match(missing.message, new RegExp(`not found error: meter not found: ${slug}`))
+  assert.equal(missing.title, 'Not Found')
+  await om.meters.create({ slug, aggregation: 'COUNT', eventType: slug })
+  const taken = await refused(409, om.meters.create({ slug, aggregation: 'COUNT', eventType: slug }))
+  assert.match(taken.message, /slug/)
+  for (const query of [
+    { windowSize: 'WEEK' },
+    { windowSize: 'DAY', windowTimeZone: 'Mars/Olympus' },
+    { groupBy: ['nothing'] },
+    { filterGroupBy: { nothing: 'a' } },
+    { from: new Date('2024-05-02T00:00:00Z'), to: new Date('2024-05-01T00:00:00Z') },
+  ]) {
+    await refused(400, om.meters.query(slug, query))
+  }
+  await refused(400, om.meters.create({ slug: 'Not-A-Slug', aggregation: 'COUNT', eventType: slug }))
+})

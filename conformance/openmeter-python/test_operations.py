@@ -1,0 +1,148 @@
+"""Every events and meters operation that the SDK has, called once with plain good input, in both flavours."""
+
+import datetime
+import inspect
+import io
+
+import openmeter.aio
+from openmeter.models import Meter, MeterCreate, MeterQueryRequest, MeterUpdate
+
+import openmeter
+from sdk import GROUPS, at, event
+
+NOON = "2024-05-01T12:00:00Z"
+
+
+async def ingest_event(om, name):
+    assert await om.events.ingest_event(event(name, "1", NOON, data={"v": 1.5, "model": "a"})) is None
+
+
+async def ingest_events(om, name):
+    events = [event(name, "2", NOON, data={"v": 2, "model": "b"}), event(name, "3", NOON, data={"v": "0.5", "model": "a"})]
+    assert await om.events.ingest_events(events) is None
+
+
+async def ingest_events_json(om, name):
+    assert await om.events.ingest_events_json(event(name, "4", NOON, subject="customer-2", data={"v": 4, "model": "b"})) is None
+    assert await om.events.ingest_events_json([event(name, "5", NOON, subject="customer-2", data={"v": 5, "model": "a"})]) is None
+
+
+async def create(om, name):
+    definition = MeterCreate(
+        slug=name, aggregation="SUM", event_type=name, value_property="$.v", group_by={"model": "$.model"}, name="Tokens"
+    )
+    meter = await om.meters.create(definition)
+    assert (meter.slug, meter.name, meter.aggregation, meter.group_by) == (name, "Tokens", "SUM", {"model": "$.model"})
+
+
+async def list_meters(om, name):
+    meters = await om.meters.list()
+    assert all(isinstance(meter, Meter) for meter in meters)
+    assert [meter.name for meter in meters if meter.slug == name] == ["Tokens"]
+
+
+async def get(om, name):
+    by_slug = await om.meters.get(name)
+    assert await om.meters.get(by_slug.id) == by_slug
+    assert (by_slug.slug, by_slug.event_type, by_slug.value_property) == (name, name, "$.v")
+
+
+async def update(om, name):
+    await om.meters.update(name, MeterUpdate(name="All tokens", group_by={"model": "$.model"}))
+    assert (await om.meters.get(name)).name == "All tokens"
+
+
+async def query_json(om, name):
+    result = await om.meters.query_json(name, group_by=["model"])
+    assert {row.group_by["model"]: row.value for row in result.data} == {"a": 7, "b": 6}
+
+
+async def query_csv(om, name):
+    lines = (await om.meters.query_csv(name, from_parameter=at(NOON), to=at(NOON) + datetime.timedelta(hours=1))).split("\n")
+    assert lines == ["window_start,window_end,value", "2024-05-01T12:00:00Z,2024-05-01T13:00:00Z,13", ""]
+
+
+async def query(om, name):
+    result = await om.meters.query(name, MeterQueryRequest(subject=["customer-2"]))
+    assert [(row.subject, row.value) for row in result.data] == [("customer-2", 9)]
+
+
+async def query_csv_post(om, name):
+    lines = (await om.meters.query_csv_post(name)).split("\n")
+    assert lines == ["window_start,window_end,value", "2024-05-01T12:00:00Z,2024-05-01T12:01:00Z,13", ""]
+
+
+async def list_subjects(om, name):
+    assert await om.meters.list_subjects(name) == ["customer-1", "customer-2"]
+
+
+async def list_group_by_values(om, name):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    await om.events.ingest_event(event(name, "6", now.isoformat(), data={"v": 0, "model": "c"}))
+    assert await om.meters.list_group_by_values(name, "model") == ["c"]
+
+
+async def list_events(om, name):
+    listed = await om.events.list(subject="customer-1", limit=1)
+    assert [item.event.id for item in listed if item.event.type == name] == ["6"]
+
+
+async def list_events_v2(om, name):
+    listed = await om.events_v2.list(limit=2, filter={"type": {"$eq": name}, "time": {"$lte": NOON}})
+    assert sorted(item.event.id for item in listed) == ["1", "2", "3", "4", "5"]
+
+
+async def delete(om, name):
+    assert await om.meters.delete(name) is None
+    assert [meter.slug for meter in await om.meters.list() if meter.slug == name] == []
+
+
+# In this order: later operations look at what earlier ones did.
+OPERATIONS = {
+    ("events", "ingest_event"): ingest_event,
+    ("events", "ingest_events"): ingest_events,
+    ("events", "ingest_events_json"): ingest_events_json,
+    ("meters", "create"): create,
+    ("meters", "list"): list_meters,
+    ("meters", "get"): get,
+    ("meters", "update"): update,
+    ("meters", "query_json"): query_json,
+    ("meters", "query_csv"): query_csv,
+    ("meters", "query"): query,
+    ("meters", "query_csv_post"): query_csv_post,
+    ("meters", "list_subjects"): list_subjects,
+    ("meters", "list_group_by_values"): list_group_by_values,
+    ("events", "list"): list_events,
+    ("events_v2", "list"): list_events_v2,
+    ("meters", "delete"): delete,
+}
+
+
+async def test_every_operation_answers(om, unique):
+    for operation in OPERATIONS.values():
+        await operation(om, unique)
+
+
+def test_the_table_names_every_operation_of_the_sdk():
+    for client in [openmeter.Client(endpoint="http://localhost"), openmeter.aio.Client(endpoint="http://localhost")]:
+        published = {
+            (group, name)
+            for group in GROUPS
+            for name, _ in inspect.getmembers(getattr(client, group), inspect.isroutine)
+            if not name.startswith("_")
+        }
+        assert published == set(OPERATIONS)
+
+
+async def test_the_same_bodies_pass_as_models_as_dicts_and_as_bytes(om, unique):
+    await om.meters.create(io.BytesIO(f'{{"slug": "{unique}", "aggregation": "COUNT", "eventType": "{unique}"}}'.encode()))
+    as_dict = {"specversion": "1.0", "id": "dict", "source": "s", "type": unique, "subject": "c", "time": NOON}
+    as_bytes = f'{{"specversion": "1.0", "id": "%s", "source": "s", "type": "{unique}", "subject": "c"}}'
+    await om.events.ingest_event(as_dict)
+    await om.events.ingest_event(io.BytesIO((as_bytes % "stream").encode()))
+    await om.events.ingest_events([as_dict | {"id": "dict in a batch"}])
+    await om.events.ingest_events(f"[{as_bytes % 'bytes in a batch'}]".encode())
+    assert (await om.meters.query(unique, {})).data[0].value == 4
+    assert (await om.meters.query(unique, b'{"to": "2024-05-01T12:00:00.001Z"}')).data[0].value == 2
+    await om.meters.update(unique, b'{"name": "from bytes"}')
+    assert (await om.meters.get(unique)).name == "from bytes"

@@ -66,6 +66,9 @@ pub enum EngineError {
     /// The request contradicts what is stored.
     #[error("{0}")]
     Conflict(String),
+    /// The thing was deleted and cannot be changed any more.
+    #[error("{0}")]
+    Gone(String),
     /// More than a limit allows.
     #[error("{0}")]
     TooLarge(String),

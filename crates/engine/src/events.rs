@@ -3,6 +3,7 @@
 use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use tallystick_domain::CustomerId;
 use tallystick_domain::event::{EventField, EventPosition, EventQuery, StoredEvent, TimeFilter};
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::{Filter, Meter};
@@ -29,6 +30,8 @@ pub struct EventListing {
 pub struct ListedEvent {
     /// The event.
     pub stored: StoredEvent,
+    /// The live customer that the subject belongs to.
+    pub customer: Option<CustomerId>,
     /// One line for each meter of its type for which it does not count, or that there is no such meter.
     pub problems: Vec<String>,
 }
@@ -37,22 +40,34 @@ impl Engine {
     /// A page of events, newest first.
     pub async fn list_events(&self, caller: &Caller, listing: EventListing) -> Result<Vec<ListedEvent>, EngineError> {
         caller.require(Scope::Read)?;
+        let namespace = caller.namespace();
+        let mut fields = listing.fields;
         if !listing.customers.is_empty() {
-            let ids = listing.customers.join(", ");
-            let message = format!("customers not found in namespace {}: {ids}", caller.namespace());
-            return Err(EngineError::invalid("customerId", message));
+            let customers = self.live_customers(namespace, &listing.customers).await?.map_err(|unknown| {
+                let message = format!("customers not found in namespace {namespace}: {}", unknown.join(", "));
+                EngineError::invalid("customerId", message)
+            })?;
+            let subjects = self.owned_subjects(namespace, &customers).await?.into_keys().collect();
+            fields.push((EventField::Subject, Filter::In(subjects)));
         }
         let query = EventQuery {
-            namespace: caller.namespace().clone(),
-            fields: listing.fields,
+            namespace: namespace.clone(),
+            fields,
             time: listing.time,
             ingested_at: listing.ingested_at,
             after: listing.after,
             limit: listing.limit,
         };
         let found = self.read_events(move |events| events.list(&query)).await?;
-        let meters = self.state().list_meters(caller.namespace(), false).await?;
-        Ok(found.into_iter().map(|stored| ListedEvent { problems: problems_of(&stored, &meters), stored }).collect())
+        let meters = self.state().list_meters(namespace, false).await?;
+        let subjects = found.iter().map(|stored| stored.event.subject().to_string());
+        let owners = self.subject_owners(namespace, subjects).await?;
+        let listed = found.into_iter().map(|stored| ListedEvent {
+            customer: owners.get(stored.event.subject()).copied(),
+            problems: problems_of(&stored, &meters),
+            stored,
+        });
+        Ok(listed.collect())
     }
 }
 

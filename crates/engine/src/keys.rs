@@ -69,9 +69,9 @@ impl KeyAdmin {
         Ok(self.state.list_keys().await?)
     }
 
-    /// Revokes a key. Revoking twice is an error, since the second caller may mean another key.
+    /// Revokes a key; revoking it again changes nothing.
     pub async fn revoke(&self, id: &str) -> Result<(), EngineError> {
-        let missing = || EngineError::NotFound { what: "live API key", key: id.to_string() };
+        let missing = || EngineError::NotFound { what: "API key", key: id.to_string() };
         let key_id = KeyId::parse(id).ok_or_else(missing)?;
         if self.state.revoke_key(key_id, self.clock.now()).await? { Ok(()) } else { Err(missing()) }
     }

@@ -6,6 +6,7 @@
 mod caller;
 mod clock;
 mod config;
+mod customers;
 mod engine;
 mod error;
 mod events;
@@ -17,6 +18,7 @@ mod query;
 pub use caller::Caller;
 pub use clock::{Clock, monotonic};
 pub use config::{EngineConfig, Limits, StoreTuning};
+pub use customers::{CustomerListing, CustomerOrder, CustomerPage};
 pub use engine::{Drift, Engine, EngineStats, OpenError};
 pub use error::{EngineError, Fault, InvalidEvent};
 pub use events::{EventListing, ListedEvent};

@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::meters::MeterRef;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tallystick_domain::Instant;
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::{
@@ -54,7 +55,7 @@ impl Default for MeterQuery {
 pub struct MeterResult {
     /// The meter that was asked.
     pub meter: Meter,
-    /// What rows are grouped by: `subject` or names of dimensions, in the order asked for.
+    /// What rows are grouped by: `subject`, `customer_id` or names of dimensions, in the order asked for.
     pub group_by: Vec<String>,
     /// The rows, ordered by window and then by group.
     pub rows: Vec<MeterRow>,
@@ -69,6 +70,8 @@ pub struct MeterRow {
     pub span: Option<(Instant, Instant)>,
     /// The subject, if rows are grouped by it.
     pub subject: Option<String>,
+    /// The customer's id, if rows are grouped by it.
+    pub customer: Option<String>,
     /// The values of the other dimensions.
     pub groups: BTreeMap<String, String>,
     /// The result.
@@ -111,11 +114,9 @@ impl Engine {
         caller.require(Scope::Read)?;
         let meter = self.find_meter(caller, meter).await?;
         check_range(query.from, query.to)?;
-        if let Some(unknown) = query.customers.first() {
-            return Err(EngineError::NotFound { what: "customer with id", key: unknown.clone() });
-        }
         let group_by = dimensions_asked(&meter, &query)?;
         let mut plan = base_plan(caller, &meter, query.from, query.to);
+        plan.customers = self.customer_owners(caller, &query.customers).await?.map(Arc::new);
         plan.windows = query.window.map(|size| Windows::new(size, query.zone));
         plan.dimensions = group_by.iter().map(|name| dimension(&meter, name)).collect::<Result<_, _>>()?;
         for (name, filter) in query.filters {
@@ -132,11 +133,26 @@ impl Engine {
                 window: None,
                 span: None,
                 subject: None,
+                customer: None,
                 groups: BTreeMap::new(),
                 value: Quantity::ZERO,
             });
         }
         Ok(MeterResult { meter, group_by, rows })
+    }
+
+    async fn customer_owners(
+        &self,
+        caller: &Caller,
+        ids: &[String],
+    ) -> Result<Option<BTreeMap<String, String>>, EngineError> {
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        let found = self.live_customers(caller.namespace(), ids).await?;
+        let customers =
+            found.map_err(|unknown| EngineError::NotFound { what: "customer with id", key: unknown.join(", ") })?;
+        Ok(Some(self.owned_subjects(caller.namespace(), &customers).await?))
     }
 
     /// The subjects that have events of the meter's type, ascending.
@@ -257,13 +273,14 @@ fn check_range(from: Option<Instant>, to: Option<Instant>) -> Result<(), EngineE
 /// The grouping of a query: what it names, each once, and what its filters imply.
 fn dimensions_asked(meter: &Meter, query: &MeterQuery) -> Result<Vec<String>, EngineError> {
     let mut names: Vec<String> = Vec::new();
-    let implied = query.subjects.as_ref().map(|_| SUBJECT.to_string());
-    for name in query.group_by.iter().cloned().chain(implied) {
-        if name == CUSTOMER {
+    let by_subject = query.subjects.as_ref().map(|_| SUBJECT.to_string());
+    let by_customer = (!query.customers.is_empty()).then(|| CUSTOMER.to_string());
+    for name in query.group_by.iter().cloned().chain(by_subject).chain(by_customer) {
+        if name == CUSTOMER && query.customers.is_empty() {
             let message = "customer filter is required with customer_id group by";
             return Err(EngineError::invalid("groupBy", message));
         }
-        if name != SUBJECT && !meter.group_by.contains_key(&name) {
+        if name != SUBJECT && name != CUSTOMER && !meter.group_by.contains_key(&name) {
             return Err(EngineError::invalid("groupBy", format!("invalid group by: {name}")));
         }
         if !names.contains(&name) {
@@ -274,7 +291,11 @@ fn dimensions_asked(meter: &Meter, query: &MeterQuery) -> Result<Vec<String>, En
 }
 
 fn dimension(meter: &Meter, name: &str) -> Result<Dimension, EngineError> {
-    if name == SUBJECT { Ok(Dimension::Subject) } else { property(meter, name, "group by") }
+    match name {
+        SUBJECT => Ok(Dimension::Subject),
+        CUSTOMER => Ok(Dimension::Customer),
+        _ => property(meter, name, "group by"),
+    }
 }
 
 fn property(meter: &Meter, name: &str, role: &str) -> Result<Dimension, EngineError> {
@@ -289,5 +310,6 @@ fn property(meter: &Meter, name: &str, role: &str) -> Result<Dimension, EngineEr
 fn meter_row(row: AggregateRow, group_by: &[String]) -> MeterRow {
     let mut groups: BTreeMap<String, String> = group_by.iter().cloned().zip(row.group).collect();
     let subject = groups.remove(SUBJECT);
-    MeterRow { window: row.window, span: Some((row.first, row.last)), subject, groups, value: row.value }
+    let customer = groups.remove(CUSTOMER);
+    MeterRow { window: row.window, span: Some((row.first, row.last)), subject, customer, groups, value: row.value }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use tallystick_domain::customer::CustomerDraft;
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::{Aggregation, Filter, MeterDefinition, MeterUpdate};
 use tallystick_domain::time::WindowSize;
@@ -240,7 +241,8 @@ async fn from_the_first_key_on_a_key_is_needed_and_sees_its_namespace_only() {
     assert!(!sender.key.name.contains(&sender.secret));
 
     admin.revoke(&sender.key.id.to_string()).await.unwrap();
-    assert!(admin.revoke(&sender.key.id.to_string()).await.is_err());
+    admin.revoke(&sender.key.id.to_string()).await.unwrap();
+    assert!(matches!(admin.revoke("01ARZ3NDEKTSV4RRFFQ69G5FAV").await, Err(EngineError::NotFound { .. })));
     tokio::time::sleep(std::time::Duration::from_millis(80)).await;
     assert!(engine.authenticate(Some(&sender.secret)).await.is_err());
 }
@@ -282,4 +284,64 @@ async fn subjects_and_values_are_listed_once_each() {
     let values = engine.meter_group_values(&caller, &meter("tokens"), "model", None, None).await.unwrap();
     assert_eq!(values, ["", "x", "y"]);
     assert!(engine.meter_group_values(&caller, &meter("tokens"), "nope", None, None).await.is_err());
+}
+
+fn draft(name: &str, key: Option<&str>, subjects: &[&str]) -> CustomerDraft {
+    CustomerDraft {
+        name: name.into(),
+        key: key.map(Into::into),
+        subject_keys: subjects.iter().map(|subject| subject.to_string()).collect(),
+        ..CustomerDraft::default()
+    }
+}
+
+#[tokio::test]
+async fn usage_belongs_to_customers_even_if_it_came_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    let subjects = ["acme", "a1", "a2", "globex", "nobody"];
+    let events = subjects.iter().map(|subject| event(subject, subject, "2024-05-01T10:00:00Z", r#"{"tokens":1}"#));
+    engine.ingest(&caller, events.collect()).await.unwrap();
+    let acme = engine.create_customer(&caller, draft("ACME", Some("acme"), &["a1", "a2", "globex"])).await.unwrap();
+    let globex = engine.create_customer(&caller, draft("Globex", Some("globex"), &[])).await;
+    assert!(matches!(globex, Err(EngineError::Conflict(_))));
+    engine.update_customer(&caller, "acme", draft("ACME", Some("acme"), &["a1", "a2"])).await.unwrap();
+    let globex = engine.create_customer(&caller, draft("Globex", Some("globex"), &[])).await.unwrap();
+
+    let (acme_id, globex_id) = (acme.id.to_string(), globex.id.to_string());
+    let query = MeterQuery { customers: vec![acme_id.clone(), globex_id.clone()], ..MeterQuery::default() };
+    let rows = engine.query_meter(&caller, &meter("tokens"), query.clone()).await.unwrap().rows;
+    let mut shown: Vec<_> = rows.into_iter().map(|row| (row.customer.unwrap(), row.value.to_string())).collect();
+    shown.sort();
+    let mut wanted = vec![(acme_id.clone(), "3".to_string()), (globex_id.clone(), "1".to_string())];
+    wanted.sort();
+    assert_eq!(shown, wanted);
+
+    let listing = EventListing { customers: vec![globex_id.clone()], limit: 10, ..EventListing::default() };
+    let listed = engine.list_events(&caller, listing.clone()).await.unwrap();
+    let owners: Vec<_> = listed.iter().map(|event| (event.stored.event.subject(), event.customer)).collect();
+    assert_eq!(owners, [("globex", Some(globex.id))]);
+
+    engine.delete_customer(&caller, "globex").await.unwrap();
+    let gone = engine.query_meter(&caller, &meter("tokens"), query).await;
+    assert!(matches!(gone, Err(EngineError::NotFound { key, .. }) if key == globex_id));
+    assert!(matches!(engine.list_events(&caller, listing).await, Err(EngineError::Invalid(_))));
+    assert!(matches!(engine.delete_customer(&caller, &globex_id).await, Err(EngineError::Gone(_))));
+    assert!(engine.get_customer(&caller, &globex_id).await.unwrap().deleted_at.is_some());
+}
+
+#[tokio::test]
+async fn a_subject_that_is_another_customers_key_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    engine.ingest(&caller, vec![event("1", "s", "2024-05-01T10:00:00Z", r#"{"tokens":1}"#)]).await.unwrap();
+    let by_key = engine.create_customer(&caller, draft("Key", Some("s"), &[])).await.unwrap();
+    let by_subject = engine.create_customer(&caller, draft("Subject", None, &["s"])).await.unwrap();
+    for (id, want) in [(by_key.id, vec!["1".to_string()]), (by_subject.id, vec![])] {
+        let query = MeterQuery { customers: vec![id.to_string()], ..MeterQuery::default() };
+        let rows = engine.query_meter(&caller, &meter("tokens"), query).await.unwrap().rows;
+        assert_eq!(rows.iter().map(|row| row.value.to_string()).collect::<Vec<_>>(), want);
+    }
 }

@@ -1,0 +1,151 @@
+//! Customers: create, list, get, replace, delete, and whose subjects are whose.
+
+use crate::caller::Caller;
+use crate::clock::random_bytes;
+use crate::engine::Engine;
+use crate::error::{EngineError, Fault};
+use std::collections::{BTreeMap, BTreeSet};
+use tallystick_domain::customer::{Customer, CustomerDraft, CustomerFault};
+use tallystick_domain::key::Scope;
+use tallystick_domain::{CustomerId, Namespace};
+pub use tallystick_state_store::{CustomerListing, CustomerOrder};
+
+/// A page of customers.
+#[derive(Clone, Debug)]
+pub struct CustomerPage {
+    /// The customers of the page.
+    pub customers: Vec<Customer>,
+    /// How many there are on all pages.
+    pub total: u64,
+}
+
+impl Engine {
+    /// Creates a customer. Usage that came before is its as well: attribution happens when a query is made.
+    pub async fn create_customer(&self, caller: &Caller, draft: CustomerDraft) -> Result<Customer, EngineError> {
+        caller.require(Scope::Admin)?;
+        check_subjects_once(&draft)?;
+        let now = self.clock().now();
+        let random = random_bytes().map_err(|error| EngineError::Unavailable(error.to_string()))?;
+        let time_ms = u64::try_from(now.as_micros() / 1000).unwrap_or(0);
+        let id = CustomerId::from_parts(time_ms, u128::from_le_bytes(random));
+        let customer = Customer::define(id, draft, now).map_err(invalid)?;
+        self.state().insert_customer(caller.namespace(), &customer).await?;
+        Ok(customer)
+    }
+
+    /// A page of customers.
+    pub async fn list_customers(&self, caller: &Caller, listing: CustomerListing) -> Result<CustomerPage, EngineError> {
+        caller.require(Scope::Read)?;
+        let (customers, total) = self.state().list_customers(caller.namespace(), &listing).await?;
+        Ok(CustomerPage { customers, total })
+    }
+
+    /// One customer: by id deleted ones too, by key live ones only.
+    pub async fn get_customer(&self, caller: &Caller, id_or_key: &str) -> Result<Customer, EngineError> {
+        caller.require(Scope::Read)?;
+        self.find_customer(caller, id_or_key).await
+    }
+
+    /// Replaces a customer.
+    pub async fn update_customer(
+        &self,
+        caller: &Caller,
+        id_or_key: &str,
+        draft: CustomerDraft,
+    ) -> Result<Customer, EngineError> {
+        caller.require(Scope::Admin)?;
+        check_subjects_once(&draft)?;
+        let stored = self.find_live_customer(caller, id_or_key).await?;
+        let replaced = stored.replaced(draft, self.clock().now()).map_err(invalid)?;
+        self.state().update_customer(caller.namespace(), &replaced).await?;
+        Ok(replaced)
+    }
+
+    /// Deletes a customer and frees its key and subjects; its usage stays.
+    pub async fn delete_customer(&self, caller: &Caller, id_or_key: &str) -> Result<(), EngineError> {
+        caller.require(Scope::Admin)?;
+        let stored = self.find_live_customer(caller, id_or_key).await?;
+        let now = self.clock().now();
+        let deleted = Customer { deleted_at: Some(now), updated_at: now, ..stored };
+        Ok(self.state().update_customer(caller.namespace(), &deleted).await?)
+    }
+
+    async fn find_customer(&self, caller: &Caller, id_or_key: &str) -> Result<Customer, EngineError> {
+        let namespace = caller.namespace();
+        if let Some(found) = self.state().find_customer(namespace, id_or_key).await? {
+            return Ok(found);
+        }
+        let missing = || EngineError::NotFound { what: "customer", key: id_or_key.to_string() };
+        let id = CustomerId::parse(id_or_key).ok_or_else(missing)?;
+        self.state().get_customer(namespace, id).await?.ok_or_else(missing)
+    }
+
+    async fn find_live_customer(&self, caller: &Caller, id_or_key: &str) -> Result<Customer, EngineError> {
+        let found = self.find_customer(caller, id_or_key).await?;
+        if found.deleted_at.is_some() {
+            return Err(EngineError::Gone(format!("customer {} is deleted", found.id)));
+        }
+        Ok(found)
+    }
+
+    /// The live customers with these ids; `Err` holds the ids that are none.
+    pub(crate) async fn live_customers(
+        &self,
+        namespace: &Namespace,
+        ids: &[String],
+    ) -> Result<Result<Vec<Customer>, Vec<String>>, EngineError> {
+        let (mut found, mut unknown) = (Vec::new(), Vec::new());
+        for text in ids {
+            let stored = match CustomerId::parse(text) {
+                Some(id) => self.state().get_customer(namespace, id).await?,
+                None => None,
+            };
+            match stored.filter(|customer| customer.deleted_at.is_none()) {
+                Some(customer) => found.push(customer),
+                None => unknown.push(text.clone()),
+            }
+        }
+        Ok(if unknown.is_empty() { Ok(found) } else { Err(unknown) })
+    }
+
+    /// The event subjects of these customers and whose they are. A subject that is another customer's key is not
+    /// theirs, so that no event is counted for two customers.
+    pub(crate) async fn owned_subjects(
+        &self,
+        namespace: &Namespace,
+        customers: &[Customer],
+    ) -> Result<BTreeMap<String, String>, EngineError> {
+        let wanted: BTreeSet<CustomerId> = customers.iter().map(|customer| customer.id).collect();
+        let subjects = customers.iter().flat_map(Customer::event_subjects).map(str::to_string);
+        let owners = self.subject_owners(namespace, subjects).await?;
+        let owned = owners.into_iter().filter(|(_, owner)| wanted.contains(owner));
+        Ok(owned.map(|(subject, owner)| (subject, owner.to_string())).collect())
+    }
+
+    /// The live customers that these event subjects belong to.
+    pub(crate) async fn subject_owners(
+        &self,
+        namespace: &Namespace,
+        subjects: impl IntoIterator<Item = String>,
+    ) -> Result<BTreeMap<String, CustomerId>, EngineError> {
+        let mut owners = BTreeMap::new();
+        for subject in subjects.into_iter().collect::<BTreeSet<_>>() {
+            if let Some(owner) = self.state().find_subject_owner(namespace, &subject).await? {
+                owners.insert(subject, owner);
+            }
+        }
+        Ok(owners)
+    }
+}
+
+fn check_subjects_once(draft: &CustomerDraft) -> Result<(), EngineError> {
+    let mut seen = BTreeSet::new();
+    match draft.subject_keys.iter().find(|subject| !seen.insert(subject.as_str())) {
+        Some(twice) => Err(EngineError::Conflict(format!("the subject key {twice:?} is listed twice"))),
+        None => Ok(()),
+    }
+}
+
+fn invalid(faults: Vec<CustomerFault>) -> EngineError {
+    EngineError::Invalid(faults.into_iter().map(|fault| Fault::new(fault.field, fault.message)).collect())
+}

@@ -25,6 +25,13 @@ pub enum Leaf<'a> {
     Object,
 }
 
+impl<'a> Leaf<'a> {
+    /// Reads the text of one JSON value, without space around it. The text has passed [`super::check`].
+    pub fn of(value: &'a str) -> Self {
+        leaf_of(value)
+    }
+}
+
 /// Finds the first value that the path matches. `text` has passed [`super::check`].
 pub fn lookup<'a>(text: &'a str, path: &JsonPath) -> Leaf<'a> {
     let mut deserializer = serde_json::Deserializer::from_str(text);

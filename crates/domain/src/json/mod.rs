@@ -1,7 +1,9 @@
 //! Reading event data without losing a digit: strict checks and single values by path, both on the text itself.
 
 mod lookup;
+mod members;
 mod strict;
 
 pub use lookup::{Leaf, lookup};
+pub use members::members;
 pub use strict::{JsonError, check};

@@ -7,7 +7,7 @@ use std::fmt;
 /// Why a JSON text is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct JsonError(String);
+pub struct JsonError(pub(super) String);
 
 /// Checks a JSON text: syntax, depth of at most `max_depth` (128 at most), and no duplicate keys, since a reader that
 /// keeps the first and one that keeps the last would bill different amounts.

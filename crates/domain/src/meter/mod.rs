@@ -14,4 +14,6 @@ pub use filter::{Filter, LikePattern};
 pub use fold::fold;
 pub use json_path::{JsonPath, JsonPathError, Step};
 pub use plan::{AggregatePlan, AggregateRow, Dimension, PlanError};
-pub use value::{NotCounted, dimension_text, distinct_value, numeric_value};
+pub use value::{
+    NotCounted, dimension_leaf, dimension_text, distinct_leaf, distinct_value, numeric_leaf, numeric_value,
+};

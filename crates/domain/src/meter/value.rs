@@ -75,17 +75,27 @@ impl NotCounted {
 
 /// The number at a path, from a JSON number or a numeric string (`"10"` and `10` are the same).
 pub fn numeric_value(data: Option<&str>, path: &JsonPath) -> Result<Quantity, NotCounted> {
-    match present_leaf(data, path)? {
+    numeric_leaf(&present_leaf(data, path)?, path)
+}
+
+/// The number in what stands at a path of an event's data.
+pub fn numeric_leaf(leaf: &Leaf<'_>, path: &JsonPath) -> Result<Quantity, NotCounted> {
+    match leaf {
         Leaf::Number(text) => Quantity::parse(text).map_err(|error| refused(text, error)),
-        Leaf::Text(text) => Quantity::parse(&text).map_err(|error| refused(&text, error)),
+        Leaf::Text(text) => Quantity::parse(text).map_err(|error| refused(text, error)),
         Leaf::Bool(_) => Err(NotCounted::UnsupportedType { kind: "bool" }),
-        other => Err(without_value(&other, path)),
+        other => Err(without_value(other, path)),
     }
 }
 
 /// The text at a path for telling values apart: the number `1`, `1.0` and the string `"1"` are the same.
 pub fn distinct_value<'a>(data: Option<&'a str>, path: &JsonPath) -> Result<Cow<'a, str>, NotCounted> {
-    match present_leaf(data, path)? {
+    distinct_leaf(present_leaf(data, path)?, path)
+}
+
+/// The text for telling values apart in what stands at a path of an event's data.
+pub fn distinct_leaf<'a>(leaf: Leaf<'a>, path: &JsonPath) -> Result<Cow<'a, str>, NotCounted> {
+    match leaf {
         Leaf::Number(text) => Ok(number_text(text)),
         Leaf::Text(text) => Ok(text),
         Leaf::Bool(value) => Ok(bool_text(value).into()),
@@ -96,7 +106,12 @@ pub fn distinct_value<'a>(data: Option<&'a str>, path: &JsonPath) -> Result<Cow<
 /// The text at a path for grouping and filtering: missing, array and object are `""`, `null` is `"null"`, numbers are in
 /// their shortest form.
 pub fn dimension_text<'a>(data: Option<&'a str>, path: &JsonPath) -> Cow<'a, str> {
-    match data.map_or(Leaf::Missing, |data| lookup(data, path)) {
+    dimension_leaf(data.map_or(Leaf::Missing, |data| lookup(data, path)))
+}
+
+/// The text for grouping and filtering of what stands at a path.
+pub fn dimension_leaf(leaf: Leaf<'_>) -> Cow<'_, str> {
+    match leaf {
         Leaf::Text(text) => text,
         Leaf::Number(text) => number_text(text),
         Leaf::Bool(value) => bool_text(value).into(),

@@ -12,7 +12,7 @@ import pytest
 from page import Step, read_steps
 from tallystick_server import Server, binary, clean_environment
 
-pytest_plugins = ["tallystick_server"]
+pytest_plugins = ["tallystick_pytest"]
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "guide" / "first-value.md"
 STEP_TIMEOUT_S = 150

@@ -6,7 +6,7 @@ import pytest
 
 from sdk import FLAVOURS, Sdk
 
-pytest_plugins = ["tallystick_server"]
+pytest_plugins = ["tallystick_pytest"]
 
 _numbers = itertools.count(1)
 

@@ -1,7 +1,6 @@
-"""Starts the real `tallystick` binary for a test suite, and shows what it logged when a test fails.
+"""Starts and stops the real `tallystick` binary for a test suite.
 
 The binary is `$TALLYSTICK_BIN`, or the debug build of this checkout (`cargo build -p tallystick-server`).
-A suite lists this module in `pytest_plugins` of its `conftest.py` and uses the fixture `server`.
 """
 
 import os
@@ -14,12 +13,10 @@ import time
 import urllib.error
 import urllib.request
 
-import pytest
-
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 30
 _DEBUG_BUILD = pathlib.Path(__file__).resolve().parents[2] / "target" / "debug" / "tallystick"
-_started: "list[Server]" = []
+started: "list[Server]" = []
 
 
 def binary() -> pathlib.Path:
@@ -45,7 +42,7 @@ class Server:
         self.url = ""
         self._process: subprocess.Popen | None = None
         self._log = tempfile.TemporaryFile()
-        _started.append(self)
+        started.append(self)
 
     def start(self) -> "Server":
         """Starts the server and returns once it is ready."""
@@ -109,43 +106,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """A server for the whole suite; it must end cleanly."""
-    running = Server(tmp_path_factory.mktemp("data")).start()
-    yield running
-    assert running.stop() == 0, running.log()
-
-
-@pytest.fixture
-def own_server(tmp_path):
-    """A server of the test's own, not started yet, that the test may stop, kill and start again."""
-    owned = Server(tmp_path / "data")
-    yield owned
-    if owned.is_running():
-        owned.stop()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
-    """Remembers where each server's log stood before the test."""
-    item.stash[_LOG_START] = [(running, running.log_size()) for running in _started]
-    return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item):
-    """Adds what the servers wrote during a failed test to its report."""
-    report = yield
-    if report.failed:
-        starts = dict(item.stash[_LOG_START])
-        for running in _started:
-            written = running.log(starts.get(running, 0))
-            if written:
-                report.sections.append((f"server log ({running.url})", written[-20_000:]))
-    return report
-
-
-_LOG_START = pytest.StashKey[list]()

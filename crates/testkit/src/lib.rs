@@ -1,2 +1,8 @@
-//! placeholder
+//! Started servers and PostgreSQL for tests.
+//!
+//! Invariant: what a test starts listens on this machine only and ends with the test, however it ends.
+
 pub mod postgres;
+pub mod server;
+
+pub use server::{Exited, Reply, ServerOptions, TestServer};

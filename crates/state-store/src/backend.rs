@@ -83,6 +83,12 @@ impl Backend {
     }
 }
 
+/// Whether SQLite found the file locked: SQLITE_BUSY, or one of its extended codes.
+pub(crate) fn is_sqlite_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|cause| cause.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

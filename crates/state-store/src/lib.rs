@@ -25,13 +25,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long to wait for a connection to be made, or for one of the pool to become free.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the readiness check waits for its write.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often to ask SQLite for its write-ahead log while another process holds the file, and how long to wait in between:
+/// ten seconds in all.
+const WAL_ATTEMPTS: u32 = 500;
+const WAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open state store. A clone is cheap and shares the connections.
 #[derive(Clone, Debug)]
@@ -142,13 +147,25 @@ fn create_directory(path: &Path) -> Result<(), StateError> {
     })
 }
 
-/// Turns the write-ahead log on: readers and the writer do not block each other, and a commit is one fsync.
+/// Turns the write-ahead log on: readers and the writer do not block each other, and a commit is one fsync. When several
+/// processes create the same file, SQLite refuses all but one of them at once instead of letting them wait, so ask again.
 async fn enable_wal(connection: &mut AnyConnection) -> Result<(), StateError> {
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(connection).await.map_err(failed)?;
-    match mode.as_str() {
-        "wal" => Ok(()),
-        other => Err(StateError::Unavailable(format!(
-            "SQLite cannot use a write-ahead log here (it stays in mode {other}): use a local file system, not a network one"
-        ))),
+    let mut attempt = 1;
+    loop {
+        let mode = sqlx::query_scalar::<_, String>("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await;
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => {
+                return Err(StateError::Unavailable(format!(
+                    "SQLite cannot use a write-ahead log here (it stays in mode {mode}): use a local file system, not a \
+                     network one"
+                )));
+            }
+            Err(error) if attempt < WAL_ATTEMPTS && backend::is_sqlite_busy(&error) => {
+                attempt += 1;
+                sleep(WAL_PAUSE).await;
+            }
+            Err(error) => return Err(failed(error)),
+        }
     }
 }

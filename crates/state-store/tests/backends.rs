@@ -33,6 +33,19 @@ async fn sqlite_keeps_a_write_ahead_log_in_a_directory_that_it_makes() {
     assert!(path.exists());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite_lets_many_create_the_same_file() {
+    for _ in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let url = StateUrl::Sqlite(directory.path().join("state.sqlite"));
+            tasks.spawn(async move { StateStore::open(&url).await.unwrap().close().await });
+        }
+        tasks.join_all().await;
+    }
+}
+
 #[tokio::test]
 async fn sqlite_leaves_a_file_alone_that_is_no_database() {
     let directory = tempfile::tempdir().unwrap();

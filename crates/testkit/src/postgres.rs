@@ -209,3 +209,38 @@ fn succeed(command: &mut Command) {
         panic!("{command:?} failed: {}", output.status);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn nothing_stays_when_the_process_is_gone() {
+        let cluster = Cluster::start();
+        let directory = cluster.directory.clone();
+        let socket = directory.join(".s.PGSQL.5432");
+        assert!(UnixStream::connect(&socket).is_ok());
+        assert!(directory.join("data/postmaster.pid").exists());
+        // Closes the pipe, as the end of the process does.
+        drop(cluster);
+        let mut attempts = 0;
+        while directory.exists() {
+            attempts += 1;
+            assert!(attempts < START_ATTEMPTS, "{} is still there", directory.display());
+            sleep(Duration::from_millis(50));
+        }
+        assert!(UnixStream::connect(&socket).is_err());
+    }
+
+    #[test]
+    fn each_test_has_its_own_database_in_one_cluster() {
+        let (one, two) = (Postgres::start(), Postgres::start());
+        let parts = |database: &Postgres| {
+            let (address, socket) = database.url().split_once('?').expect("a socket");
+            (address.to_owned(), socket.to_owned())
+        };
+        assert_ne!(parts(&one).0, parts(&two).0);
+        assert_eq!(parts(&one).1, parts(&two).1);
+    }
+}

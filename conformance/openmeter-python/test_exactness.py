@@ -22,11 +22,13 @@ async def send(om, name: str, values: list[str]) -> None:
 
 
 async def value_text(om, meter: str) -> str:
-    """The digits of the only row, which must be the same by GET, by POST and in the CSV."""
-    texts = [re.search(r'"value":\s*([^,}\s]+)', await call).group(1) for call in (om.meters.query_json(meter, cls=raw), om.meters.query(meter, {}, cls=raw))]
-    texts.append((await om.meters.query_csv(meter)).split("\n")[1].rsplit(",", 1)[1])
-    assert len(set(texts)) == 1
-    return texts[0]
+    """The digits of the only row, the same by GET and by POST; a CSV has them too, with zeros up to six decimals."""
+    answers = [await om.meters.query_json(meter, cls=raw), await om.meters.query(meter, {}, cls=raw)]
+    (text,) = {re.search(r'"value":\s*([^,}\s]+)', answer).group(1) for answer in answers}
+    in_csv = (await om.meters.query_csv(meter)).split("\n")[1].rsplit(",", 1)[1]
+    whole, _, decimals = text.partition(".")
+    assert in_csv == f"{whole}.{decimals.ljust(6, '0')}"
+    return text
 
 
 SUMS = [

@@ -7,7 +7,7 @@ import re
 import pytest
 from openmeter.models import FilterString, MeterQueryRequest
 
-from asking import ask
+from asking import ask, csv_rows, json_rows
 from model import UTC, Question, Sent, answer
 from sdk import at, event, exact, raw, refused
 
@@ -245,7 +245,11 @@ BAD_QUESTIONS = [
     {"params": {"from": "2024-05-01"}},
     {"params": {"from": "now"}},
     {"params": {"filterGroupBy[nothing]": "a"}},
-    {"params": {"filterGroupBy[m]": ""}},
+    {"params": {"filterGroupBy": "m=a"}},
+    {"params": {"filterGroupBy": "{'m': ['a']}"}},
+    {"params": {"filtergroupby[m]": "a"}},
+    {"params": {"unknown": "a"}},
+    {"params": {"windowSize": ["DAY", "HOUR"]}},
     {"params": {"filterGroupBy[m]": "a", "advancedMeterGroupByFilters": '{"m": {"$eq": "a"}}'}},
     {"params": {"advancedMeterGroupByFilters": "not json"}},
     {"params": {"advancedMeterGroupByFilters": "[]"}},
@@ -278,7 +282,8 @@ BAD_BODIES = [
     {"from": 1},
     {"from": "2024-05-02T00:00:00Z", "to": "2024-05-01T00:00:00Z"},
     {"filterGroupBy": {"nothing": ["a"]}},
-    {"filterGroupBy": {"m": [""]}},
+    {"filterGroupBy": {"m": "a"}},
+    {"unknown": "a"},
     {"filterGroupBy": {"m": ["a"]}, "advancedMeterGroupByFilters": {"m": {"$eq": "a"}}},
     {"advancedMeterGroupByFilters": {"m": {"$contains": "a"}}},
     {"subject": "c1"},
@@ -297,12 +302,22 @@ async def test_a_body_that_is_not_understood_is_refused(om, history, body):
         await om.meters.query(slugs["SUM"], body)
 
 
-async def test_the_filter_that_the_sdk_garbles_is_never_an_unfiltered_answer(om, history):
-    slugs, _ = history
-    # The published SDK sends the text of a Python dict here, in which there is no dimension and no value to read.
-    with refused(400) as refusal:
-        await om.meters.query_json(slugs["SUM"], filter_group_by={"m": "a"})
-    assert "filterGroupBy" in refusal.detail
+@pytest.mark.parametrize("wanted", [{"m": "a"}, {"m": "b c", "p": "x"}, {"m": 'é,"q"'}, {"p": "it's"}, {"m": "\\"}, {}], ids=str)
+async def test_the_simple_filter_of_the_sdk_is_understood_as_it_is_sent(om, history, wanted):
+    # The published SDK sends the text of a Python dict; other servers see no filter in it and answer unfiltered.
+    slugs, events = history
+    keeps = tuple((name, lambda text, value=value: text == value) for name, value in wanted.items())
+    expected = answer(question("SUM", group_by=("m", "p"), keeps=keeps), events)
+    asked = {"filter_group_by": wanted, "group_by": ["m", "p"]}
+    assert json_rows(await om.meters.query_json(slugs["SUM"], cls=raw, **asked)) == expected
+    assert csv_rows(await om.meters.query_csv(slugs["SUM"], **asked), question("SUM", group_by=("m", "p"))) == expected
+
+
+async def test_an_empty_value_asks_for_events_without_one(om, history):
+    slugs, events = history
+    asked = question("SUM", keeps=(("m", lambda text: text == ""),))
+    assert await ask(om, slugs["SUM"], asked, simple={"m": [""]}) == answer(asked, events)
+    assert await ask(om, slugs["SUM"], asked, filters={"m": {"$eq": ""}}) == answer(asked, events)
 
 
 async def test_a_customer_that_is_unknown_is_not_found(om, history):

@@ -123,7 +123,7 @@ async def test_windows_where_clocks_change(om, unique, case):
     shown = [(row["windowStart"], row["windowEnd"], int(row["value"])) for row in answered["data"]]
     assert shown == windows
     table = await om.meters.query_csv(unique, window_size=size, window_time_zone=zone)
-    assert table.split("\n")[1:-1] == [f"{start},{end},{value}" for start, end, value in windows]
+    assert table.split("\n")[1:-1] == [f"{start},{end},{value}.000000" for start, end, value in windows]
 
 
 async def test_windows_are_whole_and_empty_ones_are_left_out(om, unique):

@@ -1,1 +1,77 @@
-//! placeholder
+//! The OpenMeter door: the vendor's API over the engine.
+//!
+//! Invariant: knows one vendor, holds no state, no clock, no store; a quirk never enters the core. What differs from the
+//! vendor's server is listed in `docs/dialects/openmeter.md`.
+
+mod door;
+mod events;
+mod filter;
+mod json;
+mod meters;
+pub mod operations;
+mod params;
+mod problem;
+mod query;
+mod values;
+
+pub use problem::{Problem, ValidationError};
+
+use axum::middleware::from_fn;
+use axum::routing::any;
+use door::Door;
+use std::sync::Arc;
+use tallystick_engine::Engine;
+use tallystick_http_kit::{HttpLimits, panic};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of the door under `/api/`, with their part of the OpenAPI document. The server adds request ids, the access
+/// log and everything outside of `/api/`.
+pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
+    let served = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(events::ingest_events, events::list_events))
+        .routes(routes!(events::list_events_v2))
+        .routes(routes!(meters::create_meter, meters::list_meters))
+        .routes(routes!(meters::get_meter, meters::update_meter, meters::delete_meter))
+        .routes(routes!(query::query_meter, query::query_meter_post))
+        .routes(routes!(values::list_subjects))
+        .routes(routes!(values::list_group_by_values))
+        .routes(routes!(values::get_coverage));
+    operations::with_unserved(served)
+        .route("/api/{*rest}", any(async || Problem::no_such_route()))
+        .layer(panic::catch::<Problem>())
+        .layer(from_fn(problem::name_instances))
+        .with_state(Door { engine, limits: Arc::new(limits) })
+}
+
+/// What the document says besides its paths.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tallystick",
+        description = "Usage metering with OpenMeter's API. Every quantity is an exact decimal.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(problem::Body)),
+    security(("apiKey" = [])),
+    modifiers(&BearerKeys),
+    tags(
+        (name = "Events", description = "Usage events in and out."),
+        (name = "Meters", description = "What to count, and the counts."),
+        (name = "Not served", description = "Operations of OpenMeter's API that answer 501."),
+    ),
+)]
+struct Document;
+
+struct BearerKeys;
+
+impl Modify for BearerKeys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let mut scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        scheme = scheme.description(Some("An API key; not needed on a loopback server without keys."));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("apiKey", SecurityScheme::Http(scheme.build()));
+    }
+}

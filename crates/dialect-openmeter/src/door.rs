@@ -1,0 +1,50 @@
+//! What every handler is given: the engine, the limits, who calls, and the ids in its path.
+
+use crate::problem::Problem;
+use axum::extract::{FromRef, FromRequestParts, RawPathParams};
+use axum::http::request::Parts;
+use std::sync::Arc;
+use tallystick_engine::{Engine, MeterRef};
+use tallystick_http_kit::{Authenticated, HttpLimits};
+
+/// Who calls.
+pub(crate) type Caller = Authenticated<Problem>;
+
+/// The state of the routes.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub engine: Engine,
+    pub limits: Arc<HttpLimits>,
+}
+
+impl FromRef<Door> for Engine {
+    fn from_ref(door: &Door) -> Engine {
+        door.engine.clone()
+    }
+}
+
+/// The meter, and where there is one the group-by key, that a path names.
+pub(crate) struct MeterPath {
+    pub meter: MeterRef,
+    pub group_by_key: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MeterPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let params = params.map_err(|_| Problem::bad_request("the path is not valid percent-encoded UTF-8"))?;
+        let value = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value);
+        let text = value("meterIdOrSlug");
+        let meter = MeterRef::parse(text).ok_or_else(|| {
+            let shown: String = text.chars().take(80).collect();
+            let reason = format!(
+                "{shown:?} is neither a slug (1 to 64 lowercase letters and digits, words joined by single underscores) \
+                 nor a ULID"
+            );
+            Problem::parameter("meterIdOrSlug", "path", reason)
+        })?;
+        Ok(Self { meter, group_by_key: value("groupByKey").to_string() })
+    }
+}

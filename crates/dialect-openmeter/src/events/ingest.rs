@@ -1,0 +1,149 @@
+//! `POST /api/v1/events`: durable and counted once, or refused whole with every fault named.
+
+use super::structured::Batch;
+use super::{binary, structured};
+use crate::door::{Caller, Door};
+use crate::json::{media_type, unexpected_media_type};
+use crate::problem::{Problem, Refused, ValidationError};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use std::collections::BTreeSet;
+use tallystick_domain::key::Scope;
+use tallystick_engine::{EngineError, IngestReport, InvalidEvent};
+use tallystick_http_kit::{Refusal, body};
+
+/// How many events of a request were new.
+const ACCEPTED: HeaderName = HeaderName::from_static("tallystick-accepted");
+/// How many were stored before, or came twice in the request.
+const DUPLICATES: HeaderName = HeaderName::from_static("tallystick-duplicates");
+/// Bodies above it are parsed beside the async threads, so that one sender does not hold up the others.
+const PARSE_ASIDE_BYTES: usize = 256 << 10;
+/// How many faults the detail repeats; the list has all of them.
+const FAULTS_IN_DETAIL: usize = 5;
+
+/// How a request carries events.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// `application/json`, in which an empty list is a mistake.
+    Json,
+    /// One of the CloudEvents media types, in which an empty list is an empty batch.
+    CloudEvents,
+    /// One event in `ce-` headers.
+    Binary,
+}
+
+/// Ingest events
+///
+/// Takes one CloudEvent or a list of them. The answer comes when they are durable and the next query counts them.
+/// An event whose (source, id) was stored before is success and changes nothing. When one event of a list is invalid,
+/// nothing of the list is stored and the answer names every fault. A CloudEvent in binary mode (`ce-` headers, data as
+/// the body) is read too. Bodies may be gzip or zstd.
+#[utoipa::path(
+    post,
+    path = "/api/v1/events",
+    operation_id = "events_ingest_events",
+    tag = "Events",
+    extensions(("x-openmeter-operations" = json!(["events_ingest_event", "events_ingest_events", "events_ingest_events_json"]))),
+    request_body(content(
+        (super::item::CloudEvent = "application/cloudevents+json"),
+        (Vec<super::item::CloudEvent> = "application/cloudevents-batch+json"),
+        (super::item::IngestBody = "application/json"),
+    )),
+    responses(
+        (status = 204, description = "All events are stored.", headers(
+            ("tallystick-accepted" = u64, description = "Events that are new."),
+            ("tallystick-duplicates" = u64, description = "Events that were stored before."),
+        )),
+        Refused,
+    ),
+)]
+pub(crate) async fn ingest_events(
+    caller: Caller,
+    State(door): State<Door>,
+    request: Request,
+) -> Result<Response, Problem> {
+    caller.require(Scope::Ingest)?;
+    let (parts, sent) = request.into_parts();
+    let framing = framing_of(&parts.headers)?;
+    let bytes = body::read(&parts.headers, sent, &door.limits).await?;
+    // One more than allowed is read, for the engine to refuse.
+    let most = door.engine.limits().batch_events;
+    let aside = bytes.len() > PARSE_ASIDE_BYTES;
+    let parse = move || match framing {
+        Framing::Binary => binary::read(&parts.headers, &bytes).map(Batch::of_one),
+        Framing::Json | Framing::CloudEvents => structured::read(&bytes, most),
+    };
+    let batch = match aside {
+        true => tokio::task::spawn_blocking(parse).await.map_err(|_| Problem::from(Refusal::Panicked))??,
+        false => parse()?,
+    };
+    if batch.events.is_empty() {
+        return match framing {
+            Framing::Json => Err(Problem::bad_request("invalid event: no events found")),
+            Framing::CloudEvents | Framing::Binary => Ok(stored(IngestReport { stored: 0, duplicates: 0 })),
+        };
+    }
+    match door.engine.ingest(&caller, batch.events).await {
+        Ok(report) => Ok(stored(report)),
+        Err(EngineError::InvalidEvents(faults)) => Err(invalid_events(&faults, batch.is_list)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How the content type says that events are sent. Parameters such as a charset do not matter, nor does the case; a list
+/// under the media type of one event and the reverse are understood, since the body itself leaves no doubt.
+fn framing_of(headers: &HeaderMap) -> Result<Framing, Problem> {
+    let media_type = media_type(headers);
+    match media_type.as_str() {
+        "application/cloudevents+json" | "application/cloudevents-batch+json" => Ok(Framing::CloudEvents),
+        "application/json" | "" if binary::is_binary(headers) => Ok(Framing::Binary),
+        "application/json" => Ok(Framing::Json),
+        _ => Err(unexpected_media_type(headers)),
+    }
+}
+
+fn stored(report: IngestReport) -> Response {
+    (StatusCode::NO_CONTENT, [(ACCEPTED, report.stored), (DUPLICATES, report.duplicates)]).into_response()
+}
+
+/// The refusal of a batch: the first faults in words, all of them as a list.
+fn invalid_events(faults: &[InvalidEvent], is_list: bool) -> Problem {
+    // Of what is no event at all, missing attributes are no news.
+    let hopeless: BTreeSet<usize> =
+        faults.iter().filter(|fault| fault.fault.field.is_empty()).map(|fault| fault.index).collect();
+    let listed: Vec<ValidationError> = faults
+        .iter()
+        .filter(|fault| fault.fault.field.is_empty() || !hopeless.contains(&fault.index))
+        .map(|fault| validation_error(fault, is_list))
+        .collect();
+    let mut words: Vec<_> = listed.iter().take(FAULTS_IN_DETAIL).map(|error| in_words(error)).collect();
+    if listed.len() > FAULTS_IN_DETAIL {
+        words.push(format!("and {} more, see validationErrors", listed.len() - FAULTS_IN_DETAIL));
+    }
+    let detail = match is_list {
+        true => format!("invalid event: nothing was stored: {}", words.join("; ")),
+        false => format!("invalid event: {}", words.join("; ")),
+    };
+    Problem::bad_request(detail).with_faults(listed)
+}
+
+fn validation_error(invalid: &InvalidEvent, is_list: bool) -> ValidationError {
+    let root = if is_list { format!("$[{}]", invalid.index) } else { "$".to_string() };
+    let field = match invalid.fault.field {
+        // Not one attribute but the event, or the sender's own attributes, which the message names.
+        "" | "extensions" => root,
+        field => format!("{root}.{field}"),
+    };
+    ValidationError {
+        message: invalid.fault.message.clone(),
+        severity: "critical",
+        code: Some(invalid.fault.code),
+        field,
+    }
+}
+
+fn in_words(error: &ValidationError) -> String {
+    let field = error.field.strip_prefix("$.").unwrap_or(&error.field);
+    if field == "$" { error.message.clone() } else { format!("{field}: {}", error.message) }
+}

@@ -1,0 +1,95 @@
+//! JSON request bodies of everything but events.
+
+use crate::problem::Problem;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use serde::de::DeserializeOwned;
+use tallystick_domain::json;
+use tallystick_http_kit::{HttpLimits, body};
+
+/// Nesting of a request body; only filters nest at all.
+const MAX_DEPTH: usize = 64;
+
+/// What to do without a body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// 400.
+    IsAnError,
+    /// The same as `{}`.
+    IsEmpty,
+}
+
+/// The media type of a body without its parameters, in lower case; `""` when there is none.
+pub(crate) fn media_type(headers: &HeaderMap) -> String {
+    let text = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    text.as_deref().and_then(|text| text.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The refusal of a media type, with the header as it was sent.
+pub(crate) fn unexpected_media_type(headers: &HeaderMap) -> Problem {
+    let text = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let shown: String = text.as_deref().unwrap_or_default().chars().take(80).collect();
+    Problem::body(format!("header Content-Type has unexpected value \"{shown}\""))
+}
+
+/// Reads a body of type `T`. `schema` is the type's name in the document.
+pub(crate) async fn read<T: DeserializeOwned>(
+    request: Request,
+    limits: &HttpLimits,
+    schema: &str,
+    missing: Missing,
+) -> Result<T, Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes = body::read(&parts.headers, body, limits).await?;
+    let text = text_of(&bytes)?;
+    if text.trim().is_empty() {
+        return match missing {
+            Missing::IsAnError => Err(Problem::body("value is required but missing")),
+            Missing::IsEmpty => parse("{}", schema),
+        };
+    }
+    if media_type(&parts.headers) != "application/json" {
+        return Err(unexpected_media_type(&parts.headers));
+    }
+    parse(text, schema)
+}
+
+/// The bytes of a body as text.
+pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Problem::body(format!("the body is not UTF-8: wrong byte at {}", error.valid_up_to())))?;
+    match text.starts_with('\u{feff}') {
+        true => Err(Problem::body("the body starts with a byte order mark at byte 0: send UTF-8 without it")),
+        false => Ok(text),
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &str, schema: &str) -> Result<T, Problem> {
+    json::check(text, MAX_DEPTH).map_err(|error| Problem::body(format!("failed to decode request body: {error}")))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let reason = error.inner().to_string();
+        let reason = reason.split(" at line ").next().unwrap_or_default();
+        let (pointer, reason) = match reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+            Some(field) => {
+                (format!("{}/{field}", pointer_of(error.path())), format!("property \"{field}\" is missing"))
+            }
+            None => (pointer_of(error.path()), reason.to_string()),
+        };
+        let pointer = if pointer.is_empty() { "/" } else { &pointer };
+        Problem::body(format!("doesn't match schema #/components/schemas/{schema}: Error at \"{pointer}\": {reason}"))
+    })
+}
+
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{key}"),
+            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}

@@ -1,0 +1,258 @@
+//! Error bodies: `application/problem+json` with the vendor's detail prefixes.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use tallystick_engine::{EngineError, Fault};
+use tallystick_http_kit::{Refusal, RequestId};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
+
+/// An error, until its body is drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    detail: Option<String>,
+    faults: Vec<ValidationError>,
+    retry_after_s: Option<u32>,
+}
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ValidationError {
+    /// What is wrong and what would be right.
+    pub message: String,
+    /// Always `critical`: nothing of the request was done.
+    #[schema(value_type = String)]
+    pub severity: &'static str,
+    /// A stable word for the kind of fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub code: Option<&'static str>,
+    /// JSONPath of the field at fault, for example `$[3].subject`.
+    pub field: String,
+}
+
+/// An error body as RFC 9457 describes it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body<'a> {
+    /// Always `about:blank`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The status in words.
+    title: &'a str,
+    /// The status.
+    status: u16,
+    /// What was wrong, where, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    /// `urn:request:` and the request's id, which the log has too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    /// Further facts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extensions: Option<Extensions<'a>>,
+}
+
+/// Further facts of an error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemExtensions)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Extensions<'a> {
+    /// Everything that is wrong with the request.
+    validation_errors: &'a [ValidationError],
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: Some(detail.into()), faults: vec![], retry_after_s: None }
+    }
+
+    fn bare(status: StatusCode) -> Self {
+        Self { status, detail: None, faults: vec![], retry_after_s: None }
+    }
+
+    /// A request that cannot be understood or breaks a rule: 400. The text is taken as it is.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// A request that breaks a rule of the service: 400 with the vendor's prefix.
+    pub fn validation(detail: impl AsRef<str>) -> Self {
+        Self::bad_request(format!("validation error: {}", detail.as_ref()))
+    }
+
+    /// A parameter that breaks a rule: 400. `place` is `query` or `path`.
+    pub fn parameter(name: &str, place: &str, reason: impl AsRef<str>) -> Self {
+        Self::bad_request(format!("parameter \"{name}\" in {place} has an error: {}", reason.as_ref()))
+    }
+
+    /// A body that breaks a rule: 400.
+    pub fn body(reason: impl AsRef<str>) -> Self {
+        Self::bad_request(format!("request body has an error: {}", reason.as_ref()))
+    }
+
+    /// Something that is not in the caller's namespace: 404.
+    pub fn not_found(what: impl AsRef<str>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("not found error: {}", what.as_ref()))
+    }
+
+    /// A path that is no operation: 404 without a detail.
+    pub fn no_such_route() -> Self {
+        Self::bare(StatusCode::NOT_FOUND)
+    }
+
+    /// A published operation that is not served: 501.
+    pub fn not_served(operation_ids: &str) -> Self {
+        let detail =
+            format!("not implemented error: operation {operation_ids} is not served by this version of Tallystick");
+        Self::new(StatusCode::NOT_IMPLEMENTED, detail)
+    }
+
+    /// The same problem with everything that is wrong as a list.
+    pub fn with_faults(self, faults: Vec<ValidationError>) -> Self {
+        Self { faults, ..self }
+    }
+
+    fn with_retry_after(self, seconds: u32) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
+    /// Details of a server fault go to the log, which knows the request's id, and never to the caller.
+    fn internal(cause: &str) -> Self {
+        tracing::error!(cause, "request failed");
+        Self::bare(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn draw(&self, request_id: Option<&RequestId>) -> Response {
+        let extensions = (!self.faults.is_empty()).then_some(Extensions { validation_errors: &self.faults });
+        let body = Body {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or_default(),
+            status: self.status.as_u16(),
+            detail: self.detail.as_deref(),
+            instance: request_id.map(|id| format!("urn:request:{id}")),
+            extensions,
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    /// Draws the body without an instance; [`name_instances`] draws it again with one.
+    fn into_response(self) -> Response {
+        let mut response = self.draw(None);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Middleware: gives every error body the request's id, and a body to the router's own 405.
+pub(crate) async fn name_instances(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let response = next.run(request).await;
+    match response.extensions().get::<Problem>() {
+        Some(problem) => problem.draw(id.as_ref()),
+        None if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::bare(StatusCode::METHOD_NOT_ALLOWED).draw(id.as_ref())
+        }
+        None => response,
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        let text = error.to_string();
+        match error {
+            EngineError::Unauthenticated(_) => {
+                Self::new(StatusCode::UNAUTHORIZED, format!("unauthorized error: {text}"))
+            }
+            EngineError::Forbidden { .. } => Self::new(StatusCode::FORBIDDEN, format!("forbidden error: {text}")),
+            EngineError::Invalid(faults) => {
+                Self::validation(text).with_faults(faults.into_iter().map(ValidationError::from).collect())
+            }
+            EngineError::InvalidEvents(_) => Self::validation(text),
+            EngineError::NotFound { .. } => Self::not_found(text),
+            EngineError::Conflict(_) => Self::new(StatusCode::CONFLICT, format!("conflict error: {text}")),
+            EngineError::Gone(_) => {
+                Self::new(StatusCode::PRECONDITION_FAILED, format!("precondition failed error: {text}"))
+            }
+            EngineError::TooLarge(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("request entity too large error: {text}"))
+            }
+            EngineError::Overloaded(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, text).with_retry_after(1),
+            EngineError::Unavailable(cause) => {
+                tracing::error!(cause, "a store is not available");
+                let detail = "a store of the server is not available; its log has the reason";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_retry_after(5)
+            }
+            EngineError::StorageFull(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, text),
+            EngineError::Internal(cause) => Self::internal(&cause),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::Engine(error) => error.into(),
+            Refusal::BodyTooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("request entity too large error: {text}"))
+            }
+            Refusal::UnsupportedEncoding(_) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
+            Refusal::BadEncoding { .. } | Refusal::BodyInterrupted(_) => Self::body(text),
+            Refusal::BodyTimeout(_) => Self::new(StatusCode::REQUEST_TIMEOUT, text),
+            Refusal::BadQuery(_) => Self::bad_request(text),
+            Refusal::Panicked => Self::bare(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}
+
+impl From<Fault> for ValidationError {
+    fn from(fault: Fault) -> Self {
+        Self { message: fault.message, severity: "critical", code: None, field: format!("$.{}", fault.field) }
+    }
+}
+
+/// The answers that every operation can give, for the document.
+pub(crate) struct Refused;
+
+impl IntoResponses for Refused {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let answers = [
+            (400, "The request breaks a rule; the detail says which."),
+            (401, "The API key is missing, unknown or revoked."),
+            (403, "The API key lacks the scope."),
+            (405, "The path has no such method; the Allow header names those it has."),
+            (408, "The body did not arrive in time."),
+            (413, "The request is larger than a limit, which the detail names."),
+            (415, "The body's content encoding is not read."),
+            (500, "The server failed; its log has the details under the request's id."),
+            (503, "The server cannot do it now; Retry-After says when to come back."),
+            (507, "No space is left for events."),
+        ];
+        answers.into_iter().map(|(status, text)| (status.to_string(), RefOr::T(problem_answer(text)))).collect()
+    }
+}
+
+/// The document's description of an answer with an error body.
+pub(crate) fn problem_answer(text: &str) -> utoipa::openapi::Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    ResponseBuilder::new().description(text).content("application/problem+json", content).build()
+}

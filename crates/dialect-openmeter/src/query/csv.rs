@@ -1,0 +1,79 @@
+//! The CSV form of an answer, for spreadsheets and scripts.
+
+use super::answer::{Labelled, LabelledRow};
+use crate::problem::Problem;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use std::iter::once;
+use tallystick_domain::quantity::Quantity;
+use tallystick_engine::EngineError;
+
+const SUBJECT: &str = "subject";
+const CUSTOMER: &str = "customer_id";
+/// The vendor writes six decimals; more are written where the exact value has more.
+const DECIMALS: usize = 6;
+
+/// The answer as a file.
+pub(super) fn response(labelled: &Labelled) -> Result<Response, Problem> {
+    let failed = |error: String| Problem::from(EngineError::Internal(format!("writing CSV: {error}")));
+    let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::Any(b'\n')).from_writer(Vec::new());
+    let has_subject = labelled.group_by.iter().any(|name| name == SUBJECT);
+    // The subject is always the third column, whatever the order asked for.
+    let dimensions: Vec<&str> = labelled.group_by.iter().map(String::as_str).filter(|name| *name != SUBJECT).collect();
+    let header = ["window_start", "window_end"]
+        .into_iter()
+        .chain(has_subject.then_some(SUBJECT))
+        .chain(dimensions.iter().copied())
+        .chain(once("value"));
+    writer.write_record(header).map_err(|error| failed(error.to_string()))?;
+    for row in &labelled.rows {
+        write_row(&mut writer, row, has_subject, &dimensions).map_err(|error| failed(error.to_string()))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
+    let name = format!("attachment; filename={}.csv", labelled.slug);
+    Ok(([(CONTENT_TYPE, "text/csv".to_string()), (CONTENT_DISPOSITION, name)], bytes).into_response())
+}
+
+fn write_row(
+    writer: &mut ::csv::Writer<Vec<u8>>,
+    labelled: &LabelledRow,
+    has_subject: bool,
+    dimensions: &[&str],
+) -> ::csv::Result<()> {
+    let row = &labelled.row;
+    let value = padded(&row.value);
+    let subject = has_subject.then(|| row.subject.as_deref().unwrap_or_default());
+    let groups = dimensions.iter().map(|name| match *name {
+        CUSTOMER => row.customer.as_deref().unwrap_or_default(),
+        name => row.groups.get(name).map_or("", String::as_str),
+    });
+    let fields = [labelled.start.as_str(), labelled.end.as_str()];
+    writer.write_record(fields.into_iter().chain(subject).chain(groups).chain(once(value.as_str())))
+}
+
+/// The exact value, with at least six decimals.
+fn padded(value: &Quantity) -> String {
+    let text = value.to_string();
+    let decimals = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let point = if decimals == 0 { "." } else { "" };
+    format!("{text}{point}{}", "0".repeat(DECIMALS.saturating_sub(decimals)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_six_decimals_or_all_they_need() {
+        for (value, text) in [
+            ("300", "300.000000"),
+            ("0", "0.000000"),
+            ("-1.5", "-1.500000"),
+            ("0.123456", "0.123456"),
+            ("0.1234567", "0.1234567"),
+            ("79228162514264337593543950335", "79228162514264337593543950335.000000"),
+        ] {
+            assert_eq!(padded(&Quantity::parse(value).unwrap()), text);
+        }
+    }
+}

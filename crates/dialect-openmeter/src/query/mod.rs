@@ -1,0 +1,115 @@
+//! `GET` and `POST /api/v1/meters/{meterIdOrSlug}/query`: exact usage, as JSON or CSV.
+
+mod answer;
+mod csv;
+mod group_filter;
+mod request;
+
+use crate::door::{Caller, Door, MeterPath};
+use crate::json::{self, Missing};
+use crate::meters::NoMeter;
+use crate::params::Place;
+use crate::problem::{Problem, Refused};
+use answer::Labelled;
+use axum::extract::{RawQuery, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::Response;
+use request::{Asked, QueryBody};
+use tallystick_engine::EngineError;
+use tallystick_http_kit::QueryString;
+
+/// Query a meter
+///
+/// Usage in `[from, to)`, in calendar windows of a time zone or in one bucket, by subject and dimensions. Values are exact
+/// decimals. With `Accept: text/csv` the answer is CSV.
+#[utoipa::path(
+    get,
+    path = "/api/v1/meters/{meterIdOrSlug}/query",
+    operation_id = "meters_query_json",
+    tag = "Meters",
+    extensions(("x-openmeter-operations" = json!(["meters_query_json", "meters_query_csv"]))),
+    params(
+        ("meterIdOrSlug" = String, Path, description = "Slug or ULID."),
+        ("clientId" = Option<String>, Query, description = "Without effect."),
+        ("from" = Option<String>, Query, description = "First moment that counts (RFC 3339)."),
+        ("to" = Option<String>, Query, description = "First moment that does not count any more."),
+        ("windowSize" = Option<String>, Query, description = "`MINUTE`, `HOUR`, `DAY` or `MONTH`; one bucket when left out."),
+        ("windowTimeZone" = Option<String>, Query, description = "IANA name of the zone whose clock the windows follow; `UTC` by default."),
+        ("subject" = Option<Vec<String>>, Query, description = "Only these subjects, and a row for each."),
+        ("filterCustomerId" = Option<Vec<String>>, Query, description = "Only these customers, and a row for each."),
+        ("filterGroupBy" = Option<std::collections::BTreeMap<String, String>>, Query, style = DeepObject,
+            description = "Value of a dimension: `filterGroupBy[model]=gpt-4`; an empty value means that an event has none."),
+        ("advancedMeterGroupByFilters" = Option<String>, Query, description = "JSON object from dimension to string filter."),
+        ("groupBy" = Option<Vec<String>>, Query, description = "Dimensions of the meter, or `subject`."),
+    ),
+    responses(
+        (status = 200, description = "The rows.", content((answer::ResultBody = "application/json"), (String = "text/csv"))),
+        NoMeter,
+        Refused,
+    ),
+)]
+pub(crate) async fn query_meter(
+    caller: Caller,
+    State(door): State<Door>,
+    path: MeterPath,
+    RawQuery(raw): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let body = QueryBody::of_query_string(&QueryString::parse(raw.as_deref())?)?;
+    answer(&door, &caller, &path, body.checked(Place::Query)?, &headers).await
+}
+
+/// Query a meter, with the parameters in the body
+///
+/// The same as the query by GET; dimensions can be filtered by several values.
+#[utoipa::path(
+    post,
+    path = "/api/v1/meters/{meterIdOrSlug}/query",
+    operation_id = "meters_query",
+    tag = "Meters",
+    extensions(("x-openmeter-operations" = json!(["meters_query", "meters_query_csv_post"]))),
+    params(("meterIdOrSlug" = String, Path, description = "Slug or ULID.")),
+    request_body = Option<QueryBody>,
+    responses(
+        (status = 200, description = "The rows.", content((answer::ResultBody = "application/json"), (String = "text/csv"))),
+        NoMeter,
+        Refused,
+    ),
+)]
+pub(crate) async fn query_meter_post(
+    caller: Caller,
+    State(door): State<Door>,
+    path: MeterPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    // The published Python SDK asks for CSV without a body.
+    let body: QueryBody = json::read(request, &door.limits, "MeterQueryRequest", Missing::IsEmpty).await?;
+    answer(&door, &caller, &path, body.checked(Place::Body)?, &headers).await
+}
+
+async fn answer(
+    door: &Door,
+    caller: &Caller,
+    path: &MeterPath,
+    asked: Asked,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let found = door.engine.query_meter(caller, &path.meter, asked.query.clone()).await;
+    let result = found.map_err(|error| match error {
+        EngineError::NotFound { what: "customer with id", key } => {
+            Problem::not_found(format!("customer with id {key} not found"))
+        }
+        other => other.into(),
+    })?;
+    let labelled = Labelled::new(result, asked);
+    if wants_csv(headers) { csv::response(&labelled) } else { labelled.json() }
+}
+
+/// Whether exactly CSV is accepted; a list of types is answered with JSON, as the vendor does.
+fn wants_csv(headers: &HeaderMap) -> bool {
+    let text = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("text/csv") && !text.contains(',')
+}

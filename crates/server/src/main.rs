@@ -1,2 +1,20 @@
-//! placeholder
-fn main() {}
+//! The binary `tallystick`: the server and its command line.
+//!
+//! Invariant: nothing here knows a rule of metering; the command line reaches a server through its public API only.
+
+mod cli;
+mod config;
+mod dialects;
+mod greeting;
+mod health;
+mod listener;
+mod metrics;
+mod openapi;
+mod operations;
+mod shutdown;
+mod telemetry;
+mod wiring;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

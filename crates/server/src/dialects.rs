@@ -1,0 +1,16 @@
+//! The table of dialects: a door is one line.
+
+use tallystick_engine::Engine;
+use tallystick_http_kit::HttpLimits;
+use utoipa_axum::router::OpenApiRouter;
+
+/// One vendor's API.
+pub struct Dialect {
+    /// The vendor, as the log names it.
+    pub name: &'static str,
+    /// Its routes and their documentation.
+    pub router: fn(Engine, HttpLimits) -> OpenApiRouter,
+}
+
+/// All of them.
+pub const DIALECTS: [Dialect; 1] = [Dialect { name: "OpenMeter", router: tallystick_dialect_openmeter::router }];

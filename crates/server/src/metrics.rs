@@ -1,0 +1,178 @@
+//! Figures for Prometheus. Labels are closed sets: route patterns, methods, classes of status; never a customer, a
+//! subject or a namespace.
+
+use axum::http::Method;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::Arc;
+use tallystick_engine::{Engine, EngineStats};
+use tallystick_http_kit::access_log::{Finished, Observer};
+
+/// The format that [`Metrics::render`] writes.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of the duration buckets, in seconds.
+const DURATION_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: &'static str,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+    method: &'static str,
+}
+
+/// What is measured here and what the engine measures, in one registry.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
+}
+
+impl Metrics {
+    /// A registry that reads the engine's figures whenever it is asked.
+    pub fn new(engine: Engine) -> Arc<Self> {
+        let mut registry = Registry::with_prefix("tallystick");
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The running program", build);
+        let requests = Family::default();
+        registry.register("http_requests", "Requests by route, method and class of status", requests.clone());
+        let durations: Family<_, _, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
+        registry.register("http_request_duration_seconds", "Time until the head of the answer", durations.clone());
+        registry.register_collector(Box::new(EngineFigures(engine)));
+        Arc::new(Self { registry, requests, durations })
+    }
+
+    /// All figures as text.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Observer for Metrics {
+    fn finished(&self, request: &Finished<'_>) {
+        let (route, method) = (request.route.to_string(), method_label(request.method));
+        let status = status_label(request.status.as_u16());
+        self.requests.get_or_create(&RequestLabels { route: route.clone(), method, status }).inc();
+        self.durations.get_or_create(&RouteLabels { route, method }).observe(request.duration.as_secs_f64());
+    }
+}
+
+/// A sender can make up methods; they share one label.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn status_label(status: u16) -> &'static str {
+    match status {
+        ..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}
+
+struct EngineFigures(Engine);
+
+impl fmt::Debug for EngineFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EngineFigures")
+    }
+}
+
+impl Collector for EngineFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = self.0.stats();
+        for (name, help, value) in counters(&stats) {
+            let metric = ConstCounter::new(value);
+            metric.encode(encoder.encode_descriptor(name, help, None, metric_type::COUNTER)?)?;
+        }
+        let seconds = ConstCounter::new(stats.store.total_sync_us as f64 / 1e6);
+        let help = "Time spent making groups durable";
+        seconds.encode(encoder.encode_descriptor(
+            "tallystick_store_sync_seconds",
+            help,
+            None,
+            metric_type::COUNTER,
+        )?)?;
+        for (name, help, value) in gauges(&stats) {
+            let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            metric.encode(encoder.encode_descriptor(name, help, None, metric_type::GAUGE)?)?;
+        }
+        Ok(())
+    }
+}
+
+mod metric_type {
+    use prometheus_client::metrics::MetricType;
+    pub const COUNTER: MetricType = MetricType::Counter;
+    pub const GAUGE: MetricType = MetricType::Gauge;
+}
+
+type Figure = (&'static str, &'static str, u64);
+
+fn counters(stats: &EngineStats) -> [Figure; 6] {
+    let store = &stats.store;
+    [
+        ("tallystick_events_accepted", "Events that were stored since the start", stats.events_accepted),
+        ("tallystick_events_duplicate", "Events that were stored before", stats.events_duplicate),
+        ("tallystick_events_invalid", "Events that were refused", stats.events_invalid),
+        ("tallystick_store_groups", "Groups of batches that were made durable with one sync", store.groups),
+        ("tallystick_store_segment_merges", "Merges of segments", store.segment_merges),
+        ("tallystick_store_run_merges", "Merges of identity files", store.run_merges),
+    ]
+}
+
+fn gauges(stats: &EngineStats) -> [Figure; 10] {
+    let store = &stats.store;
+    [
+        ("tallystick_store_events", "Events in the store", store.events),
+        ("tallystick_store_memtable_rows", "Events in memory and in the log only", store.memtable_rows),
+        ("tallystick_store_memtable_bytes", "Memory that these take", store.memtable_bytes),
+        ("tallystick_store_segments", "Sealed files of events", store.segments),
+        ("tallystick_store_segment_bytes", "Their size on disk", store.segment_bytes),
+        ("tallystick_store_runs", "Files of identities", store.runs),
+        ("tallystick_store_wal_files", "Files of the write-ahead log", store.wal_files),
+        ("tallystick_store_wal_bytes", "Their size on disk", store.wal_bytes),
+        ("tallystick_store_queue_bytes", "Bytes that wait to be written", store.queue_bytes),
+        ("tallystick_store_last_sync_microseconds", "Duration of the last sync", store.last_sync_us),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_closed_sets() {
+        assert_eq!(method_label(&Method::from_bytes(b"MADEUP").unwrap()), "other");
+        assert_eq!(method_label(&Method::DELETE), "DELETE");
+        assert_eq!([status_label(204), status_label(404), status_label(503)], ["2xx", "4xx", "5xx"]);
+    }
+}

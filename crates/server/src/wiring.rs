@@ -1,0 +1,95 @@
+//! How the parts of a server are put together.
+
+use crate::config::Config;
+use crate::dialects::DIALECTS;
+use crate::metrics::Metrics;
+use crate::shutdown::{Leaving, Signals};
+use crate::{greeting, health, listener, openapi, operations};
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tallystick_engine::Engine;
+use tallystick_http_kit::access_log::{Observer, watch};
+use tallystick_http_kit::{panic, request_id};
+use tokio::net::TcpListener;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Why a server ended otherwise than by a signal.
+pub enum ServeError {
+    /// It did not start.
+    Refused(String),
+    /// It ran and could not end as it should.
+    Failed(String),
+}
+
+/// Opens the stores, serves until a signal comes, and closes them.
+pub async fn serve(config: &Config) -> Result<(), ServeError> {
+    let refused = |error: &dyn std::fmt::Display| ServeError::Refused(error.to_string());
+    let signals = Signals::listen().map_err(|error| refused(&error))?;
+    let (listener, address) = bind(config.listen).await?;
+    let engine_config = config.engine().map_err(|error| refused(&error))?;
+    let engine = Engine::open(engine_config).await.map_err(|error| refused(&error))?;
+    let has_keys = engine.has_live_keys().await.map_err(|error| refused(&error))?;
+    if !config.is_loopback() && !config.insecure && !has_keys {
+        close(&engine).await?;
+        return Err(ServeError::Refused(no_key_message(config)));
+    }
+    let leaving = Leaving::default();
+    let app = router(&engine, config, &leaving);
+    greeting::print(config, address, &engine, has_keys).map_err(|error| refused(&error))?;
+    listener::serve(listener, app, config, &leaving, signals).await;
+    close(&engine).await?;
+    tracing::info!("stopped: everything acknowledged is stored");
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |error: std::io::Error| {
+        ServeError::Refused(format!("cannot listen on {address}: {error}; choose another address with --listen"))
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+async fn close(engine: &Engine) -> Result<(), ServeError> {
+    engine.close().await.map_err(|reason| ServeError::Failed(format!("the stores could not be closed: {reason}")))
+}
+
+fn no_key_message(config: &Config) -> String {
+    let dir = config.data_dir.display();
+    let url = config.state_url().map(|_| " --state-url URL").unwrap_or_default();
+    format!(
+        "refusing to listen on {}, which others can reach, without an API key\n  \
+         create one with:  tallystick keys create --name first --scope admin --data-dir {dir}{url}\n  \
+         or listen on 127.0.0.1, or say --insecure if everybody who can connect may do everything",
+        config.listen
+    )
+}
+
+/// All routes, each named, measured and guarded against defects.
+fn router(engine: &Engine, config: &Config, leaving: &Leaving) -> Router {
+    let metrics = Metrics::new(engine.clone());
+    let observer: Arc<dyn Observer> = Arc::clone(&metrics) as Arc<dyn Observer>;
+    let mut app = OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(health::healthz))
+        .merge(OpenApiRouter::new().routes(routes!(health::readyz)).with_state((engine.clone(), leaving.clone())))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(operations::metrics))
+                .with_state(operations::MetricsState { engine: engine.clone(), metrics }),
+        );
+    for dialect in DIALECTS {
+        tracing::debug!(dialect = dialect.name, "mounted");
+        app = app.merge((dialect.router)(engine.clone(), config.http_limits()));
+    }
+    let (routes, document) = app.split_for_parts();
+    routes
+        .merge(openapi::page(document))
+        .fallback(operations::no_such_route)
+        .layer(panic::catch::<operations::Plain>())
+        .layer(from_fn_with_state(observer, watch))
+        .layer(from_fn_with_state(request_id::RequestIds::new(engine.now()), request_id::assign))
+}

@@ -1,0 +1,247 @@
+//! Starting, refusing to start, and ending.
+
+mod common;
+
+use common::{BINARY, create_key, event, options, run, send, server, stderr};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+use tallystick_testkit::Exited;
+
+/// A refusal names what is wrong, with the exit code for it and without a stack trace.
+fn assert_refused(exited: &Exited, parts: &[&str]) {
+    assert_eq!(exited.code, Some(2), "{exited:?}");
+    for part in parts {
+        assert!(exited.stderr.contains(part), "{part:?} is missing in: {}", exited.stderr);
+    }
+    assert!(!exited.stderr.contains("panicked") && !exited.stderr.contains("RUST_BACKTRACE"), "{}", exited.stderr);
+}
+
+#[test]
+fn a_start_says_where_it_is_and_the_printed_command_works() {
+    let server = server();
+    let said = server.stdout();
+    for part in [server.url(), server.data_dir().to_str().unwrap(), "/docs", "curl", "open to this machine"] {
+        assert!(said.contains(part), "{part:?} is missing in: {said}");
+    }
+    let body = said.split("-d '").nth(1).unwrap().split('\'').next().unwrap();
+    send(&server, body);
+    assert!(server.get("/api/v1/events").body.contains("customer-1"));
+}
+
+#[test]
+fn a_missing_data_folder_is_made() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("a/b");
+    let server = options().data_dir(&dir).start();
+    assert!(dir.is_dir());
+    drop(server);
+}
+
+#[test]
+fn an_unusable_data_folder_is_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let file = parent.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    // Below a regular file nobody can make a folder, whatever their rights.
+    let exited = options().data_dir(file.join("data")).try_start().unwrap_err();
+    assert_refused(&exited, &["data directory", file.to_str().unwrap()]);
+}
+
+#[test]
+fn a_data_folder_in_use_is_refused() {
+    let first = server();
+    let exited = options().data_dir(first.data_dir()).try_start().unwrap_err();
+    assert_refused(&exited, &["in use by another process", first.data_dir().to_str().unwrap()]);
+    send(&first, &event("1", "a", "2024-01-01T00:00:00Z", "1"));
+}
+
+#[test]
+fn a_folder_can_be_used_again_after_a_kill() {
+    let mut server = server();
+    server.kill_9();
+    server.restart();
+    assert_eq!(server.get("/healthz").status, 200);
+}
+
+#[test]
+fn an_address_in_use_is_refused() {
+    let first = server();
+    let address = first.url().trim_start_matches("http://").to_string();
+    let exited = options().env("TALLYSTICK_STATE_URL", "").arg("--listen").arg(&address).try_start();
+    // The test server already names an address, so the flag comes twice: that is an error of usage.
+    assert_eq!(exited.unwrap_err().code, Some(2));
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&["serve", "--listen", &address, "--data-dir", dir.path().to_str().unwrap()], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains(&address) && stderr(&output).contains("--listen"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_a_key() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    let data_dir = dir.to_str().unwrap();
+    let output = run(&["serve", "--listen", "0.0.0.0:0", "--data-dir", data_dir], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("tallystick keys create") && said.contains(data_dir), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn a_newer_event_store_is_refused() {
+    let mut server = server();
+    send(&server, &event("1", "a", "2024-01-01T00:00:00Z", "1"));
+    server.stop();
+    let manifest = server.data_dir().join("events/MANIFEST");
+    let written = std::fs::read_to_string(&manifest).unwrap();
+    let newer = written.replace("tallystick-events 1\n", "tallystick-events 999\n");
+    assert_ne!(newer, written);
+    std::fs::write(&manifest, newer).unwrap();
+    let exited = server.try_restart().unwrap_err();
+    assert_refused(&exited, &["MANIFEST", "newer"]);
+}
+
+#[test]
+fn a_damaged_configuration_is_refused_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.toml");
+    std::fs::write(&path, "[limits]\nbody_bites = 1\n").unwrap();
+    let exited = options().arg("--config").arg(path.to_str().unwrap()).try_start().unwrap_err();
+    assert_refused(&exited, &["body_bites", path.to_str().unwrap(), "body_bytes"]);
+    let exited = options().env("TALLYSTICK_LIMIT__BODY_BYTES", "1").try_start().unwrap_err();
+    assert_refused(&exited, &["TALLYSTICK_LIMIT__BODY_BYTES"]);
+    let exited = options().env("TALLYSTICK_STATE_URL", "mysql://x").try_start().unwrap_err();
+    assert_refused(&exited, &["mysql", "sqlite"]);
+    let exited = options().env("TALLYSTICK_LOG__LEVEL", "info,=").try_start().unwrap_err();
+    assert_refused(&exited, &["log.level"]);
+}
+
+#[test]
+fn a_limit_of_the_configuration_is_in_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.toml");
+    std::fs::write(&path, "[limits]\nbatch_events = 2\nbody_bytes = 2000\n").unwrap();
+    let server =
+        options().arg("--config").arg(path.to_str().unwrap()).env("TALLYSTICK_LIMITS__BATCH_EVENTS", "1").start();
+    let two =
+        format!("[{},{}]", event("1", "a", "2024-01-01T00:00:00Z", "1"), event("2", "a", "2024-01-01T00:00:00Z", "1"));
+    let reply = server.post("/api/v1/events", "application/cloudevents-batch+json", &two);
+    assert_eq!(reply.status, 413, "{}", reply.body);
+    let long = event("1", &"a".repeat(2000), "2024-01-01T00:00:00Z", "1");
+    assert_eq!(server.post("/api/v1/events", "application/cloudevents+json", &long).status, 413);
+}
+
+#[test]
+fn declared_meters_exist_and_their_drift_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.toml");
+    let declared =
+        "[[meters]]\nslug = 'tokens'\nevent_type = 'prompt'\naggregation = 'sum'\nvalue_property = '$.tokens'\n";
+    std::fs::write(&path, declared).unwrap();
+    let mut server = options().arg("--config").arg(path.to_str().unwrap()).start();
+    assert!(server.get("/api/v1/meters/tokens").body.contains("\"eventType\":\"prompt\""));
+    assert!(!server.stdout().contains("warning"));
+    std::fs::write(&path, declared.replace("'prompt'", "'request'")).unwrap();
+    server.stop();
+    server.restart();
+    assert!(server.stdout().contains("meter tokens") && server.stdout().contains("eventType"), "{}", server.stdout());
+    assert!(server.get("/api/v1/meters/tokens").body.contains("\"eventType\":\"prompt\""));
+}
+
+#[test]
+fn sigterm_turns_readiness_off_and_keeps_what_was_acknowledged() {
+    let mut server = options().env("TALLYSTICK_SHUTDOWN_DRAIN_MS", "60000").start();
+    for id in 0..50 {
+        send(&server, &event(&id.to_string(), "a", "2024-01-01T00:00:00Z", "1"));
+    }
+    server.terminate();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while server.get("/readyz").status != 503 {
+        assert!(std::time::Instant::now() < deadline, "readiness stays on");
+    }
+    assert_eq!(server.get("/healthz").status, 200);
+    send(&server, &event("late", "a", "2024-01-01T00:00:00Z", "1"));
+    // A second signal ends the drain.
+    let exited = server.stop();
+    assert_eq!(exited.code, Some(0), "{}", exited.stderr);
+    server.restart();
+    let listed = server.get("/api/v1/events?limit=100").body;
+    assert_eq!(listed.matches("\"ingestedAt\"").count(), 51, "{listed}");
+}
+
+#[test]
+fn a_request_in_flight_finishes_after_sigterm() {
+    let mut server = server();
+    let body = event("slow", "a", "2024-01-01T00:00:00Z", "1");
+    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = format!(
+        "POST /api/v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/cloudevents+json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&body.as_bytes()[..10]).unwrap();
+    // The head is read before any later request is answered on another connection.
+    assert_eq!(server.get("/healthz").status, 200);
+    server.terminate();
+    std::thread::sleep(Duration::from_millis(300));
+    stream.write_all(&body.as_bytes()[10..]).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    assert_eq!(server.wait().code, Some(0));
+    server.restart();
+    assert!(server.get("/api/v1/events").body.contains("\"slow\""));
+}
+
+#[test]
+fn a_request_that_never_ends_is_cut_after_the_grace() {
+    let mut server = options().env("TALLYSTICK_SHUTDOWN_GRACE_MS", "200").start();
+    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+    stream.write_all(b"POST /api/v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").unwrap();
+    assert_eq!(server.get("/healthz").status, 200);
+    let exited = server.stop();
+    assert_eq!(exited.code, Some(0), "{}", exited.stderr);
+    assert!(exited.stderr.contains("shutdown_grace_ms"), "{}", exited.stderr);
+}
+
+#[test]
+fn an_idle_connection_is_closed() {
+    let server = options().env("TALLYSTICK_LIMITS__IDLE_TIMEOUT_MS", "100").start();
+    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost").unwrap();
+    let mut answer = Vec::new();
+    // Closed, not timed out by the client.
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(!String::from_utf8_lossy(&answer).contains("200 OK"));
+}
+
+#[test]
+fn the_log_has_the_request_id_and_no_secret() {
+    let mut server = server();
+    let key = create_key(server.data_dir(), "admin");
+    let reply = server.call_with_key("GET", "/api/v1/meters", &key);
+    let id = reply.header("x-request-id").unwrap().to_string();
+    let exited = server.stop();
+    let line = exited.stderr.lines().find(|line| line.contains(&id)).unwrap_or_else(|| panic!("{}", exited.stderr));
+    assert!(line.starts_with('{') && line.contains("/api/v1/meters") && line.contains("200"), "{line}");
+    assert!(!exited.stderr.contains(&key) && !exited.stdout.contains(&key));
+}
+
+#[test]
+fn the_log_can_be_pretty() {
+    let mut server = options().env("TALLYSTICK_LOG__FORMAT", "pretty").start();
+    server.get("/healthz");
+    assert!(server.stop().stderr.lines().all(|line| !line.starts_with('{')));
+}
+
+#[test]
+fn help_documents_the_exit_codes() {
+    let output = run(&["--help"], &[]);
+    assert!(common::stdout(&output).contains("Exit codes:"));
+    let version = common::stdout(&run(&["--version"], &[]));
+    assert_eq!(version.trim(), format!("tallystick {}", env!("CARGO_PKG_VERSION")), "{BINARY}");
+}

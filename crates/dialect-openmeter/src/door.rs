@@ -29,12 +29,34 @@ pub(crate) struct MeterPath {
     pub group_by_key: String,
 }
 
+/// The customer that a path names.
+pub(crate) struct CustomerPath {
+    pub id_or_key: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CustomerPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = path_params(parts, state).await?;
+        let text = params.iter().find(|(name, _)| *name == "customerIdOrKey").map_or("", |(_, value)| value);
+        match text.chars().count() {
+            1..=256 => Ok(Self { id_or_key: text.to_string() }),
+            _ => Err(Problem::parameter("customerIdOrKey", "path", "it must have 1 to 256 characters")),
+        }
+    }
+}
+
+async fn path_params<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<RawPathParams, Problem> {
+    let params = RawPathParams::from_request_parts(parts, state).await;
+    params.map_err(|_| Problem::bad_request("the path is not valid percent-encoded UTF-8"))
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for MeterPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let params = RawPathParams::from_request_parts(parts, state).await;
-        let params = params.map_err(|_| Problem::bad_request("the path is not valid percent-encoded UTF-8"))?;
+        let params = path_params(parts, state).await?;
         let value = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value);
         let text = value("meterIdOrSlug");
         let meter = MeterRef::parse(text).ok_or_else(|| {

@@ -3,6 +3,7 @@
 //! Invariant: knows one vendor, holds no state, no clock, no store; a quirk never enters the core. What differs from the
 //! vendor's server is listed in `docs/dialects/openmeter.md`.
 
+mod customers;
 mod door;
 mod events;
 mod filter;
@@ -38,7 +39,9 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(query::query_meter, query::query_meter_post))
         .routes(routes!(values::list_subjects))
         .routes(routes!(values::list_group_by_values))
-        .routes(routes!(values::get_coverage));
+        .routes(routes!(values::get_coverage))
+        .routes(routes!(customers::create_customer, customers::list_customers))
+        .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer));
     operations::with_unserved(served)
         .route("/api/{*rest}", any(async || Problem::no_such_route()))
         .layer(panic::catch::<Problem>())
@@ -60,6 +63,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
     tags(
         (name = "Events", description = "Usage events in and out."),
         (name = "Meters", description = "What to count, and the counts."),
+        (name = "Customers", description = "Who pays, and whose usage is whose."),
         (name = "Not served", description = "Operations of OpenMeter's API that answer 501."),
     ),
 )]

@@ -1,8 +1,12 @@
 //! Random events for the tests of this room: few distinct values, so that they meet, and many odd ones.
 
 use super::row::{Row, segment_order};
+use super::segment::{Segment, write_segment};
+use super::view::View;
 use proptest::prelude::*;
 use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
 use tallystick_domain::event::{Event, EventParts, StoredEvent};
 use tallystick_domain::{Instant, Namespace};
 
@@ -126,4 +130,25 @@ fn pick(texts: &[&str]) -> impl Strategy<Value = String> + use<> {
 
 fn pick_number(numbers: &[i64]) -> impl Strategy<Value = i64> + use<> {
     prop::sample::select(numbers.to_vec())
+}
+
+/// A row of the namespace `default`; many have equal times.
+pub(crate) fn row_of_page(number: usize) -> Row {
+    let start = Instant::parse_rfc3339("2024-01-01T00:00:00Z").unwrap();
+    let time = start.saturating_add_micros((number * 7919 % 997) as i64 * 1_000_000);
+    plain_row(number, &format!("subject-{}", number % 29), time, &format!(r#"{{"v":{number}}}"#))
+}
+
+/// A view with each row at its place: up to four segments, then up to two chunks of memory.
+pub(crate) fn split(dir: &Path, rows: &[Row], places: &[usize]) -> View {
+    let at = |place: usize| -> Vec<Row> {
+        let here = rows.iter().zip(places).filter(|(_, other)| **other == place);
+        here.map(|(row, _)| row.clone()).collect()
+    };
+    let segments = (0..4).map(|place| {
+        let path = dir.join(place.to_string());
+        write_segment(&path, &mut sorted(at(place)).into_iter().map(Ok)).unwrap();
+        Arc::new(Segment::open(&path).unwrap())
+    });
+    View { segments: segments.collect(), chunks: (4..6).map(|place| Arc::new(at(place))).collect() }
 }

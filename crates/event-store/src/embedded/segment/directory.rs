@@ -216,7 +216,10 @@ fn get_block(reader: &mut Reader<'_>, offset: &mut u64, path_count: usize) -> Re
         return Err(Corrupt("a block has a wrong number of rows"));
     }
     let (times, ingested) = (Span::get(reader)?, Span::get(reader)?);
-    let (first_subject, last_subject) = (reader.text()?.into(), reader.text()?.into());
+    let (first_subject, last_subject): (Box<str>, Box<str>) = (reader.text()?.into(), reader.text()?.into());
+    if first_subject > last_subject {
+        return Err(Corrupt("subjects are out of order"));
+    }
     let flags = reader.byte()?;
     let mut parts = [ChunkRef::default(); Part::ALL.len()];
     for chunk in &mut parts {

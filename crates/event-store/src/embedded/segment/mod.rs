@@ -5,9 +5,11 @@
 
 mod bytes;
 mod chunk;
+mod column;
 mod directory;
 mod ints;
 mod merge;
+mod paths;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -15,6 +17,7 @@ mod texts;
 mod verify;
 mod writer;
 
+pub(crate) use column::{Column, ColumnBuilder, Kind};
 pub(crate) use directory::{Block, Span, Table};
 pub(crate) use merge::merge_segments;
 pub(crate) use texts::{Bodies, CodedTexts, Dictionary, Texts};

@@ -3,6 +3,7 @@
 use super::Segment;
 use super::bytes::{Corrupt, Reader};
 use super::chunk::unpack;
+use super::column::Column;
 use super::directory::{Block, ChunkRef, Part, Table};
 use super::ints::get_ints;
 use super::texts::{Bodies, CodedTexts, Texts, get_ids};
@@ -12,6 +13,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use tallystick_domain::Instant;
 use tallystick_domain::event::{Event, EventParts, StoredEvent};
+use tallystick_domain::meter::{JsonPath, Step};
 
 impl Segment {
     /// All rows in segment order.
@@ -59,6 +61,23 @@ impl Segment {
     /// Texts of further attributes.
     pub fn extras(&self, block: &Block) -> Result<Bodies, StoreError> {
         self.bodies(block, Part::Extras)
+    }
+
+    /// The values at a path, or `None` where only the data has them.
+    pub fn column(&self, table: &Table, block: &Block, path: &JsonPath) -> Result<Option<Column>, StoreError> {
+        if path.steps().is_empty() || !path.steps().iter().all(|step| matches!(step, Step::Member(_))) {
+            return Ok(None);
+        }
+        let is_wanted = |names: &Vec<Box<str>>| {
+            let steps = path.steps().iter();
+            names.len() == path.steps().len() && steps.zip(names).all(|(step, name)| is_member(step, name))
+        };
+        match table.paths.iter().position(is_wanted).and_then(|at| block.column(at as u32)) {
+            Some((_, ChunkRef { len: 0, .. })) => Ok(None),
+            Some(chunk) => self.chunk(chunk, |reader| Column::get_from(reader, block.rows)).map(Some),
+            None if block.all_paths_known && !block.some_without_data => Ok(Some(Column::missing(block.rows))),
+            None => Ok(None),
+        }
     }
 
     /// The events of a block at the given rows.
@@ -129,6 +148,10 @@ impl Segment {
     pub(super) fn damaged(&self, offset: u64, what: &str) -> StoreError {
         StoreError::damaged(&self.path, offset, what)
     }
+}
+
+fn is_member(step: &Step, name: &str) -> bool {
+    matches!(step, Step::Member(member) if **member == *name)
 }
 
 /// Reads one block after the other.

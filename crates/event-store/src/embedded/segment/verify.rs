@@ -1,7 +1,9 @@
 //! The whole check of a segment: what the directory says against what the chunks hold.
 
+use super::column::Column;
 use super::directory::HEADER_LEN;
 use super::directory::{Block, Span};
+use super::paths::Paths;
 use super::{Segment, Table, check_header};
 use crate::StoreError;
 use crate::embedded::row::{Row, segment_order};
@@ -43,6 +45,14 @@ impl Segment {
         }
         if subject(0) != &*block.first_subject || subject(block.rows - 1) != &*block.last_subject {
             return Err(self.damaged(block.offset, "subjects do not fit the directory"));
+        }
+        let split = Paths::of(&table.paths).split(events.iter().map(|stored| stored.event.data()));
+        for (path, chunk) in &block.columns {
+            let Some(place) = block.column(*path).filter(|_| chunk.len > 0) else { continue };
+            let stored = self.chunk(place, |reader| Column::get_from(reader, block.rows))?;
+            if split.columns.get(*path as usize).and_then(Option::as_ref) != Some(&stored) {
+                return Err(self.damaged(place.0, "a property column does not fit the data"));
+            }
         }
         Ok(events.into_iter().map(|stored| Row { namespace: table.namespace.clone(), stored }).collect())
     }

@@ -3,10 +3,12 @@
 use super::SegmentMeta;
 use super::bytes::put_varint;
 use super::chunk::Packer;
+use super::column::Column;
 use super::directory::{
     Block, ChunkRef, END_MAGIC, HEADER_LEN, MAGIC, Part, Span, TRAILER_LEN, Table, VERSION, encode,
 };
 use super::ints::put_ints;
+use super::paths::Paths;
 use super::texts::{CodedTexts, put_bodies, put_ids};
 use crate::StoreError;
 use crate::embedded::row::{Row, segment_order};
@@ -39,6 +41,8 @@ struct Writer {
     offset: u64,
     packer: Packer,
     tables: Vec<Table>,
+    /// The paths of the last table.
+    paths: Paths,
     /// Rows of the block that is being filled, all of one table.
     rows: Vec<Row>,
     weight: usize,
@@ -56,6 +60,7 @@ impl Writer {
             offset: HEADER_LEN,
             packer: Packer::new()?,
             tables: Vec::new(),
+            paths: Paths::default(),
             rows: Vec::with_capacity(BLOCK_ROWS),
             weight: 0,
             before: None,
@@ -84,8 +89,9 @@ impl Writer {
         let new =
             self.tables.last().is_none_or(|table| (&table.namespace, &*table.event_type) != (&namespace, event_type));
         if new {
-            let table = Table { namespace, event_type: event_type.into(), paths: Vec::new(), blocks: Vec::new() };
-            self.tables.push(table);
+            let event_type = event_type.into();
+            self.end_table();
+            self.tables.push(Table { namespace, event_type, paths: Vec::new(), blocks: Vec::new() });
         }
         let block = self.write_block()?;
         if let Some(table) = self.tables.last_mut() {
@@ -95,6 +101,14 @@ impl Writer {
         self.rows.clear();
         self.weight = 0;
         Ok(())
+    }
+
+    /// Gives the last table its paths, which are known only once all of its rows were seen.
+    fn end_table(&mut self) {
+        let paths = std::mem::take(&mut self.paths);
+        if let Some(table) = self.tables.last_mut() {
+            table.paths = paths.into_names();
+        }
     }
 
     fn write_block(&mut self) -> io::Result<Block> {
@@ -109,6 +123,8 @@ impl Writer {
             let payload = encode_part(part, &self.rows);
             parts[part as usize] = self.write_chunk(&payload)?;
         }
+        let split = self.paths.split(self.rows.iter().map(|row| row.stored.event.data()));
+        let columns = self.write_columns(&split.columns)?;
         let subject = |row: Option<&Row>| row.map_or("", |row| row.stored.event.subject()).into();
         Ok(Block {
             rows: self.rows.len(),
@@ -117,11 +133,25 @@ impl Writer {
             first_subject: subject(self.rows.first()),
             last_subject: subject(self.rows.last()),
             some_without_data: self.rows.iter().any(|row| row.stored.event.data().is_none()),
-            all_paths_known: false,
+            all_paths_known: split.all_paths_known,
             offset,
             parts,
-            columns: Vec::new(),
+            columns,
         })
+    }
+
+    /// Writes the columns of a block. One with too much text gets an empty chunk, which sends readers to the data.
+    fn write_columns(&mut self, columns: &[Option<Column>]) -> io::Result<Vec<(u32, ChunkRef)>> {
+        let mut written = Vec::new();
+        let mut payload = Vec::new();
+        for (path, column) in columns.iter().enumerate().filter_map(|(path, column)| Some((path, column.as_ref()?))) {
+            payload.clear();
+            if column.is_worth_storing() {
+                column.put(&mut payload);
+            }
+            written.push((path as u32, self.write_chunk(&payload)?));
+        }
+        Ok(written)
     }
 
     fn write_chunk(&mut self, payload: &[u8]) -> io::Result<ChunkRef> {
@@ -136,6 +166,7 @@ impl Writer {
 
     fn finish(mut self) -> io::Result<SegmentMeta> {
         self.end_block()?;
+        self.end_table();
         let footer = self.packer.pack(&encode(&self.tables))?;
         self.file.write_all(&footer)?;
         self.file.write_all(&(footer.len() as u64).to_le_bytes())?;

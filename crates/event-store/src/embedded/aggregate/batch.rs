@@ -1,0 +1,118 @@
+//! Up to a block of events of one namespace and type, seen by columns, wherever they are.
+
+use crate::StoreError;
+use crate::embedded::segment::{Block, Bodies, CodedTexts, Column, ColumnBuilder, Segment, Table, Texts};
+use tallystick_domain::event::StoredEvent;
+use tallystick_domain::json::lookup;
+use tallystick_domain::meter::JsonPath;
+
+/// Some events.
+pub(super) struct Batch<'a, 'p> {
+    place: Place<'a>,
+    /// The columns that were asked for.
+    columns: Vec<(&'p JsonPath, Column)>,
+}
+
+enum Place<'a> {
+    Stored {
+        segment: &'a Segment,
+        table: &'a Table,
+        block: &'a Block,
+        /// The data texts, once they were needed.
+        data: Option<Bodies>,
+    },
+    Memory(Vec<&'a StoredEvent>),
+}
+
+/// Sources and ids by row.
+pub(super) enum Identities<'a> {
+    Stored(CodedTexts, Texts),
+    Memory(&'a [&'a StoredEvent]),
+}
+
+impl Identities<'_> {
+    /// Source and id of a row, which must exist.
+    pub fn get(&self, row: usize) -> (&str, &str) {
+        match self {
+            Identities::Stored(sources, ids) => (sources.get(row), ids.get(row)),
+            Identities::Memory(events) => (events[row].event.source(), events[row].event.id()),
+        }
+    }
+}
+
+impl<'a, 'p> Batch<'a, 'p> {
+    /// The events of a block.
+    pub fn stored(segment: &'a Segment, table: &'a Table, block: &'a Block) -> Self {
+        Self { place: Place::Stored { segment, table, block, data: None }, columns: Vec::new() }
+    }
+
+    /// Events in memory.
+    pub fn in_memory(events: Vec<&'a StoredEvent>) -> Self {
+        Self { place: Place::Memory(events), columns: Vec::new() }
+    }
+
+    /// Times in microseconds.
+    pub fn times(&self) -> Result<Vec<i64>, StoreError> {
+        match &self.place {
+            Place::Stored { segment, block, .. } => segment.times(block),
+            Place::Memory(events) => Ok(events.iter().map(|stored| stored.event.time().as_micros()).collect()),
+        }
+    }
+
+    /// Subjects.
+    pub fn subjects(&self) -> Result<CodedTexts, StoreError> {
+        match &self.place {
+            Place::Stored { segment, block, .. } => segment.subjects(block),
+            Place::Memory(events) => Ok(CodedTexts::of(events.iter().map(|stored| stored.event.subject()))),
+        }
+    }
+
+    /// Sources and ids.
+    pub fn identities(&self) -> Result<Identities<'_>, StoreError> {
+        match &self.place {
+            Place::Stored { segment, block, .. } => {
+                Ok(Identities::Stored(segment.sources(block)?, segment.ids(block)?))
+            }
+            Place::Memory(events) => Ok(Identities::Memory(events)),
+        }
+    }
+
+    /// The values at a path.
+    pub fn column(&mut self, path: &'p JsonPath) -> Result<&Column, StoreError> {
+        let at = match self.columns.iter().position(|(known, _)| *known == path) {
+            Some(at) => at,
+            None => {
+                let column = self.load(path)?;
+                self.columns.push((path, column));
+                self.columns.len() - 1
+            }
+        };
+        Ok(&self.columns[at].1)
+    }
+
+    fn load(&mut self, path: &JsonPath) -> Result<Column, StoreError> {
+        match &mut self.place {
+            Place::Stored { segment, table, block, data } => {
+                if let Some(column) = segment.column(table, block, path)? {
+                    return Ok(column);
+                }
+                let data = match data {
+                    Some(data) => data,
+                    None => data.insert(segment.data(block)?),
+                };
+                Ok(column_of(block.rows, |row| data.get(row), path))
+            }
+            Place::Memory(events) => Ok(column_of(events.len(), |row| events[row].event.data(), path)),
+        }
+    }
+}
+
+fn column_of<'t>(rows: usize, data: impl Fn(usize) -> Option<&'t str>, path: &JsonPath) -> Column {
+    let mut builder = ColumnBuilder::new((0..rows).map(|row| data(row).is_some()));
+    for row in 0..rows {
+        if let Some(text) = data(row) {
+            builder.set(row, lookup(text, path));
+        }
+    }
+    builder.finish()
+}

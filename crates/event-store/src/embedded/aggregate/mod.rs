@@ -1,0 +1,83 @@
+//! Runs aggregate plans over a view, by columns.
+//!
+//! Invariant: the rows are those of domain's `fold` over the same events, whatever segments and chunks hold them.
+
+mod batch;
+mod coded;
+mod groups;
+mod scan;
+mod state;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+use super::segment::{Block, Segment};
+use super::view::{QueryLimits, View};
+use crate::QueryError;
+use batch::Batch;
+use scan::Scan;
+use std::ops::Bound;
+use tallystick_domain::event::StoredEvent;
+use tallystick_domain::meter::{AggregatePlan, AggregateRow, Dimension};
+
+/// How many events in memory are looked at together.
+const BATCH_ROWS: usize = 1024;
+
+/// The answer of a plan over the rows of a view.
+pub(crate) fn aggregate(
+    view: &View,
+    plan: &AggregatePlan,
+    limits: &QueryLimits,
+) -> Result<Vec<AggregateRow>, QueryError> {
+    let mut scan = Scan::new(plan, limits);
+    for segment in &view.segments {
+        scan_segment(&mut scan, plan, segment)?;
+    }
+    let rows = view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| row.namespace == plan.namespace);
+    let mut waiting: Vec<&StoredEvent> = Vec::new();
+    for stored in rows.map(|row| &row.stored).filter(|stored| may_count(plan, stored)) {
+        waiting.push(stored);
+        if waiting.len() == BATCH_ROWS {
+            scan.take(Batch::in_memory(std::mem::take(&mut waiting)))?;
+        }
+    }
+    scan.take(Batch::in_memory(waiting))?;
+    Ok(scan.finish()?)
+}
+
+fn scan_segment(scan: &mut Scan<'_>, plan: &AggregatePlan, segment: &Segment) -> Result<(), QueryError> {
+    let Some(table) = segment.table(&plan.namespace, &plan.event_type) else { return Ok(()) };
+    for block in table.blocks.iter().filter(|block| may_hold(plan, block)) {
+        scan.take(Batch::stored(segment, table, block))?;
+    }
+    Ok(())
+}
+
+/// Whether a block may hold rows that count, by what its directory says.
+fn may_hold(plan: &AggregatePlan, block: &Block) -> bool {
+    let subjects = &*block.first_subject..=&*block.last_subject;
+    plan.from.is_none_or(|from| from <= block.times.last)
+        && plan.to.is_none_or(|to| block.times.first < to)
+        && plan.filters.iter().all(|(dimension, filter)| {
+            *dimension != Dimension::Subject
+                || filter.exact_texts().is_none_or(|texts| texts.iter().any(|text| subjects.contains(text)))
+        })
+        && plan.customers.as_ref().is_none_or(|owners| {
+            owners
+                .range::<str, _>((Bound::Included(*subjects.start()), Bound::Included(*subjects.end())))
+                .next()
+                .is_some()
+        })
+}
+
+/// Whether an event in memory may count, without a look at its data.
+fn may_count(plan: &AggregatePlan, stored: &StoredEvent) -> bool {
+    let event = &stored.event;
+    event.event_type() == plan.event_type
+        && plan.covers(event.time())
+        && plan.customers.as_ref().is_none_or(|owners| owners.contains_key(event.subject()))
+        && plan
+            .filters
+            .iter()
+            .all(|(dimension, filter)| *dimension != Dimension::Subject || filter.matches(event.subject()))
+}

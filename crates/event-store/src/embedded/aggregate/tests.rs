@@ -1,0 +1,262 @@
+use super::*;
+use crate::StoreError;
+use crate::embedded::row::Row;
+use crate::embedded::sample::{instant, plain_row, row_of_page, rows, split};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tallystick_domain::meter::{Aggregation, Filter, JsonPath, LikePattern, PlanError, fold};
+use tallystick_domain::time::{WindowSize, Windows, Zone};
+use tallystick_domain::{Instant, Namespace};
+use tempfile::TempDir;
+
+const NO_LIMITS: QueryLimits = QueryLimits { max_groups: 1_000_000, max_distinct: 1_000_000 };
+
+fn plan(aggregation: Aggregation, value: &str) -> AggregatePlan {
+    AggregatePlan {
+        namespace: Namespace::default_namespace(),
+        event_type: "t".into(),
+        from: None,
+        to: None,
+        aggregation,
+        value: (aggregation != Aggregation::Count).then(|| JsonPath::parse(value).unwrap()),
+        dimensions: vec![],
+        filters: vec![],
+        customers: None,
+        windows: None,
+    }
+}
+
+fn reference(rows: &[Row], plan: &AggregatePlan) -> Result<Vec<AggregateRow>, PlanError> {
+    fold(plan, rows.iter().filter(|row| row.namespace == plan.namespace).map(|row| &row.stored))
+}
+
+fn plan_error(outcome: Result<Vec<AggregateRow>, QueryError>) -> Result<Vec<AggregateRow>, PlanError> {
+    outcome.map_err(|error| match error {
+        QueryError::Plan(error) => error,
+        QueryError::Store(error) => panic!("{error}"),
+    })
+}
+
+fn path() -> impl Strategy<Value = JsonPath> {
+    let paths = [
+        "$.v", "$.v", "$.v", "$.m", "$.n.x", "$.n.m", "$.n", "$['a-b']", "$.l", "$.l[0]", "$.l[*].k", "$", "$.none",
+        "$.v.k", "$.n.x.k", "$[0]",
+    ];
+    prop::sample::select(paths.to_vec()).prop_map(|path| JsonPath::parse(path).unwrap())
+}
+
+fn dimension() -> impl Strategy<Value = Dimension> {
+    prop_oneof![
+        Just(Dimension::Subject),
+        Just(Dimension::Customer),
+        path().prop_map(Dimension::Property),
+        path().prop_map(Dimension::Property),
+        (path(), any::<bool>()).prop_map(|(path, numeric)| Dimension::NotCounted { path, numeric }),
+    ]
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let texts = || prop::sample::select(vec!["a", "b", "c", "x", "y", "1.5", "10", "", "null", "k1"]);
+    let set = prop::collection::btree_set(texts().prop_map(String::from), 0..4);
+    let leaf = prop_oneof![
+        4 => texts().prop_map(|text| Filter::Eq(text.into())),
+        1 => texts().prop_map(|text| Filter::Ne(text.into())),
+        2 => set.clone().prop_map(Filter::In),
+        1 => set.prop_map(Filter::NotIn),
+        1 => texts().prop_map(|text| Filter::Contains(text.into())),
+        1 => texts().prop_map(|text| Filter::Lt(text.into())),
+        1 => Just(Filter::Like(LikePattern::new("1%", true))),
+    ];
+    leaf.prop_recursive(2, 5, 2, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..3).prop_map(Filter::All),
+            prop::collection::vec(inner, 1..3).prop_map(Filter::Any),
+        ]
+    })
+}
+
+fn windows() -> impl Strategy<Value = Windows> {
+    let zones = [
+        "UTC",
+        "America/New_York",
+        "Australia/Lord_Howe",
+        "America/Santiago",
+        "America/St_Johns",
+        "Asia/Kathmandu",
+        "Pacific/Apia",
+        "Pacific/Kiritimati",
+    ];
+    (prop::sample::select(WindowSize::ALL.to_vec()), prop::sample::select(zones.to_vec()))
+        .prop_map(|(size, zone)| Windows::new(size, Zone::parse(zone).unwrap()))
+}
+
+fn any_plan() -> impl Strategy<Value = AggregatePlan> {
+    let customers = prop::collection::btree_map(
+        prop::sample::select(vec!["a", "b", "ä", "zz"]).prop_map(String::from),
+        prop::sample::select(vec!["k1", "k2"]).prop_map(String::from),
+        0..4,
+    );
+    (
+        prop::sample::select(Aggregation::ALL.to_vec()),
+        prop::option::weighted(0.95, path()),
+        prop::option::weighted(0.3, instant()),
+        prop::option::weighted(0.3, instant()),
+        prop::collection::vec(dimension(), 0..3),
+        prop::collection::vec((dimension(), filter()), 0..2),
+        prop::option::weighted(0.2, customers),
+        prop::option::of(windows()),
+    )
+        .prop_map(|(aggregation, value, from, to, dimensions, filters, customers, windows)| AggregatePlan {
+            value,
+            from,
+            to,
+            dimensions,
+            filters,
+            customers: customers.map(Arc::new),
+            windows,
+            ..plan(aggregation, "$.v")
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn an_answer_is_that_of_the_reference(
+        rows in rows(120),
+        places in prop::collection::vec(0usize..6, 120),
+        plans in prop::collection::vec(any_plan(), 8),
+    ) {
+        let dir = TempDir::new().unwrap();
+        let view = split(dir.path(), &rows, &places);
+        for plan in plans {
+            prop_assert_eq!(plan_error(aggregate(&view, &plan, &NO_LIMITS)), reference(&rows, &plan), "{:?}", plan);
+        }
+    }
+}
+
+/// Rows over several blocks: more subjects, models and hours than fit one direct table.
+fn many() -> Vec<Row> {
+    let start = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
+    let row = |number: usize| {
+        let time = start.saturating_add_micros((number * 7919 % 5003) as i64 * 613_000_000);
+        let long = "long".repeat(if number % 4 == 0 { 20 } else { 0 });
+        let data = format!(
+            r#"{{"tokens":{}.{:03},"model":"m{}","user":"u{}","text":"{long}"}}"#,
+            number * 31 % 1000,
+            number % 1000,
+            number % 7,
+            number * 17 % 900,
+        );
+        plain_row(number, &format!("subject-{:03}", number * 13 % 101), time, &data)
+    };
+    (0..8000).map(row).collect()
+}
+
+#[test]
+fn many_blocks_and_groups_give_the_answer_of_the_reference() {
+    let dir = TempDir::new().unwrap();
+    let rows = many();
+    let places: Vec<usize> = (0..rows.len()).map(|number| number % 5).collect();
+    let view = split(dir.path(), &rows, &places);
+    let property = |path: &str| Dimension::Property(JsonPath::parse(path).unwrap());
+    let mut plans = Vec::new();
+    for aggregation in Aggregation::ALL {
+        let base = plan(aggregation, if aggregation == Aggregation::UniqueCount { "$.user" } else { "$.tokens" });
+        plans.push(AggregatePlan { dimensions: vec![property("$.model")], ..base.clone() });
+        plans.push(AggregatePlan { dimensions: vec![Dimension::Subject, property("$.user")], ..base.clone() });
+        plans.push(AggregatePlan { dimensions: vec![property("$.text")], ..base.clone() });
+        let windows = Some(Windows::new(WindowSize::Hour, Zone::parse("America/Los_Angeles").unwrap()));
+        plans.push(AggregatePlan { dimensions: vec![Dimension::Subject], windows, ..base });
+    }
+    for plan in &plans {
+        let answer = aggregate(&view, plan, &NO_LIMITS).unwrap();
+        assert_eq!(answer, reference(&rows, plan).unwrap(), "{plan:?}");
+        assert!(answer.len() > 1, "{plan:?}");
+    }
+}
+
+#[test]
+fn more_paths_than_columns_are_read_from_the_data() {
+    let members: Vec<String> = (0..100).map(|n| format!("\"k{n}\":{n}")).collect();
+    let data = format!("{{{}}}", members.join(","));
+    let rows: Vec<Row> = (0..9).map(|number| plain_row(number, "a", Instant::MIN, &data)).collect();
+    let dir = TempDir::new().unwrap();
+    let view = split(dir.path(), &rows, &[0; 9]);
+    for (path, sum) in [("$.k3", "27"), ("$.k99", "891")] {
+        let answer = aggregate(&view, &plan(Aggregation::Sum, path), &NO_LIMITS).unwrap();
+        assert_eq!(answer[0].value.to_string(), sum);
+    }
+}
+
+#[test]
+fn limits_end_a_query_that_grows_too_large() {
+    let dir = TempDir::new().unwrap();
+    let rows = many();
+    let view = split(dir.path(), &rows, &vec![0; rows.len()]);
+    let limits = QueryLimits { max_groups: 101, max_distinct: 900 };
+    let by_subject = AggregatePlan { dimensions: vec![Dimension::Subject], ..plan(Aggregation::Count, "$") };
+    assert_eq!(aggregate(&view, &by_subject, &limits).unwrap().len(), 101);
+    let fewer = QueryLimits { max_groups: 100, ..limits };
+    let error = plan_error(aggregate(&view, &by_subject, &fewer)).unwrap_err();
+    assert_eq!(error, PlanError::TooLarge { what: "result rows", limit: 100 });
+    let users = plan(Aggregation::UniqueCount, "$.user");
+    assert_eq!(aggregate(&view, &users, &limits).unwrap()[0].value.to_string(), "900");
+    let fewer = QueryLimits { max_distinct: 899, ..limits };
+    let error = plan_error(aggregate(&view, &users, &fewer)).unwrap_err();
+    assert_eq!(error, PlanError::TooLarge { what: "distinct values", limit: 899 });
+}
+
+#[test]
+fn damage_is_an_error_and_never_another_total() {
+    let dir = TempDir::new().unwrap();
+    let rows: Vec<Row> = (0..60).map(row_of_page).collect();
+    let places = vec![0; rows.len()];
+    drop(split(dir.path(), &rows, &places));
+    let file = dir.path().join("0");
+    let good = std::fs::read(&file).unwrap();
+    let by_subject = AggregatePlan { dimensions: vec![Dimension::Subject], ..plan(Aggregation::Sum, "$.v") };
+    let want = reference(&rows, &by_subject).unwrap();
+    let mut noticed = 0;
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        std::fs::write(&file, &bad).unwrap();
+        let opened = Segment::open(&file).map(|segment| View { segments: vec![Arc::new(segment)], chunks: vec![] });
+        match opened.map_err(QueryError::Store).and_then(|view| aggregate(&view, &by_subject, &NO_LIMITS)) {
+            // A chunk that the plan does not need.
+            Ok(answer) => assert_eq!(answer, want),
+            Err(QueryError::Store(StoreError::Damaged { .. } | StoreError::Newer { .. })) => noticed += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(noticed > good.len() / 4, "{noticed} of {}", good.len());
+}
+
+#[test]
+fn blocks_that_cannot_count_are_not_read() {
+    let dir = TempDir::new().unwrap();
+    let rows = many();
+    drop(split(dir.path(), &rows, &vec![0; rows.len()]));
+    let file = dir.path().join("0");
+    // Damages everything but header and footer: only what is not read can still be answered.
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[12..100_000].fill(0);
+    std::fs::write(&file, &bytes).unwrap();
+    let view = View { segments: vec![Arc::new(Segment::open(&file).unwrap())], chunks: vec![] };
+    let base = plan(Aggregation::Sum, "$.tokens");
+    let subject = |text: &str| vec![(Dimension::Subject, Filter::In(BTreeSet::from([text.to_string()])))];
+    let owners = BTreeMap::from([("zz".to_string(), "k".to_string())]);
+    for unread in [
+        AggregatePlan { filters: subject("aaa"), ..base.clone() },
+        AggregatePlan { customers: Some(Arc::new(owners)), ..base.clone() },
+        AggregatePlan { from: Some(Instant::MAX), ..base.clone() },
+        AggregatePlan { to: Some(Instant::MIN), ..base.clone() },
+        AggregatePlan { event_type: "s".into(), ..base.clone() },
+    ] {
+        assert_eq!(aggregate(&view, &unread, &NO_LIMITS).unwrap(), []);
+    }
+    let read = AggregatePlan { filters: subject("subject-000"), ..base };
+    assert!(matches!(aggregate(&view, &read, &NO_LIMITS), Err(QueryError::Store(StoreError::Damaged { .. }))));
+}

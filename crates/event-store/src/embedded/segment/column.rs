@@ -1,0 +1,254 @@
+//! What stands at one path in each row: numbers as integers at one scale, texts by dictionary, and the kind of the rest.
+//!
+//! Invariant: a column answers every question of a plan as domain's functions answer it from the data text.
+
+use super::bytes::{Corrupt, Reader};
+use super::ints::{get_codes, get_ints, put_codes, put_ints};
+use super::texts::{CodedTexts, Dictionary, Texts};
+use tallystick_domain::Quantity;
+use tallystick_domain::json::Leaf;
+use tallystick_domain::meter::dimension_leaf;
+
+/// Texts of a block's column that are longer together stay in the data only.
+const MAX_TEXT_BYTES: usize = 32 << 10;
+
+/// What stands at a path in one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The event has no data.
+    NoData,
+    /// The path leads nowhere.
+    Missing,
+    /// `null`
+    Null,
+    /// `false`
+    False,
+    /// `true`
+    True,
+    /// A number that fits the column: the row's value is its mantissa.
+    Number,
+    /// A string, or a number that does not fit in its shortest form: the row's value is the code of its text. The two
+    /// need not be told apart, for a numeric string counts, groups and differs as its number does.
+    Text,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl Kind {
+    const ALL: [Kind; 9] = [
+        Kind::NoData,
+        Kind::Missing,
+        Kind::Null,
+        Kind::False,
+        Kind::True,
+        Kind::Number,
+        Kind::Text,
+        Kind::Array,
+        Kind::Object,
+    ];
+
+    /// What the kind alone says of the value; `None` for an event without data.
+    pub fn leaf(self) -> Option<Leaf<'static>> {
+        match self {
+            Kind::NoData => None,
+            Kind::Null => Some(Leaf::Null),
+            Kind::False => Some(Leaf::Bool(false)),
+            Kind::True => Some(Leaf::Bool(true)),
+            Kind::Array => Some(Leaf::Array),
+            Kind::Object => Some(Leaf::Object),
+            Kind::Missing | Kind::Number | Kind::Text => Some(Leaf::Missing),
+        }
+    }
+}
+
+/// The values at one path in the rows of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    /// Per row, what stands there.
+    pub kinds: Vec<Kind>,
+    /// Per row, a mantissa or a code, by kind.
+    pub values: Vec<i64>,
+    /// Digits after the decimal point of all mantissas.
+    pub scale: u32,
+    /// The texts by code.
+    pub texts: Texts,
+}
+
+impl Column {
+    /// A column in which the path leads nowhere.
+    pub fn missing(rows: usize) -> Self {
+        Self { kinds: vec![Kind::Missing; rows], values: vec![0; rows], scale: 0, texts: Texts::default() }
+    }
+
+    /// Whether its texts are short enough to be stored twice.
+    pub fn is_worth_storing(&self) -> bool {
+        self.texts.total_len() <= MAX_TEXT_BYTES
+    }
+
+    fn values_of(&self, kind: Kind) -> Vec<i64> {
+        let rows = self.kinds.iter().zip(&self.values);
+        rows.filter(|(other, _)| **other == kind).map(|(_, value)| *value).collect()
+    }
+
+    /// Appends the column; how many rows there are is not written.
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        out.push(self.scale as u8);
+        let kinds: Vec<u32> = self.kinds.iter().map(|kind| *kind as u32).collect();
+        put_codes(out, &kinds, Kind::ALL.len());
+        put_ints(out, &self.values_of(Kind::Number));
+        let codes = self.values_of(Kind::Text);
+        if !codes.is_empty() {
+            let codes = codes.into_iter().map(|code| code as u32).collect();
+            CodedTexts { texts: self.texts.clone(), codes }.put(out);
+        }
+    }
+
+    /// Reads a column of `count` rows.
+    pub(super) fn get_from(reader: &mut Reader<'_>, count: usize) -> Result<Self, Corrupt> {
+        let scale = u32::from(reader.byte()?);
+        if scale > tallystick_domain::quantity::MAX_SCALE {
+            return Err(Corrupt("a column has too many digits after the point"));
+        }
+        let kinds = get_codes(reader, count, Kind::ALL.len())?;
+        let kinds: Vec<Kind> = kinds.into_iter().map(|code| Kind::ALL[code as usize]).collect();
+        let how_many = |wanted: Kind| kinds.iter().filter(|kind| **kind == wanted).count();
+        let (number_count, text_count) = (how_many(Kind::Number), how_many(Kind::Text));
+        let numbers = get_ints(reader, number_count)?;
+        let coded = if text_count == 0 { CodedTexts::default() } else { CodedTexts::get_from(reader, text_count)? };
+        if number_count == count {
+            return Ok(Self { kinds, values: numbers, scale, texts: coded.texts });
+        }
+        let (mut numbers, mut codes) = (numbers.into_iter(), coded.codes.into_iter().map(i64::from));
+        let value = |kind: &Kind| match kind {
+            Kind::Number => numbers.next().unwrap_or_default(),
+            Kind::Text => codes.next().unwrap_or_default(),
+            _ => 0,
+        };
+        Ok(Self { values: kinds.iter().map(value).collect(), kinds, scale, texts: coded.texts })
+    }
+}
+
+/// Collects what stands at a path, row by row.
+pub(crate) struct ColumnBuilder {
+    kinds: Vec<Kind>,
+    values: Vec<i64>,
+    numbers: Vec<(usize, Quantity)>,
+    texts: Dictionary,
+}
+
+impl ColumnBuilder {
+    /// Starts with rows in which the path leads nowhere; `has_data` tells which of them have data.
+    pub fn new(has_data: impl Iterator<Item = bool>) -> Self {
+        let kinds: Vec<Kind> = has_data.map(|has| if has { Kind::Missing } else { Kind::NoData }).collect();
+        Self { values: vec![0; kinds.len()], kinds, numbers: Vec::new(), texts: Dictionary::default() }
+    }
+
+    /// Notes what stands there in a row with data. False if something else was noted before.
+    pub fn set(&mut self, row: usize, leaf: Leaf<'_>) -> bool {
+        let is_first = self.kinds[row] == Kind::Missing;
+        self.kinds[row] = match leaf {
+            Leaf::Missing => Kind::Missing,
+            Leaf::Null => Kind::Null,
+            Leaf::Bool(false) => Kind::False,
+            Leaf::Bool(true) => Kind::True,
+            Leaf::Array => Kind::Array,
+            Leaf::Object => Kind::Object,
+            Leaf::Text(text) => {
+                self.values[row] = i64::from(self.texts.code(&text));
+                Kind::Text
+            }
+            Leaf::Number(digits) => match Quantity::parse(digits) {
+                Ok(quantity) => {
+                    self.numbers.push((row, quantity));
+                    Kind::Number
+                }
+                Err(_) => {
+                    self.values[row] = i64::from(self.texts.code(&dimension_leaf(leaf)));
+                    Kind::Text
+                }
+            },
+        };
+        is_first
+    }
+
+    /// Brings the numbers to one scale.
+    pub fn finish(mut self) -> Column {
+        let scale = common_scale(&self.numbers);
+        for (row, quantity) in &self.numbers {
+            match mantissa_at(scale, quantity) {
+                Some(mantissa) => self.values[*row] = mantissa,
+                None => {
+                    self.values[*row] = i64::from(self.texts.code(&quantity.to_string()));
+                    self.kinds[*row] = Kind::Text;
+                }
+            }
+        }
+        Column { kinds: self.kinds, values: self.values, scale, texts: self.texts.into_texts() }
+    }
+}
+
+/// The scale at which most of the numbers fit.
+fn common_scale(numbers: &[(usize, Quantity)]) -> u32 {
+    let largest = numbers.iter().map(|(_, quantity)| quantity.scale()).max().unwrap_or(0);
+    let fitting = |scale: u32| numbers.iter().filter(|(_, quantity)| mantissa_at(scale, quantity).is_some()).count();
+    if fitting(largest) == numbers.len() {
+        return largest;
+    }
+    (0..=largest).rev().max_by_key(|scale| fitting(*scale)).unwrap_or(0)
+}
+
+fn mantissa_at(scale: u32, quantity: &Quantity) -> Option<i64> {
+    let factor = 10i128.checked_pow(scale.checked_sub(quantity.scale())?)?;
+    i64::try_from(quantity.mantissa().checked_mul(factor)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(values: &[&str]) -> Column {
+        let mut builder = ColumnBuilder::new(values.iter().map(|value| !value.is_empty()));
+        for (row, value) in values.iter().enumerate().filter(|(_, value)| !value.is_empty()) {
+            assert!(builder.set(row, Leaf::of(value)));
+        }
+        let column = builder.finish();
+        let mut out = Vec::new();
+        column.put(&mut out);
+        let mut reader = Reader::new(&out);
+        assert_eq!(Column::get_from(&mut reader, values.len()).unwrap(), column);
+        assert_eq!(reader.finish(), Ok(()));
+        column
+    }
+
+    #[test]
+    fn numbers_share_one_scale() {
+        let column = column(&["1.5", "2", "-0.25", "1e2"]);
+        assert_eq!((column.scale, column.values.as_slice()), (2, &[150, 200, -25, 10_000][..]));
+        assert!(column.kinds.iter().all(|kind| *kind == Kind::Number));
+    }
+
+    #[test]
+    fn one_odd_number_does_not_push_the_others_out() {
+        let column = column(&["9000000000000000000", "0.0000000000000000000000000001", "1", "2"]);
+        assert_eq!((column.scale, column.values[0]), (0, 9_000_000_000_000_000_000));
+        assert_eq!(column.kinds, [Kind::Number, Kind::Text, Kind::Number, Kind::Number]);
+        assert_eq!(column.texts.iter().collect::<Vec<_>>(), ["0.0000000000000000000000000001"]);
+    }
+
+    #[test]
+    fn kinds_stay_apart() {
+        let column = column(&["", "null", "true", "false", "[1]", "{}", "\"1\"", "1", "1e999"]);
+        use Kind::*;
+        assert_eq!(column.kinds, [NoData, Null, True, False, Array, Object, Text, Number, Text]);
+        assert_eq!(column.texts.iter().collect::<Vec<_>>(), ["1", "1e999"]);
+    }
+
+    #[test]
+    fn a_second_value_for_a_row_is_noticed() {
+        let mut builder = ColumnBuilder::new([true].into_iter());
+        assert!(builder.set(0, Leaf::Null));
+        assert!(!builder.set(0, Leaf::Null));
+    }
+}

@@ -130,14 +130,14 @@ impl StateStore {
         let mut patterns = Vec::new();
         for (column, part) in texts.into_iter().filter_map(|(column, part)| part.as_ref().map(|part| (column, part))) {
             patterns.push(containing(part));
-            wanted.push_str(&format!(" AND LOWER({column}) LIKE LOWER(${}) ESCAPE '!'", patterns.len() + 1));
+            wanted.push_str(&format!(" AND {}", contains(column, patterns.len() + 1)));
         }
         if let Some(part) = &listing.subject {
             patterns.push(containing(part));
             wanted.push_str(&format!(
                 " AND id IN (SELECT customer_id FROM customer_subjects WHERE namespace = $1 \
-                 AND LOWER(subject_key) LIKE LOWER(${}) ESCAPE '!')",
-                patterns.len() + 1
+                 AND {})",
+                contains("subject_key", patterns.len() + 1)
             ));
         }
         let (order, direction) = (listing.order.column(), if listing.descending { "DESC" } else { "ASC" });
@@ -199,6 +199,12 @@ impl CustomerOrder {
             CustomerOrder::CreatedAt => "created_at",
         }
     }
+}
+
+/// The condition that a column matches the pattern in a parameter. By bytes on both sides: lowered by a language's rules on one
+/// side only, "É" would not be part of "É".
+fn contains(column: &str, parameter: usize) -> String {
+    format!(r#"LOWER({column} COLLATE "binary") LIKE LOWER(${parameter} COLLATE "binary") ESCAPE '!'"#)
 }
 
 /// A pattern for texts that hold this part; `!` takes the next character literally.

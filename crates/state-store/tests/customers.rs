@@ -122,6 +122,24 @@ async fn lists_pages_in_order_with_conditions(store: StateStore) {
     assert_eq!(numbers(CustomerListing { subject: Some("sub%5".into()), ..all }).await, (vec![], 0));
 }
 
+async fn finds_parts_without_the_case_of_ascii_letters_only(store: StateStore) {
+    let mut one = customer(1, Some("ÉKey"), &["ÉSub"]);
+    (one.name, one.primary_email) = ("ÉName".into(), Some("É@Mail".into()));
+    store.insert_customer(&ns("a"), &one).await.unwrap();
+    let all = CustomerListing { limit: 10, ..CustomerListing::default() };
+    for (text, expected) in [("É", 1), ("é", 0)] {
+        let part = |rest: &str| Some(format!("{text}{rest}"));
+        for listing in [
+            CustomerListing { key: part("kEY"), ..all.clone() },
+            CustomerListing { name: part("nAME"), ..all.clone() },
+            CustomerListing { primary_email: part("@mAIL"), ..all.clone() },
+            CustomerListing { subject: part("sUB"), ..all.clone() },
+        ] {
+            assert_eq!(store.list_customers(&ns("a"), &listing).await.unwrap().1, expected, "{listing:?}");
+        }
+    }
+}
+
 async fn of_many_concurrent_claims_to_a_subject_one_wins(store: StateStore) {
     let claims = (1..=16).map(|number| {
         let store = store.clone();
@@ -164,5 +182,6 @@ on_both_backends! {
     a_key_and_a_subject_belong_to_one_live_customer,
     the_owner_of_a_subject_is_found_by_key_first,
     lists_pages_in_order_with_conditions,
+    finds_parts_without_the_case_of_ascii_letters_only,
     of_many_concurrent_claims_to_a_subject_one_wins,
 }

@@ -3,6 +3,7 @@
 import csv
 import io
 from decimal import Decimal
+from urllib.parse import quote
 
 from model import Question, Row, sort_key
 from sdk import at, exact, raw
@@ -36,7 +37,8 @@ async def ask(om, meter: str, question: Question, filters: dict | None = None, s
     rows = json_rows(posted)
     if all(len(values) == 1 for values in (simple or {}).values()):
         # The SDK writes `filter_group_by` in a form that no server can read; its `params` hook sends the published one.
-        extra = {f"filterGroupBy[{name}]": values[0] for name, values in (simple or {}).items()}
+        # What goes through it is put into the URL as it is.
+        extra = {f"filterGroupBy[{name}]": quote(values[0], safe="") for name, values in (simple or {}).items()}
         assert await om.meters.query_json(meter, cls=raw, params=dict(extra), **asked) == posted
         table = await om.meters.query_csv(meter, params=dict(extra), **asked)
         assert csv_rows(table, question) == rows

@@ -5,8 +5,11 @@ import datetime
 import json
 
 import pytest
+from openmeter.models import Event
 
 from sdk import CONCURRENCY, at, count, count_meter, event, exact, raw, refused
+
+CONTENT_TYPES = ["application/cloudevents+json", "application/cloudevents-batch+json", "application/json"]
 
 
 def body(event_type: str, **changes) -> dict:
@@ -142,10 +145,14 @@ async def test_one_bad_event_is_named_and_its_batch_is_not_stored(om, unique, fi
     (fault,) = refusal.problem["extensions"]["validationErrors"]
     assert fault["field"] == f"$[1].{field}" and fault["message"]
     assert await om.events_v2.list(filter={"id": {"$in": ["good-0", "good-2"]}, "type": {"$eq": unique}}) == []
-    for send, content in [(om.events.ingest_event, batch[1]), (om.events.ingest_events_json, batch[1])]:
+    for content_type in CONTENT_TYPES:
         with refused(400) as refusal:
-            await send(json.dumps(content).encode())
+            await om.events.ingest_event(json.dumps(batch[1]).encode(), content_type=content_type)
         assert f"{field}: " in refusal.detail
+        assert [fault["field"] for fault in refusal.problem["extensions"]["validationErrors"]] == [f"$.{field}"]
+    with refused(400) as refusal:
+        await om.events.ingest_events_json([Event(item) for item in batch])
+    assert f"$[1].{field}: " in refusal.detail
 
 
 async def test_all_bad_events_of_a_batch_are_named_and_the_corrected_batch_passes(om, unique):
@@ -168,9 +175,9 @@ async def test_all_bad_events_of_a_batch_are_named_and_the_corrected_batch_passe
     ["", "{", "[", "null", "1", '"x"', "[1]", "[null]", "{} {}", '{"id": }', "\ufeff{}", "[" * 100_000, '{"a":' * 100_000],
 )
 async def test_what_is_no_event_is_refused(om, text):
-    for send in [om.events.ingest_event, om.events.ingest_events, om.events.ingest_events_json]:
+    for content_type in CONTENT_TYPES:
         with refused(400):
-            await send(text.encode())
+            await om.events.ingest_event(text.encode(), content_type=content_type)
 
 
 async def test_bytes_that_are_no_text_are_refused(om, unique):
@@ -212,15 +219,11 @@ async def test_attributes_of_the_senders_own_come_back(om, unique):
 
 async def test_a_charset_changes_nothing(om, unique):
     await count_meter(om, unique)
-    for index, (send, content_type) in enumerate(
-        [
-            (om.events.ingest_event, "application/cloudevents+json; charset=utf-8"),
-            (om.events.ingest_events_json, "application/json; charset=utf-8"),
-            (om.events.ingest_events_json, "application/json;charset=UTF-8"),
-        ]
-    ):
-        await send(json.dumps(body(unique, id=str(index))).encode(), content_type=content_type)
-    assert await count(om, unique) == 3
+    for content_type in CONTENT_TYPES:
+        for charset in ("; charset=utf-8", ";charset=UTF-8"):
+            one = json.dumps(body(unique, id=content_type + charset)).encode()
+            await om.events.ingest_event(one, content_type=content_type + charset)
+    assert await count(om, unique) == 2 * len(CONTENT_TYPES)
 
 
 async def test_an_empty_batch_stores_nothing(om):

@@ -9,7 +9,7 @@ from sdk import at, count, count_meter, event, exact, raw, refused
 AGGREGATIONS = ["SUM", "COUNT", "UNIQUE_COUNT", "AVG", "MIN", "MAX", "LATEST"]
 
 
-def definition(name: str, **changes) -> dict:
+def definition(name: str, /, **changes) -> dict:
     """A good definition, with changes; a field that is set to `...` is left out."""
     good = {"slug": name, "aggregation": "SUM", "eventType": name, "valueProperty": "$.v"}
     return {field: value for field, value in (good | changes).items() if value is not ...}

@@ -59,7 +59,7 @@ async def query_json(om, name):
 
 async def query_csv(om, name):
     lines = (await om.meters.query_csv(name, from_parameter=at(NOON), to=at(NOON) + datetime.timedelta(hours=1))).split("\n")
-    assert lines == ["window_start,window_end,value", "2024-05-01T12:00:00Z,2024-05-01T13:00:00Z,13.000000", ""]
+    assert lines == ["window_start,window_end,value", "2024-05-01T12:00:00.000Z,2024-05-01T13:00:00.000Z,13.000000", ""]
 
 
 async def query(om, name):

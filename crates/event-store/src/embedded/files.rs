@@ -45,14 +45,18 @@ impl Layout {
 
     /// Creates the directories that are missing and makes their entries last.
     pub fn create_dirs(&self) -> Result<(), StoreError> {
+        // A parent that was there before may be closed to us; it holds no new entry either.
+        let missing: Vec<_> = self.root.ancestors().take_while(|dir| !dir.exists()).collect();
         for dir in [self.root.clone(), self.wal_dir(), self.segments_dir(), self.dedupe_dir()] {
             fs::create_dir_all(&dir).map_err(StoreError::io("cannot create the directory", &dir))?;
         }
-        sync_dir(&self.root)?;
-        match self.root.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
-            _ => Ok(()),
+        for created in missing {
+            match created.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent)?,
+                _ => sync_dir(Path::new("."))?,
+            }
         }
+        sync_dir(&self.root)
     }
 
     /// Takes the directory for this process. The lock lasts as long as the returned file, also when killed.

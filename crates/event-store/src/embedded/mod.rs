@@ -271,13 +271,19 @@ fn spawn(
     work: impl FnOnce(&Shared) + Send + 'static,
 ) -> Result<JoinHandle<()>, StoreError> {
     let guard = StopOnPanic(shared.clone());
-    let thread = std::thread::Builder::new().name(name.into());
-    thread
-        .spawn(move || work(&guard.0))
-        .map_err(|error| StoreError::Stopped { reason: format!("cannot start the thread {name}: {error}") })
+    let started = std::thread::Builder::new().name(name.into()).spawn(move || work(&guard.0));
+    started.map_err(|error| {
+        let reason = format!("cannot start the thread {name}: {error}");
+        // Ends the threads that were started before.
+        shared.stop(reason.clone());
+        StoreError::Stopped { reason }
+    })
 }
 
 /// Locks; a panic elsewhere does not take the data away from readers, and is noted as a fault anyway.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

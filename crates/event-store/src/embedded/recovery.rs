@@ -97,7 +97,7 @@ fn replay(shared: &Shared) -> Result<(Wal, IdentitySet), StoreError> {
     };
     let mut collected = Collected::default();
     let mut take = |sequence: u64, rows: Vec<Row>| {
-        if collected.memtable.bytes >= shared.options.memtable_bytes {
+        if collected.memtable.rows > 0 && collected.memtable.bytes >= shared.options.memtable_bytes {
             collected.seal(shared)?;
         }
         collected.add(shared, sequence, rows);
@@ -148,5 +148,66 @@ impl Collected {
             Err(error) if !files::is_full(&error) => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::EmbeddedStore;
+    use crate::embedded::sample::plain_row;
+    use std::os::unix::fs::symlink;
+    use tallystick_domain::Instant;
+
+    /// Everything that [`open`] does before it reads the log.
+    fn prepared(dir: &Path, options: &StoreOptions) -> Shared {
+        let layout = Layout::new(dir);
+        let manifest = Manifest::read(&layout).unwrap().unwrap();
+        remove_unknown_files(&layout, &manifest).unwrap();
+        let shared = Shared::new(layout, options.clone(), manifest);
+        open_sealed(&shared).unwrap();
+        shared
+    }
+
+    fn filled(dir: &Path, options: &StoreOptions) -> usize {
+        let store = EmbeddedStore::open(dir, options.clone()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for n in 0..60 {
+            let rows: Vec<_> = (0..10).map(|k| plain_row(n * 10 + k, "c", Instant::MIN, "{}")).collect();
+            let namespace = rows[0].namespace.clone();
+            let events = rows.into_iter().map(|row| row.stored).collect();
+            assert_eq!(runtime.block_on(store.append(&namespace, events)).unwrap().stored, 10);
+        }
+        600
+    }
+
+    #[test]
+    fn a_long_log_is_sealed_on_the_way_so_that_a_start_takes_bounded_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { wal_file_bytes: 64 << 10, ..StoreOptions::new([1; 16]) };
+        let rows = filled(dir.path(), &options) as u64;
+        let less = StoreOptions { memtable_bytes: 16 << 10, ..options };
+        let shared = prepared(dir.path(), &less);
+        let (_, identities) = replay(&shared).unwrap();
+        let live = lock(&shared.live);
+        let sealed: u64 = live.segments.iter().map(|live| live.segment.meta().rows).sum();
+        assert!(live.segments.len() > 3 && live.frozen.is_empty() && live.active.bytes < 32 << 10);
+        assert_eq!((sealed + live.active.rows, identities.len() as u64), (rows, live.active.rows));
+    }
+
+    #[test]
+    fn a_start_without_space_keeps_everything_in_memory_and_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { wal_file_bytes: 64 << 10, ..StoreOptions::new([1; 16]) };
+        let rows = filled(dir.path(), &options) as u64;
+        let less = StoreOptions { memtable_bytes: 16 << 10, ..options };
+        let shared = prepared(dir.path(), &less);
+        symlink("/dev/full", shared.layout.manifest().with_extension("new")).unwrap();
+        replay(&shared).unwrap();
+        let live = lock(&shared.live);
+        let waiting: u64 = live.frozen.iter().map(|frozen| frozen.memtable.rows).sum();
+        assert!(live.segments.is_empty() && live.frozen.len() > 3);
+        assert!(live.frozen.iter().is_sorted_by_key(|frozen| frozen.last_sequence));
+        assert_eq!(waiting + live.active.rows, rows);
     }
 }

@@ -97,7 +97,9 @@ impl Writer {
         let answers = match stored {
             Ok(answers) => answers,
             Err(error) => {
-                fresh.iter().for_each(|identity| drop(self.identities.remove(identity)));
+                for identity in &fresh {
+                    self.identities.remove(identity);
+                }
                 return Err(self.refusal(error));
             }
         };

@@ -201,7 +201,7 @@ impl Run {
         }
         let before = block as u64 * KEYS_PER_BLOCK as u64;
         let count = usize::try_from(self.keys - before).unwrap_or(usize::MAX).min(KEYS_PER_BLOCK);
-        Ok(&content[..count * 16].as_chunks().0[..])
+        Ok(content[..count * 16].as_chunks().0)
     }
 
     /// All keys in ascending order, one block in memory at a time.

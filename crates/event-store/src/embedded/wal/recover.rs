@@ -134,10 +134,12 @@ fn replay(
                     end.position += header.frame_len();
                     end.next_sequence += 1;
                 }
-                Frame::Bad(what) if until.is_some() => {
-                    return Err(StoreError::damaged(&file.log.path, end.position, what));
-                }
                 Frame::Bad(what) => {
+                    if let Some(until) = until {
+                        let frames = format!("frames {} to {}", end.next_sequence, until - 1);
+                        let what = format!("{what}, but {frames} must be here or in a file that is missing");
+                        return Err(StoreError::damaged(&file.log.path, end.position, what));
+                    }
                     refuse_damage_before(file, secret, &end, what)?;
                     break;
                 }

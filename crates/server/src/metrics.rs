@@ -115,12 +115,7 @@ impl Collector for EngineFigures {
         }
         let seconds = ConstCounter::new(stats.store.total_sync_us as f64 / 1e6);
         let help = "Time spent making groups durable";
-        seconds.encode(encoder.encode_descriptor(
-            "tallystick_store_sync_seconds",
-            help,
-            None,
-            metric_type::COUNTER,
-        )?)?;
+        seconds.encode(encoder.encode_descriptor("store_sync_seconds", help, None, metric_type::COUNTER)?)?;
         for (name, help, value) in gauges(&stats) {
             let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             metric.encode(encoder.encode_descriptor(name, help, None, metric_type::GAUGE)?)?;
@@ -140,28 +135,28 @@ type Figure = (&'static str, &'static str, u64);
 fn counters(stats: &EngineStats) -> [Figure; 6] {
     let store = &stats.store;
     [
-        ("tallystick_events_accepted", "Events that were stored since the start", stats.events_accepted),
-        ("tallystick_events_duplicate", "Events that were stored before", stats.events_duplicate),
-        ("tallystick_events_invalid", "Events that were refused", stats.events_invalid),
-        ("tallystick_store_groups", "Groups of batches that were made durable with one sync", store.groups),
-        ("tallystick_store_segment_merges", "Merges of segments", store.segment_merges),
-        ("tallystick_store_run_merges", "Merges of identity files", store.run_merges),
+        ("events_accepted", "Events that were stored since the start", stats.events_accepted),
+        ("events_duplicate", "Events that were stored before", stats.events_duplicate),
+        ("events_invalid", "Events that were refused", stats.events_invalid),
+        ("store_groups", "Groups of batches that were made durable with one sync", store.groups),
+        ("store_segment_merges", "Merges of segments", store.segment_merges),
+        ("store_run_merges", "Merges of identity files", store.run_merges),
     ]
 }
 
 fn gauges(stats: &EngineStats) -> [Figure; 10] {
     let store = &stats.store;
     [
-        ("tallystick_store_events", "Events in the store", store.events),
-        ("tallystick_store_memtable_rows", "Events in memory and in the log only", store.memtable_rows),
-        ("tallystick_store_memtable_bytes", "Memory that these take", store.memtable_bytes),
-        ("tallystick_store_segments", "Sealed files of events", store.segments),
-        ("tallystick_store_segment_bytes", "Their size on disk", store.segment_bytes),
-        ("tallystick_store_runs", "Files of identities", store.runs),
-        ("tallystick_store_wal_files", "Files of the write-ahead log", store.wal_files),
-        ("tallystick_store_wal_bytes", "Their size on disk", store.wal_bytes),
-        ("tallystick_store_queue_bytes", "Bytes that wait to be written", store.queue_bytes),
-        ("tallystick_store_last_sync_microseconds", "Duration of the last sync", store.last_sync_us),
+        ("store_events", "Events in the store", store.events),
+        ("store_memtable_rows", "Events in memory and in the log only", store.memtable_rows),
+        ("store_memtable_bytes", "Memory that these take", store.memtable_bytes),
+        ("store_segments", "Sealed files of events", store.segments),
+        ("store_segment_bytes", "Their size on disk", store.segment_bytes),
+        ("store_runs", "Files of identities", store.runs),
+        ("store_wal_files", "Files of the write-ahead log", store.wal_files),
+        ("store_wal_bytes", "Their size on disk", store.wal_bytes),
+        ("store_queue_bytes", "Bytes that wait to be written", store.queue_bytes),
+        ("store_last_sync_microseconds", "Duration of the last sync", store.last_sync_us),
     ]
 }
 

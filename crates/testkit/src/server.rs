@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 /// How long a server may take to become ready or to end. Generous, since test machines are slow and busy.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest answer that a test reads.
+const MAX_BODY_BYTES: u64 = 256 << 20;
 const POLL: Duration = Duration::from_millis(5);
 
 /// How to start a server; what is not said has the binary's own default.
@@ -19,6 +21,7 @@ const POLL: Duration = Duration::from_millis(5);
 pub struct ServerOptions {
     binary: PathBuf,
     data_dir: Option<PathBuf>,
+    listen: String,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
 }
@@ -26,7 +29,14 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// Options for this binary: in a crate's tests, `env!("CARGO_BIN_EXE_tallystick")`.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
-        Self { binary: binary.into(), data_dir: None, arguments: Vec::new(), variables: Vec::new() }
+        let listen = "127.0.0.1:0".to_string();
+        Self { binary: binary.into(), data_dir: None, listen, arguments: Vec::new(), variables: Vec::new() }
+    }
+
+    /// Another address than a free port of 127.0.0.1.
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = address.into();
+        self
     }
 
     /// A data folder that outlives the server; without it the server gets one that is removed in the end.
@@ -171,24 +181,20 @@ impl TestServer {
 
     /// Reads from it.
     pub fn get(&self, path: &str) -> Reply {
-        call(self.agent_request("GET", path), None)
+        call(request("GET", self.url(), path), None)
     }
 
     /// Sends to it.
     pub fn post(&self, path: &str, content_type: &str, body: &str) -> Reply {
-        call(self.agent_request("POST", path).header("content-type", content_type), Some(body.as_bytes()))
+        call(request("POST", self.url(), path).header("content-type", content_type), Some(body.as_bytes()))
     }
 
     /// Asks it for a path with any method, a key and no body.
     pub fn call_with_key(&self, method: &str, path: &str, key: &str) -> Reply {
-        call(self.agent_request(method, path).header("authorization", format!("Bearer {key}")), None)
+        call(request(method, self.url(), path).header("authorization", format!("Bearer {key}")), None)
     }
 
-    fn agent_request(&self, method: &str, path: &str) -> ureq::http::request::Builder {
-        ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url()))
-    }
-
-    /// Runs a command of the same binary against this server and this data folder.
+    /// Runs a command of the same binary against this server.
     pub fn command(&self, arguments: &[&str]) -> Output {
         let mut command = bare_command(&self.options.binary);
         command.env("TALLYSTICK_SERVER", self.url()).args(arguments);
@@ -207,6 +213,11 @@ pub fn bare_command(binary: &Path) -> Command {
     command
 }
 
+/// A request to a server, to which headers can be added.
+pub fn request(method: &str, url: &str, path: &str) -> ureq::http::request::Builder {
+    ureq::http::Request::builder().method(method).uri(format!("{url}{path}"))
+}
+
 /// Makes a request, whatever its status. Panics when no answer comes.
 pub fn call(request: ureq::http::request::Builder, body: Option<&[u8]>) -> Reply {
     try_call(request, body).expect("the server answers")
@@ -214,20 +225,33 @@ pub fn call(request: ureq::http::request::Builder, body: Option<&[u8]>) -> Reply
 
 /// Makes a request, whatever its status.
 pub fn try_call(request: ureq::http::request::Builder, body: Option<&[u8]>) -> Result<Reply, ureq::Error> {
-    let agent = ureq::Agent::config_builder()
+    try_call_on(&agent(), request, body)
+}
+
+/// A connection pool for many requests.
+pub fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(None)
-        .timeout_global(Some(PATIENCE))
-        .build()
-        .new_agent();
+        .timeout_global(Some(PATIENCE));
+    config.build().new_agent()
+}
+
+/// Makes a request over a pool, whatever its status.
+pub fn try_call_on(
+    agent: &ureq::Agent,
+    request: ureq::http::request::Builder,
+    body: Option<&[u8]>,
+) -> Result<Reply, ureq::Error> {
     let mut response = match body {
         Some(bytes) => agent.run(request.body(bytes)?)?,
         None => agent.run(request.body(())?)?,
     };
     let text = |value: &ureq::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    Ok(Reply { status: response.status().as_u16(), headers, body: response.body_mut().read_to_string()? })
+    let body = response.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_string()?;
+    Ok(Reply { status: response.status().as_u16(), headers, body })
 }
 
 #[derive(Debug)]
@@ -241,7 +265,7 @@ struct Running {
 impl Running {
     fn start(options: &ServerOptions, data_dir: &Path) -> Result<Self, Exited> {
         let mut command = bare_command(&options.binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir).args(&options.arguments);
+        command.args(["serve", "--listen", &options.listen, "--data-dir"]).arg(data_dir).args(&options.arguments);
         command.envs(options.variables.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary can be run");
         let stdout = Captured::of(child.stdout.take());
@@ -261,13 +285,15 @@ impl Running {
     fn is_ready(&mut self) -> bool {
         if self.url.is_empty() {
             let said = self.stdout.text();
-            let Some(line) = said.lines().find_map(|line| line.trim().strip_prefix("listening on")) else { return false };
+            let Some(line) = said.lines().find_map(|line| line.trim().strip_prefix("listening on")) else {
+                return false;
+            };
             if !said.contains("first event") {
                 return false;
             }
             self.url = line.trim().to_string();
         }
-        let request = ureq::http::Request::builder().uri(format!("{}/readyz", self.url));
+        let request = request("GET", &self.url, "/readyz");
         try_call(request, None).is_ok_and(|reply| reply.status == 200)
     }
 

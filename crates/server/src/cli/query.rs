@@ -224,12 +224,9 @@ fn not_counted(client: &Client, meter: &str, from: Option<Instant>, to: Option<I
         .iter()
         .map(|reason| format!("{} × {}", reason.count, printable(&reason.message)))
         .collect();
-    let missing = coverage.matched - coverage.counted.min(coverage.matched);
-    Ok(format!(
-        "\n{missing} of {} events of this meter's type were not counted: {}\n",
-        coverage.matched,
-        reasons.join("; ")
-    ))
+    let missing = coverage.matched.saturating_sub(coverage.counted);
+    let (matched, reasons) = (coverage.matched, reasons.join("; "));
+    Ok(format!("\n{missing} of all {matched} events of this meter's type were not counted: {reasons}\n"))
 }
 
 #[cfg(test)]

@@ -204,7 +204,7 @@ impl Config {
             ("limits.idle_timeout_ms", limits.idle_timeout_ms, 1, u64::MAX),
             ("limits.body_timeout_ms", limits.body_timeout_ms, 1, u64::MAX),
             ("store.memtable_bytes", store.memtable_bytes as u64, 65_536, u64::MAX),
-            ("store.wal_file_bytes", store.wal_file_bytes, 65_536, u64::MAX),
+            ("store.wal_file_bytes", store.wal_file_bytes, 65_536, 1 << 30),
             ("store.queue_bytes", store.queue_bytes as u64, 65_536, u64::MAX),
         ];
         let outside = bounded.into_iter().find(|(_, value, least, most)| value < least || value > most);

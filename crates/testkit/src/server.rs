@@ -179,6 +179,11 @@ impl TestServer {
         self.wait()
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.running().child.id()
+    }
+
     /// Reads from it.
     pub fn get(&self, path: &str) -> Reply {
         call(request("GET", self.url(), path), None)

@@ -1,5 +1,7 @@
 //! What the tests of the binary share.
 
+#![allow(dead_code, reason = "each file of tests is a program of its own and uses its part")]
+
 use std::path::Path;
 use std::process::Output;
 use tallystick_testkit::server::bare_command;

@@ -126,6 +126,7 @@ fn what_was_acknowledged_survives_kill_9_exactly_once() {
     let mut server = common::options()
         .env("TALLYSTICK_STORE__MEMTABLE_BYTES", "300000")
         .env("TALLYSTICK_STORE__WAL_FILE_BYTES", "200000")
+        .env("TALLYSTICK_LIMITS__QUERY_GROUPS", "10000000")
         .env("TALLYSTICK_LOG__LEVEL", "warn")
         .start();
     let created = server.command(&[

@@ -181,7 +181,7 @@ fn after_a_clean_end_even_the_last_frame_cannot_vanish() {
 fn several_files() -> (TempDir, Vec<PathBuf>) {
     let (live, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(live.path(), unsealed());
-    (0..24).for_each(|n| drop(append_ok(&store, batch(&format!("b{n}"), 3))));
+    append_batches(&store, "b", 24, 3);
     crash_copy(live.path(), dir.path());
     let found = files(&dir.path().join("wal"));
     assert!(found.len() >= 4, "{found:?}");
@@ -282,7 +282,7 @@ fn a_log_file_that_was_never_completed_is_no_obstacle() {
     drop(store);
     fs::write(dir.path().join("wal/00000000000000ff.wal"), vec![0; 5000]).unwrap();
     let store = open(dir.path(), unsealed());
-    (0..10).for_each(|n| drop(append_ok(&store, batch(&format!("b{n}"), 3))));
+    append_batches(&store, "b", 10, 3);
     drop(store);
     assert_eq!(open(dir.path(), unsealed()).stats().events, 33);
 }
@@ -292,7 +292,7 @@ fn stale_frames_of_a_recycled_file_are_not_replayed() {
     let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = open(dir.path(), unsealed());
     for round in 0..8 {
-        (0..4).for_each(|n| drop(append_ok(&store, batch(&format!("r{round}-{n}"), 2))));
+        append_batches(&store, &format!("r{round}-"), 4, 2);
         store.flush_now().unwrap();
     }
     let files_in_use = store.stats().wal_files;

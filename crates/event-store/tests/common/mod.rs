@@ -82,6 +82,13 @@ pub fn append_ok(store: &EventStore, events: Vec<StoredEvent>) -> Appended {
     append(store, &Namespace::default_namespace(), events).unwrap()
 }
 
+/// Appends batches one after the other, each a frame of its own.
+pub fn append_batches(store: &EventStore, name: &str, batches: usize, count: usize) {
+    for n in 0..batches {
+        append_ok(store, batch(&format!("{name}{n}"), count));
+    }
+}
+
 pub fn everything(name: &Namespace) -> EventQuery {
     EventQuery {
         namespace: name.clone(),

@@ -55,7 +55,7 @@ fn unreadable(text: &str, error: &serde_json::Error) -> Problem {
     let reason = error.to_string();
     let reason = reason.split(" at line ").next().unwrap_or_default();
     Problem::body(format!(
-        "failed to decode request body: {reason} at byte {byte} (line {}, column {})",
+        "failed to decode request body: {reason} near byte {byte} (line {}, column {})",
         error.line(),
         error.column()
     ))

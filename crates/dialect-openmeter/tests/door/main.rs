@@ -1,0 +1,13 @@
+//! The door over a real engine in a temporary folder: what goes in over the wire and what comes out.
+
+mod customers;
+mod encodings;
+mod errors;
+mod hostile;
+mod ingest;
+mod listing;
+mod meters;
+mod operations;
+mod query;
+mod support;
+mod values;

@@ -1,0 +1,168 @@
+//! What is served, what is not, and that the document, the routes and the documentation agree on it.
+
+use crate::support::{Answer, Door, EVENT};
+use axum::body::Body;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use tallystick_dialect_openmeter::operations::{Published, is_served, published};
+use tallystick_domain::key::Scope;
+use utoipa::openapi::{OpenApi, PathItem};
+
+const DOCUMENTATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/dialects/openmeter.md");
+const NOT_SERVED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/not-served.txt");
+const TABLE_START: &str = "<!-- operations: start -->\n";
+const TABLE_END: &str = "<!-- operations: end -->";
+
+fn ids_of(item: &PathItem) -> Vec<(&'static str, String)> {
+    let operations = [
+        ("GET", &item.get),
+        ("POST", &item.post),
+        ("PUT", &item.put),
+        ("PATCH", &item.patch),
+        ("DELETE", &item.delete),
+        ("HEAD", &item.head),
+        ("OPTIONS", &item.options),
+        ("TRACE", &item.trace),
+    ];
+    let named = operations.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)));
+    named.map(|(method, operation)| (method, operation.operation_id.clone().unwrap())).collect()
+}
+
+/// A path with something in the place of its parameters.
+fn filled(path: &str, id: &str) -> String {
+    let parts = path.split('/').map(|part| if part.starts_with('{') { id } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// The operations with the names of the SDK's functions that call them.
+fn operations() -> BTreeMap<(&'static str, &'static str), Vec<&'static str>> {
+    let mut operations: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for published in published() {
+        operations.entry((published.path, published.method)).or_default().push(published.id);
+    }
+    operations
+}
+
+async fn call(door: &Door, method: &str, path: &str) -> Answer {
+    let body = if matches!(method, "GET" | "DELETE") { Body::empty() } else { Body::from("{}") };
+    door.call(method, path, &[("content-type", "application/json")], body).await
+}
+
+#[test]
+fn all_153_operations_are_known() {
+    // Five of the SDK's functions share a method and path with another.
+    assert_eq!(published().into_iter().collect::<BTreeSet<_>>().len(), 158);
+    assert_eq!(operations().len(), 153);
+}
+
+#[tokio::test]
+async fn the_document_describes_every_operation_once() {
+    let document = Door::open().await.document;
+    let described: BTreeMap<(String, &str), String> = document
+        .paths
+        .paths
+        .iter()
+        .flat_map(|(path, item)| ids_of(item).into_iter().map(|(method, id)| ((path.clone(), method), id)))
+        .collect();
+    let unique: BTreeSet<_> = described.values().collect();
+    assert_eq!(unique.len(), described.len(), "operation ids repeat");
+    for operation in published() {
+        assert!(described.contains_key(&(operation.path.to_string(), operation.method)), "{operation:?}");
+    }
+    let text = document.to_json().unwrap();
+    assert!(text.contains("\"openapi\":\"3.1.0\""));
+    for operation in published() {
+        assert!(text.contains(&format!("\"{}\"", operation.id)), "{} is not in the document", operation.id);
+    }
+    // Every reference leads somewhere.
+    for reference in text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(document.components.as_ref().unwrap().schemas.contains_key(reference), "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn every_described_operation_has_a_route_and_unserved_ones_say_so() {
+    let door = Door::open().await;
+    for operation in published() {
+        let answer = call(&door, operation.method, &filled(operation.path, "x")).await;
+        if is_served(&door.document, &operation) {
+            assert!(answer.status != 501 && answer.status != 405, "{operation:?}");
+            assert!(answer.status != 404 || !answer.detail().is_empty(), "{operation:?} has no route");
+        } else {
+            let answer = answer.expect(501);
+            assert!(answer.detail().starts_with("not implemented error: operation "), "{}", answer.detail());
+            assert!(answer.detail().contains(operation.id), "{operation:?}: {}", answer.detail());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_list_of_what_is_not_served_is_true() {
+    let document = Door::open().await.document;
+    let not_served = published().into_iter().filter(|operation| !is_served(&document, operation));
+    let mut actual = String::new();
+    for operation in not_served {
+        writeln!(actual, "{} {} {}", operation.method, operation.path, operation.id).unwrap();
+    }
+    let committed = std::fs::read_to_string(NOT_SERVED).unwrap();
+    assert_eq!(committed, actual, "take out of {NOT_SERVED} what is served now, and add nothing to it");
+}
+
+fn table(document: &OpenApi) -> String {
+    let (mut lines, mut served) = (String::new(), 0);
+    let all = operations();
+    for ((path, method), ids) in &all {
+        let is_served = is_served(document, &Published { method, path, id: ids[0] });
+        served += usize::from(is_served);
+        let answer = if is_served { "yes" } else { "501" };
+        writeln!(lines, "| `{method} {path}` | `{}` | {answer} |", ids.join("` `")).unwrap();
+    }
+    let head = "| operation | function of the SDK | served |\n| --- | --- | --- |\n";
+    format!("{served} of {} operations are served.\n\n{head}{lines}", all.len())
+}
+
+#[tokio::test]
+async fn the_documentation_lists_every_operation() {
+    let document = Door::open().await.document;
+    let text = std::fs::read_to_string(DOCUMENTATION).unwrap();
+    let (_, rest) = text.split_once(TABLE_START).expect("the documentation has a table");
+    let (committed, _) = rest.split_once(TABLE_END).expect("the table ends");
+    let actual = table(&document);
+    assert_eq!(committed, actual, "the table between the marks in {DOCUMENTATION} must be:\n{actual}");
+}
+
+#[tokio::test]
+async fn another_namespace_sees_nothing() {
+    let mut door = Door::open().await;
+    door.meter("total", "SUM").await;
+    door.event("secret-event", "secret-subject", "2024-05-31T12:00:00Z", r#"{"v":1,"m":"secret-value"}"#).await;
+    let id = door.get("/api/v1/meters/total").await.json()["id"].as_str().unwrap().to_string();
+    let own = door.make_key("default", Scope::Admin).await;
+    door.key = Some(door.make_key("other", Scope::Admin).await);
+    for (path, item) in door.document.paths.paths.clone() {
+        for (method, operation) in ids_of(&item) {
+            for name in [id.as_str(), "total"] {
+                // A dimension that the meter has, so that nothing but the namespace can hide its values.
+                let path = filled(&path.replace("{groupByKey}", "m"), name);
+                let answer = call(&door, method, &path).await;
+                assert!(
+                    !answer.text.contains("secret") && !answer.text.contains(&id) || answer.status == 404,
+                    "{operation}: {}",
+                    answer.text
+                );
+                let names_the_meter = path.contains("/meters/") && !path.contains("/portal/");
+                assert!(!names_the_meter || answer.status == 404, "{operation}: {} {}", answer.status, answer.text);
+            }
+        }
+    }
+    for path in ["/api/v1/events", "/api/v1/meters?includeDeleted=true"] {
+        assert_eq!(door.get(path).await.expect(200).text, "[]");
+    }
+    assert_eq!(door.ids().await.len(), 0);
+    // The same identity is another event here, and the first namespace has lost nothing.
+    let same = r#"{"specversion":"1.0","id":"secret-event","source":"s","type":"t","subject":"secret-subject"}"#;
+    assert_eq!(door.ingest(EVENT, same).await.expect(204).header("tallystick-accepted"), "1");
+    door.key = Some(own);
+    assert_eq!(door.ids().await, ["secret-event"]);
+    assert_eq!(door.get("/api/v1/meters/total").await.expect(200).json()["id"], id);
+}

@@ -39,7 +39,7 @@ async def ask(om, meter: str, question: Question, filters: dict | None = None, s
         # The SDK writes `filter_group_by` in a form that no server can read; its `params` hook sends the published one.
         # What goes through it is put into the URL as it is.
         extra = {f"filterGroupBy[{name}]": quote(values[0], safe="") for name, values in (simple or {}).items()}
-        assert await om.meters.query_json(meter, cls=raw, params=dict(extra), **asked) == posted
+        assert json_rows(await om.meters.query_json(meter, cls=raw, params=dict(extra), **asked)) == rows
         table = await om.meters.query_csv(meter, params=dict(extra), **asked)
         assert csv_rows(table, question) == rows
     return rows
@@ -51,6 +51,7 @@ def text(moment) -> str | None:
 
 def json_rows(answer: str) -> list[Row]:
     """The rows of a JSON answer; windows must ascend."""
+    result = exact(answer)
     rows = [
         Row(
             at(row["windowStart"]),
@@ -59,9 +60,10 @@ def json_rows(answer: str) -> list[Row]:
             tuple(sorted(row["groupBy"].items())),
             row["value"],
         )
-        for row in exact(answer)["data"]
+        for row in result["data"]
     ]
-    assert [row.start for row in rows] == sorted(row.start for row in rows)
+    if "windowSize" in result:
+        assert [row.start for row in rows] == sorted(row.start for row in rows)
     return sorted(rows, key=sort_key)
 
 

@@ -28,7 +28,7 @@ class Sent:
     subject: str
     time: datetime.datetime
     data: str | None
-    source: str = "suite"
+    source: str
 
     def body(self, event_type: str) -> str:
         """The event as CloudEvents JSON, with its numbers digit for digit."""

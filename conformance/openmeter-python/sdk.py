@@ -94,8 +94,8 @@ def at(text: str) -> datetime.datetime:
 
 
 def event(event_type: str, event_id: str, time: str | None = "2024-05-01T10:00:00Z", **fields) -> Event:
-    """An event of the SDK, with defaults for what a test does not care about."""
-    known = {"source": "suite", "subject": "customer-1", "specversion": "1.0"} | fields
+    """An event of the SDK, with defaults for what a test does not care about; a source of its own keeps its ids apart."""
+    known = {"source": event_type, "subject": "customer-1", "specversion": "1.0"} | fields
     return Event(id=event_id, type=event_type, time=at(time) if time else None, **known)
 
 

@@ -47,18 +47,18 @@ async def test_an_id_matches_by_a_part_of_it(om, unique):
 
     assert await matching("-a") == ["a", "a%b", "axb"]
     assert await matching("-A") == ["A"]
-    assert await matching("a%b") == await matching("a_b") == ["a%b", "axb"]
-    assert await matching("a\\%b") == ["a%b"]
+    assert await matching("a%b") == ["a%b"]
+    assert await matching("a_b") == []
 
 
 async def test_a_listed_event_has_all_that_was_sent(om, unique, now):
-    sent = event(unique, "1", now.isoformat(), subject=unique, source="https://svc/1?x=y", data={"v": "12.5", "m": "GET"})
+    sent = event(unique, "1", now.isoformat(), subject=unique, source=f"https://svc/{unique}?x=y", data={"v": "12.5", "m": "GET"})
     await om.events.ingest_event(sent)
     (listed,) = exact(await om.events.list(subject=unique, cls=raw))
     assert listed["event"] == {
         "specversion": "1.0",
         "id": "1",
-        "source": "https://svc/1?x=y",
+        "source": f"https://svc/{unique}?x=y",
         "type": unique,
         "subject": unique,
         "datacontenttype": "application/json",
@@ -139,7 +139,7 @@ NAMES = ["alpha", "Alpha", "beta", "gamma", "a%c", "é"]
 
 @pytest.mark.parametrize("field", ["id", "source", "subject"])
 async def test_every_text_operator_on_every_attribute(om, unique, field):
-    events = [{"id": f"{unique}-{name}", "source": "s", "subject": "c"} | {field: name} for name in NAMES]
+    events = [{"id": f"{unique}-{field}-{index}", "source": unique, "subject": "c"} | {field: name} for index, name in enumerate(NAMES)]
     await om.events.ingest_events([event(unique, item.pop("id"), **item) for item in events])
     for condition, expected in FILTERS:
         listed = await om.events_v2.list(filter={"type": {"$eq": unique}, field: condition})

@@ -16,7 +16,7 @@ async def create(om, name: str, aggregation: str = "SUM", **fields) -> None:
 
 async def send(om, name: str, values: list[str]) -> None:
     """One event for each JSON literal, which goes over the wire as it is written."""
-    head = json.dumps({"specversion": "1.0", "source": "s", "type": name, "subject": "c", "time": "2024-05-01T10:00:00Z"})[:-1]
+    head = json.dumps({"specversion": "1.0", "source": name, "type": name, "subject": "c", "time": "2024-05-01T10:00:00Z"})[:-1]
     bodies = [f'{head}, "id": "{index}", "data": {{"v": {value}}}}}' for index, value in enumerate(values)]
     await om.events.ingest_events(f"[{','.join(bodies)}]".encode())
 
@@ -92,7 +92,7 @@ async def test_equal_numbers_are_one_distinct_value_and_near_ones_are_two(om, un
 
 async def test_groups_keep_numbers_apart_that_floats_would_join(om, unique):
     await create(om, unique, groupBy={"n": "$.n"})
-    head = json.dumps({"specversion": "1.0", "source": "s", "type": unique, "subject": "c"})[:-1]
+    head = json.dumps({"specversion": "1.0", "source": unique, "type": unique, "subject": "c"})[:-1]
     numbers = ["9007199254740992", "9007199254740993", "1.0", "1", "1e0"]
     bodies = [f'{head}, "id": "{index}", "data": {{"v": 1, "n": {number}}}}}' for index, number in enumerate(numbers)]
     await om.events.ingest_events(f"[{','.join(bodies)}]".encode())

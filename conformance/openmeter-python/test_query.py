@@ -12,7 +12,7 @@ from model import UTC, Question, Sent, answer
 from sdk import at, event, exact, raw, refused
 
 AGGREGATIONS = ["SUM", "COUNT", "UNIQUE_COUNT", "AVG", "MIN", "MAX", "LATEST"]
-NUMBERS = ["0", "1", "-1", "0.1", "0.2", "0.30", "1e3", "1E-9", "12345678901234567890", "-0.000000000000000001", "7.5", "3"]
+NUMBERS = ["0", "1", "-1", "0.1", "0.2", "0.30", "1e3", "1E-9", "9007199254.740993", "-0.000000000001", "7.5", "3"]
 TEXTS = ['"1"', '"0.1"', '"+5"', '".5"', '"5."', '"00012"', '"1e3"']
 NO_NUMBERS = ['"ten"', '" 1"', '"1,000"', '"0x10"', '""', "true", "null", "[1]", '{"n": 1}', '"NaN"', '"1e400"', "1" * 40]
 LABELS = ['"a"', '"b"', '"b c"', "1", "1.0", '"1"', "true", "null", "[]", '"é,\\"q\\""']
@@ -22,7 +22,7 @@ DAYS = 20
 ZONES = ["UTC", "America/New_York", "Europe/Budapest", "Asia/Kathmandu", "Australia/Sydney"]
 
 
-def random_events(seed: int, amount: int) -> list[Sent]:
+def random_events(seed: int, amount: int, sources: list[str]) -> list[Sent]:
     """Events over twenty days that hold clock changes, with values and labels of every kind."""
     chance = random.Random(seed)
     events = []
@@ -33,7 +33,7 @@ def random_events(seed: int, amount: int) -> list[Sent]:
         fields = {"v": chance.choice(values), "m": chance.choice(LABELS), "p": chance.choice(PLACES)}
         kept = [f'"{name}": {value}' for name, value in fields.items() if chance.random() > 0.05]
         data = None if chance.random() < 0.02 else "{" + ", ".join(kept) + "}"
-        source = chance.choice(["s1", "s2"])
+        source = chance.choice(sources)
         events.append(Sent(f"e{index}", chance.choice(["c1", "c2", "c 3"]), moment, data, source))
     return events
 
@@ -41,8 +41,8 @@ def random_events(seed: int, amount: int) -> list[Sent]:
 @pytest.fixture(scope="session")
 async def history(om):
     """Random events with a meter for each aggregation; the slugs by aggregation, and the events."""
-    events = random_events(seed=1, amount=1500)
     name = f"history_{om.flavour}"
+    events = random_events(seed=1, amount=1500, sources=[f"{name}_1", f"{name}_2"])
     for first in range(0, len(events), 400):
         bodies = [sent.body(name) for sent in events[first : first + 400]]
         await om.events.ingest_events(f"[{','.join(bodies)}]".encode())
@@ -221,14 +221,14 @@ async def test_the_largest_time_first_then_source_then_id_is_latest(om, unique):
         (row,) = (await om.meters.query_json(unique)).data
         return row.value
 
-    await om.events.ingest_event(event(unique, "2", "2024-05-01T10:00:00.000001Z", source="a", data={"v": 1}))
-    await om.events.ingest_event(event(unique, "9", "2024-05-01T10:00:00Z", source="z", data={"v": 2}))
+    await om.events.ingest_event(event(unique, "2", "2024-05-01T10:00:00.000001Z", source=unique + "a", data={"v": 1}))
+    await om.events.ingest_event(event(unique, "9", "2024-05-01T10:00:00Z", source=unique + "z", data={"v": 2}))
     assert await latest() == 1
-    await om.events.ingest_event(event(unique, "1", "2024-05-01T10:00:00.000001Z", source="b", data={"v": 3}))
+    await om.events.ingest_event(event(unique, "1", "2024-05-01T10:00:00.000001Z", source=unique + "b", data={"v": 3}))
     assert await latest() == 3
-    await om.events.ingest_event(event(unique, "0", "2024-05-01T10:00:00.000001Z", source="b", data={"v": 4}))
+    await om.events.ingest_event(event(unique, "0", "2024-05-01T10:00:00.000001Z", source=unique + "b", data={"v": 4}))
     assert await latest() == 3
-    await om.events.ingest_event(event(unique, "x", "2030-01-01T00:00:00Z", source="b", data={"v": "none"}))
+    await om.events.ingest_event(event(unique, "x", "2030-01-01T00:00:00Z", source=unique + "b", data={"v": "none"}))
     assert await latest() == 3
 
 
@@ -246,7 +246,6 @@ BAD_QUESTIONS = [
     {"params": {"from": "now"}},
     {"params": {"filterGroupBy[nothing]": "a"}},
     {"params": {"filterGroupBy": "m=a"}},
-    {"filter_group_by": {"m": ["a"]}},
     {"filter_group_by": {"nothing": "a"}},
     {"params": {"filtergroupby[m]": "a"}},
     {"params": {"unknown": "a"}},

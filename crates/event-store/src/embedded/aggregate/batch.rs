@@ -2,6 +2,7 @@
 
 use crate::StoreError;
 use crate::embedded::segment::{Block, Bodies, CodedTexts, Column, ColumnBuilder, Segment, Table, Texts};
+use std::rc::Rc;
 use tallystick_domain::event::StoredEvent;
 use tallystick_domain::json::lookup;
 use tallystick_domain::meter::JsonPath;
@@ -10,7 +11,7 @@ use tallystick_domain::meter::JsonPath;
 pub(super) struct Batch<'a, 'p> {
     place: Place<'a>,
     /// The columns that were asked for.
-    columns: Vec<(&'p JsonPath, Column)>,
+    columns: Vec<(&'p JsonPath, Rc<Column>)>,
 }
 
 enum Place<'a> {
@@ -78,16 +79,13 @@ impl<'a, 'p> Batch<'a, 'p> {
     }
 
     /// The values at a path.
-    pub fn column(&mut self, path: &'p JsonPath) -> Result<&Column, StoreError> {
-        let at = match self.columns.iter().position(|(known, _)| *known == path) {
-            Some(at) => at,
-            None => {
-                let column = self.load(path)?;
-                self.columns.push((path, column));
-                self.columns.len() - 1
-            }
-        };
-        Ok(&self.columns[at].1)
+    pub fn column(&mut self, path: &'p JsonPath) -> Result<Rc<Column>, StoreError> {
+        if let Some((_, column)) = self.columns.iter().find(|(known, _)| *known == path) {
+            return Ok(Rc::clone(column));
+        }
+        let column = Rc::new(self.load(path)?);
+        self.columns.push((path, Rc::clone(&column)));
+        Ok(column)
     }
 
     fn load(&mut self, path: &JsonPath) -> Result<Column, StoreError> {

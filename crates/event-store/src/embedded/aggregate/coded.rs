@@ -68,6 +68,10 @@ impl Coded {
             })
         };
         let of_texts: Vec<u32> = column.texts.iter().map(|text| add(Some(Leaf::Text(text.into())))).collect();
+        if column.is_all(Kind::Text) {
+            let codes = column.values.iter().map(|value| of_texts[*value as usize]).collect();
+            return Self { texts, codes };
+        }
         let mut of_kinds = [None; Kind::Object as usize + 1];
         let mut of_numbers: HashMap<i64, u32> = HashMap::new();
         let rows = column.kinds.iter().zip(&column.values);

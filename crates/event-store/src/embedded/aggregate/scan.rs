@@ -7,6 +7,8 @@ use crate::embedded::segment::{Column, Dictionary, Kind};
 use crate::embedded::view::QueryLimits;
 use crate::{QueryError, StoreError};
 use hashbrown::HashSet;
+use std::borrow::Cow;
+use std::rc::Rc;
 use tallystick_domain::Quantity;
 use tallystick_domain::json::Leaf;
 use tallystick_domain::meter::{
@@ -91,8 +93,8 @@ impl<'p> Scan<'p> {
                 let owner = |subject: &str| owners.and_then(|owners| owners.get(subject)).map_or("", String::as_str);
                 Coded::from(batch.subjects()?).map(owner)
             }
-            Dimension::Property(path) => Coded::dimension(batch.column(path)?),
-            Dimension::NotCounted { path, numeric } => Coded::reasons(batch.column(path)?, path, *numeric),
+            Dimension::Property(path) => Coded::dimension(batch.column(path)?.as_ref()),
+            Dimension::NotCounted { path, numeric } => Coded::reasons(batch.column(path)?.as_ref(), path, *numeric),
         })
     }
 
@@ -120,7 +122,7 @@ impl<'p> Scan<'p> {
         mut rows: Vec<u32>,
         path: &'p JsonPath,
     ) -> Result<(), QueryError> {
-        let values = Coded::distinct(batch.column(path)?, path);
+        let values = Coded::distinct(batch.column(path)?.as_ref(), path);
         rows.retain(|row| values.codes[*row as usize] != NONE);
         self.find_groups(batch, times, &rows)?;
         let (of_rows, groups) = self.groups.found();
@@ -176,20 +178,22 @@ impl<'p> Scan<'p> {
         path: &'p JsonPath,
     ) -> Result<(), QueryError> {
         let numbers = Numbers::of(batch.column(path)?, path);
-        rows.retain(|row| numbers.scaled(*row).is_some());
+        if !numbers.are_plain {
+            rows.retain(|row| numbers.scaled(*row).is_some());
+        }
         self.find_groups(batch, times, &rows)?;
         let is_sum = matches!(self.plan.aggregation, Aggregation::Sum | Aggregation::Avg);
         let (of_rows, groups) = self.groups.found();
         for (row, group) in rows.iter().zip(of_rows) {
             let group = &mut groups[*group as usize];
-            if is_sum {
-                if let Some((mantissa, scale)) = numbers.scaled(*row) {
-                    group.add_scaled(mantissa, scale);
-                }
+            group.add_event(times[*row as usize]);
+            if is_sum && numbers.are_plain {
+                group.add_scaled(i128::from(numbers.column.values[*row as usize]), numbers.column.scale);
+            } else if is_sum && let Some((mantissa, scale)) = numbers.scaled(*row) {
+                group.add_scaled(mantissa, scale);
             } else if let Some(value) = numbers.quantity(*row) {
                 group.compare(value);
             }
-            group.add_event(times[*row as usize]);
         }
         Ok(())
     }
@@ -202,25 +206,24 @@ fn keep_passing(coded: &Coded, rows: &mut Vec<u32>, passes: impl Fn(&str) -> boo
 
 /// The numbers of a column, numeric strings included.
 struct Numbers {
-    kinds: Vec<Kind>,
-    values: Vec<i64>,
-    scale: u32,
+    column: Rc<Column>,
     of_texts: Vec<Option<Quantity>>,
+    /// Whether each row has an integer at the column's scale.
+    are_plain: bool,
 }
 
 impl Numbers {
-    fn of(column: &Column, path: &JsonPath) -> Self {
-        let number = |text| numeric_leaf(&Leaf::Text(std::borrow::Cow::Borrowed(text)), path).ok();
-        let of_texts = column.texts.iter().map(number).collect();
-        Self { kinds: column.kinds.clone(), values: column.values.clone(), scale: column.scale, of_texts }
+    fn of(column: Rc<Column>, path: &JsonPath) -> Self {
+        let number = |text| numeric_leaf(&Leaf::Text(Cow::Borrowed(text)), path).ok();
+        Self { of_texts: column.texts.iter().map(number).collect(), are_plain: column.is_all(Kind::Number), column }
     }
 
     /// Mantissa and scale of a row's number.
     #[inline]
     fn scaled(&self, row: u32) -> Option<(i128, u32)> {
-        let value = self.values[row as usize];
-        match self.kinds[row as usize] {
-            Kind::Number => Some((i128::from(value), self.scale)),
+        let value = self.column.values[row as usize];
+        match self.column.kinds[row as usize] {
+            Kind::Number => Some((i128::from(value), self.column.scale)),
             Kind::Text => self.of_texts[value as usize].map(|number| (number.mantissa(), number.scale())),
             _ => None,
         }

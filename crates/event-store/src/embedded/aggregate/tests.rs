@@ -141,7 +141,7 @@ fn many() -> Vec<Row> {
     let start = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
     let row = |number: usize| {
         let time = start.saturating_add_micros((number * 7919 % 5003) as i64 * 613_000_000);
-        let long = "long".repeat(if number % 4 == 0 { 20 } else { 0 });
+        let long = "long".repeat(if number.is_multiple_of(4) { 20 } else { 0 });
         let data = format!(
             r#"{{"tokens":{}.{:03},"model":"m{}","user":"u{}","text":"{long}"}}"#,
             number * 31 % 1000,
@@ -259,4 +259,61 @@ fn blocks_that_cannot_count_are_not_read() {
     }
     let read = AggregatePlan { filters: subject("subject-000"), ..base };
     assert!(matches!(aggregate(&view, &read, &NO_LIMITS), Err(QueryError::Store(StoreError::Damaged { .. }))));
+}
+
+/// Prints how fast a sum is; run with `--release -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn speed_of_a_sum_by_one_property() {
+    const ROWS: usize = 1_000_000;
+    let dir = TempDir::new().unwrap();
+    let start = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
+    let row = |number: usize| {
+        let mixed = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        let time = start.saturating_add_micros((mixed % 2_592_000_000) as i64 * 1000);
+        let tokens = mixed % 40_000_000;
+        let data = format!(
+            r#"{{"tokens":{}.{:04},"model":"model-{}","region":"region-{}","user":"user-{}"}}"#,
+            tokens / 10_000,
+            tokens % 10_000,
+            mixed % 8,
+            mixed % 6,
+            mixed % 100_000,
+        );
+        plain_row(number, &format!("subject-{:05}", (mixed % 10_007).min(mixed % 3001)), time, &data)
+    };
+    let rows = crate::embedded::sample::sorted((0..ROWS).map(row).collect());
+    let path = dir.path().join("speed");
+    let begin = std::time::Instant::now();
+    let meta = crate::embedded::segment::write_segment(&path, &mut rows.into_iter().map(Ok)).unwrap();
+    let per_second = |took: std::time::Duration| ROWS as f64 / took.as_secs_f64() / 1e6;
+    println!(
+        "write: {:.2} M rows/s, {:.1} bytes per row",
+        per_second(begin.elapsed()),
+        meta.bytes as f64 / ROWS as f64
+    );
+    let view = View { segments: vec![Arc::new(Segment::open(&path).unwrap())], chunks: vec![] };
+    let property = |path: &str| Dimension::Property(JsonPath::parse(path).unwrap());
+    let by_model = AggregatePlan { dimensions: vec![property("$.model")], ..plan(Aggregation::Sum, "$.tokens") };
+    let by_day = Some(Windows::new(WindowSize::Day, Zone::parse("Europe/Budapest").unwrap()));
+    let of_subject = vec![(Dimension::Subject, Filter::Eq("subject-00042".into()))];
+    let plans = [
+        ("sum", plan(Aggregation::Sum, "$.tokens")),
+        ("sum by model", by_model.clone()),
+        ("sum by model and day", AggregatePlan { windows: by_day, ..by_model.clone() }),
+        ("sum by subject", AggregatePlan { dimensions: vec![Dimension::Subject], ..by_model.clone() }),
+        ("sum of one subject", AggregatePlan { filters: of_subject, ..by_model.clone() }),
+        ("unique users", plan(Aggregation::UniqueCount, "$.user")),
+        ("latest", plan(Aggregation::Latest, "$.tokens")),
+        ("sum from the data text", plan(Aggregation::Sum, "$.tokens[0]")),
+    ];
+    for (name, plan) in &plans {
+        let best = (0..15).map(|_| {
+            let begin = std::time::Instant::now();
+            aggregate(&view, plan, &NO_LIMITS).unwrap();
+            begin.elapsed()
+        });
+        let best = best.min().unwrap();
+        println!("{name}: {:.1} ms, {:.1} M rows/s", best.as_secs_f64() * 1000.0, per_second(best));
+    }
 }

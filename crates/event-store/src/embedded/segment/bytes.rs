@@ -71,6 +71,12 @@ impl<'a> Reader<'a> {
     /// The next unsigned LEB128 integer.
     #[inline]
     pub fn varint(&mut self) -> Result<u64, Corrupt> {
+        if let Some((byte, rest)) = self.rest.split_first()
+            && *byte < 0x80
+        {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
+        }
         let mut value = 0u64;
         for (at, byte) in self.rest.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * at);

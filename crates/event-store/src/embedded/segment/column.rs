@@ -87,6 +87,11 @@ impl Column {
         self.texts.total_len() <= MAX_TEXT_BYTES
     }
 
+    /// Whether each row has something of this kind.
+    pub fn is_all(&self, kind: Kind) -> bool {
+        self.kinds.iter().all(|other| *other == kind)
+    }
+
     fn values_of(&self, kind: Kind) -> Vec<i64> {
         let rows = self.kinds.iter().zip(&self.values);
         rows.filter(|(other, _)| **other == kind).map(|(_, value)| *value).collect()
@@ -119,6 +124,10 @@ impl Column {
         let coded = if text_count == 0 { CodedTexts::default() } else { CodedTexts::get_from(reader, text_count)? };
         if number_count == count {
             return Ok(Self { kinds, values: numbers, scale, texts: coded.texts });
+        }
+        if text_count == count {
+            let values = coded.codes.into_iter().map(i64::from).collect();
+            return Ok(Self { kinds, values, scale, texts: coded.texts });
         }
         let (mut numbers, mut codes) = (numbers.into_iter(), coded.codes.into_iter().map(i64::from));
         let value = |kind: &Kind| match kind {

@@ -8,6 +8,8 @@ const PACKED: u8 = 0;
 const DELTAS: u8 = 1;
 /// The distinct values, and a code of fixed width per value.
 const DISTINCT: u8 = 2;
+/// The widest values that fit a word of 64 bits wherever in a byte they start.
+const MAX_NARROW: usize = 57;
 /// Codes of fixed width.
 const CODES_PACKED: u8 = 0;
 /// Codes with the length of their run.
@@ -28,7 +30,8 @@ pub(super) fn put_ints(out: &mut Vec<u8>, values: &[i64]) {
     let code_width = bits(distinct.len() as u64 - 1);
     let distinct_len =
         varint_len(distinct.len() as u64) + packed_bytes(distinct.len(), width) + packed_bytes(steps.len(), code_width);
-    let layouts = [(packed_len, PACKED), (deltas_len, DELTAS), (distinct_len, DISTINCT)];
+    // Fixed widths are read faster: the other layouts must save a quarter.
+    let layouts = [(packed_len * 3 / 4, PACKED), (deltas_len, DELTAS), (distinct_len, DISTINCT)];
     let layout = layouts.iter().min().map_or(PACKED, |(_, layout)| *layout);
     out.push(layout);
     put_signed(out, base);
@@ -178,23 +181,37 @@ fn pack(out: &mut Vec<u8>, values: impl Iterator<Item = u64>, width: u32) {
 }
 
 fn unpack<T>(reader: &mut Reader<'_>, count: usize, width: u32, map: impl Fn(u64) -> T) -> Result<Vec<T>, Corrupt> {
-    // Padding lets every value be loaded as one whole word.
-    let mut padded = reader.bytes(packed_bytes(count, width))?.to_vec();
-    padded.extend_from_slice(&[0; 16]);
-    let mask = if width == 64 { u64::MAX } else { (1u64 << width) - 1 };
+    let packed = reader.bytes(packed_bytes(count, width))?;
+    let width = width as usize;
     let mut values = Vec::with_capacity(count);
-    let mut word = [0u8; 16];
-    for at in (0..count).map(|index| index * width as usize) {
-        let value = if width <= 56 {
-            word[..8].copy_from_slice(&padded[at / 8..at / 8 + 8]);
-            (u128::from_le_bytes(word) as u64) >> (at % 8)
-        } else {
-            word.copy_from_slice(&padded[at / 8..at / 8 + 16]);
-            (u128::from_le_bytes(word) >> (at % 8)) as u64
-        };
-        values.push(map(value & mask));
+    if width == 0 {
+        values.extend((0..count).map(|_| map(0)));
+    } else if width <= MAX_NARROW {
+        // Padding lets every value be loaded as one whole word.
+        let mut padded = Vec::with_capacity(packed.len() + 8);
+        padded.extend_from_slice(packed);
+        padded.extend_from_slice(&[0; 8]);
+        let mask = (1u64 << width) - 1;
+        values.extend((0..count).map(|index| {
+            let at = index * width;
+            map(load(&padded[at / 8..]) >> (at % 8) & mask)
+        }));
+    } else {
+        let mut padded = packed.to_vec();
+        padded.extend_from_slice(&[0; 16]);
+        let mask = u64::MAX >> (64 - width);
+        values.extend((0..count).map(|index| {
+            let at = index * width;
+            let wide = u128::from(load(&padded[at / 8..])) | u128::from(load(&padded[at / 8 + 8..])) << 64;
+            map((wide >> (at % 8)) as u64 & mask)
+        }));
     }
     Ok(values)
+}
+
+#[inline]
+fn load(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::SegmentMeta;
 use super::bytes::put_varint;
-use super::chunk::Packer;
+use super::chunk::{Packer, Worth};
 use super::column::Column;
 use super::directory::{
     Block, ChunkRef, END_MAGIC, HEADER_LEN, MAGIC, Part, Span, TRAILER_LEN, Table, VERSION, encode,
@@ -121,7 +121,8 @@ impl Writer {
         let mut parts = [ChunkRef::default(); Part::ALL.len()];
         for part in Part::ALL {
             let payload = encode_part(part, &self.rows);
-            parts[part as usize] = self.write_chunk(&payload)?;
+            let worth = if matches!(part, Part::Time) { Worth::Half } else { Worth::SevenEighths };
+            parts[part as usize] = self.write_chunk(&payload, worth)?;
         }
         let split = self.paths.split(self.rows.iter().map(|row| row.stored.event.data()));
         let columns = self.write_columns(&split.columns)?;
@@ -149,13 +150,13 @@ impl Writer {
             if column.is_worth_storing() {
                 column.put(&mut payload);
             }
-            written.push((path as u32, self.write_chunk(&payload)?));
+            written.push((path as u32, self.write_chunk(&payload, Worth::Half)?));
         }
         Ok(written)
     }
 
-    fn write_chunk(&mut self, payload: &[u8]) -> io::Result<ChunkRef> {
-        let chunk = self.packer.pack(payload)?;
+    fn write_chunk(&mut self, payload: &[u8], worth: Worth) -> io::Result<ChunkRef> {
+        let chunk = self.packer.pack(payload, worth)?;
         let too_long = |_| io::Error::new(io::ErrorKind::InvalidInput, "a block of events is longer than 4 GiB");
         let len = u32::try_from(chunk.len()).map_err(too_long)?;
         u32::try_from(payload.len()).map_err(too_long)?;
@@ -167,7 +168,7 @@ impl Writer {
     fn finish(mut self) -> io::Result<SegmentMeta> {
         self.end_block()?;
         self.end_table();
-        let footer = self.packer.pack(&encode(&self.tables))?;
+        let footer = self.packer.pack(&encode(&self.tables), Worth::SevenEighths)?;
         self.file.write_all(&footer)?;
         self.file.write_all(&(footer.len() as u64).to_le_bytes())?;
         self.file.write_all(&crc32c::crc32c(&footer).to_le_bytes())?;

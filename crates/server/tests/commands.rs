@@ -1,5 +1,7 @@
 //! The client commands against a running server.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{create_meter, event, run, server, stderr, stdout};
@@ -128,6 +130,26 @@ fn invalid_lines_are_reported_and_the_rest_is_sent() {
     assert_eq!(value(&server, &["tokens"]), "29.5", "events of the batches that had invalid lines");
     let shown = server.command(&["ingest", &path]);
     assert!(stdout(&shown).contains("  line 7: subject: "), "{}", stdout(&shown));
+}
+
+#[test]
+fn batches_that_are_too_large_for_the_server_are_halved() {
+    let server = common::options().env("TALLYSTICK_LIMITS__BATCH_EVENTS", "10").start();
+    let (_dir, path) = file("events.ndjson", ndjson(95).as_bytes());
+    let output = server.command(&["ingest", &path, "--batch", "50", "--json"]);
+    assert_eq!(counts(&output), [95, 95, 0, 0], "{}", stderr(&output));
+}
+
+#[test]
+fn a_refused_key_ends_the_run_and_says_what_is_missing() {
+    let server = server();
+    common::create_key(server.data_dir(), "admin");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let (_dir, path) = file("events.ndjson", ndjson(5000).as_bytes());
+    let output = server.command(&["ingest", &path, "--batch", "10"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("TALLYSTICK_KEY") && stderr(&output).contains("run the same command again"));
+    assert!(stdout(&output).contains("accepted   0") && stdout(&output).contains("not sent"), "{}", stdout(&output));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Acknowledged means stored: the server is killed without warning under load, again and again.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};

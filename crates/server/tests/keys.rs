@@ -1,5 +1,7 @@
 //! API keys from the command line to the answer of a request.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{create_key, event, options, run, send, server, stderr, stdout};

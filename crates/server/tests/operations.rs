@@ -1,5 +1,7 @@
 //! Health, metrics, the API's document and its page.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{create_key, event, send, server};

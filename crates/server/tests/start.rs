@@ -1,5 +1,7 @@
 //! Starting, refusing to start, and ending.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{BINARY, create_key, event, options, run, send, server, stderr};
@@ -146,6 +148,31 @@ fn declared_meters_exist_and_their_drift_is_told() {
 }
 
 #[test]
+fn an_invalid_declared_meter_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.toml");
+    std::fs::write(&path, "[[meters]]\nslug = 'tokens'\nevent_type = 'prompt'\naggregation = 'sum'\n").unwrap();
+    let exited = options().arg("--config").arg(path.to_str().unwrap()).try_start().unwrap_err();
+    assert_refused(&exited, &["tokens", "valueProperty is required"]);
+}
+
+#[test]
+fn connections_beyond_the_limit_wait() {
+    let server = options().env("TALLYSTICK_LIMITS__CONNECTIONS", "2").start();
+    let address = server.url().trim_start_matches("http://");
+    let held: Vec<_> = (0..2).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let mut third = TcpStream::connect(address).unwrap();
+    third.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    third.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut answer = String::new();
+    assert!(third.read_to_string(&mut answer).is_err(), "{answer}");
+    drop(held);
+    third.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    third.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
 fn sigterm_turns_readiness_off_and_keeps_what_was_acknowledged() {
     let mut server = options().env("TALLYSTICK_SHUTDOWN_DRAIN_MS", "60000").start();
     for id in 0..50 {
@@ -230,7 +257,9 @@ fn the_log_has_the_request_id_and_no_secret() {
 fn the_log_can_be_pretty() {
     let mut server = options().env("TALLYSTICK_LOG__FORMAT", "pretty").start();
     server.get("/healthz");
-    assert!(server.stop().stderr.lines().all(|line| !line.starts_with('{')));
+    let said = server.stop().stderr;
+    assert!(said.contains("route=\"/healthz\"") && said.contains("request_id="), "{said}");
+    assert!(said.lines().all(|line| !line.starts_with('{') && !line.contains('\u{1b}')), "{said}");
 }
 
 #[test]

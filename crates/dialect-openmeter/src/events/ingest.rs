@@ -117,7 +117,7 @@ fn invalid_events(faults: &[InvalidEvent], is_list: bool) -> Problem {
         .filter(|fault| fault.fault.field.is_empty() || !hopeless.contains(&fault.index))
         .map(|fault| validation_error(fault, is_list))
         .collect();
-    let mut words: Vec<_> = listed.iter().take(FAULTS_IN_DETAIL).map(|error| in_words(error)).collect();
+    let mut words: Vec<_> = listed.iter().take(FAULTS_IN_DETAIL).map(in_words).collect();
     if listed.len() > FAULTS_IN_DETAIL {
         words.push(format!("and {} more, see validationErrors", listed.len() - FAULTS_IN_DETAIL));
     }

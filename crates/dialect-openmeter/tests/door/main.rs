@@ -1,5 +1,7 @@
 //! The door over a real engine in a temporary folder: what goes in over the wire and what comes out.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
 mod customers;
 mod encodings;
 mod errors;

@@ -202,7 +202,9 @@ mod tests {
         let rows = filled(dir.path(), &options) as u64;
         let less = StoreOptions { memtable_bytes: 16 << 10, ..options };
         let shared = prepared(dir.path(), &less);
-        symlink("/dev/full", shared.layout.manifest().with_extension("new")).unwrap();
+        // Only the first file finds no space; sealing the second before it would let the log forget both.
+        let number = lock(&shared.catalog).next_file;
+        symlink("/dev/full", shared.layout.segment(number)).unwrap();
         replay(&shared).unwrap();
         let live = lock(&shared.live);
         let waiting: u64 = live.frozen.iter().map(|frozen| frozen.memtable.rows).sum();

@@ -2,6 +2,7 @@
 
 import decimal
 import json
+import math
 import urllib.parse
 import urllib.request
 from decimal import Decimal
@@ -88,7 +89,13 @@ def test_averages(server, flights, shape):
     with decimal.localcontext(prec=60):
         exact = {key: rounded(Decimal(total) / count) for key, (total, count, _) in expected.items()}
     assert answered == exact
-    assert {key: float(value) for key, value in answered.items()} == {key: average for key, (_, _, average) in expected.items()}
+    for key, (_, _, average) in expected.items():
+        assert abs(Decimal(average) - answered[key]) <= nearest_double(average)
+
+
+def nearest_double(value: float) -> Decimal:
+    """How far a double and 18 digits can be apart when both are as near to a number as they can be."""
+    return (Decimal(math.ulp(value)) + Decimal("1e-18")) / 2
 
 
 def rounded(quotient: Decimal) -> Decimal:
@@ -125,11 +132,11 @@ def test_filters(server, flights):
 def test_ranges_on_the_clock_of_new_york(server, flights):
     # The clocks of New York were set on 10 March and on 3 November 2013.
     for since, until, first, last in [
-        ("2013-03-10T00:00:00-05:00", "2013-03-11T00:00:00-04:00", (3, 10), (3, 10)),
-        ("2013-11-02T00:00:00-04:00", "2013-11-05T00:00:00-05:00", (11, 2), (11, 4)),
-        ("2013-01-01T00:00:00-05:00", "2014-01-01T00:00:00-05:00", (1, 1), (12, 31)),
+        ("2013-03-10T00:00:00-05:00", "2013-03-11T00:00:00-04:00", 310, 310),
+        ("2013-11-02T00:00:00-04:00", "2013-11-05T00:00:00-05:00", 1102, 1104),
+        ("2013-01-01T00:00:00-05:00", "2014-01-01T00:00:00-05:00", 101, 1231),
     ]:
-        where = f"(month, day) between {first} and {last}"
+        where = f"month * 100 + day between {first} and {last}"
         expected = sql(flights, "sum(distance)", ["subject"], where=where)
         answered = ask(server, "flight_distance", ["subject"], **{"from": since, "to": until})
         assert answered == {key: Decimal(total) for key, (total,) in expected.items()}

@@ -17,13 +17,14 @@ after(async () => {
   assert.equal(await server.stop(), 0, server.log())
 })
 
-/** A test that shows the server's log when it fails. */
+/** A test that shows what the server logged when it fails. */
 const check = (name, body) =>
   test(name, async () => {
+    const since = server.logSize()
     try {
       await body()
     } catch (error) {
-      console.error(server.log())
+      console.error(server.log(since))
       throw error
     }
   })
@@ -32,11 +33,12 @@ let numbers = 0
 /** A name that no other test uses: a slug and an event type at once. */
 const unique = () => `t${++numbers}`
 
+/** An event; a source of its own keeps its ids apart from those of other tests. */
 const event = (type, id, time, data, subject = 'customer-1') => ({
   id,
   type,
   subject,
-  source: 'suite',
+  source: type,
   time: new Date(time),
   data,
 })

@@ -56,9 +56,14 @@ export class Server {
     throw new Error(`the server was not ready after ${START_TIMEOUT_MS} ms:\n${this.log()}`)
   }
 
-  /** What the server wrote to stdout and stderr. */
-  log() {
-    return Buffer.concat(this.#log).toString()
+  /** How many bytes the server wrote. */
+  logSize() {
+    return this.#log.reduce((size, chunk) => size + chunk.length, 0)
+  }
+
+  /** What the server wrote to stdout and stderr from a byte on. */
+  log(since = 0) {
+    return Buffer.concat(this.#log).subarray(since).toString()
   }
 
   /** Asks the server to end (SIGTERM), removes its data and returns its exit code. */

@@ -47,6 +47,13 @@ impl ConfigError {
                 let known = known.join(", ");
                 Self(format!("unknown key {field:?} in {source}; the keys{section} are: {known}"))
             }
+            figment::error::Kind::InvalidType(found, expected) => {
+                let expected = match expected.as_str() {
+                    "usize" | "u64" => "a whole number that is not negative",
+                    other => other,
+                };
+                Self::value(&key, source, &format!("found {found}, expected {expected}"))
+            }
             kind if key.is_empty() => Self(format!("{source}: {kind}")),
             kind => Self::value(&key, source, &kind.to_string()),
         }

@@ -35,8 +35,6 @@ pub struct IngestArguments {
     /// How to read it [default: csv for *.csv, ndjson for the rest]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    #[command(flatten)]
-    csv: csv::CsvArguments,
     /// Events per request
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
@@ -48,6 +46,8 @@ pub struct IngestArguments {
     json: bool,
     #[command(flatten)]
     remote: Remote,
+    #[command(flatten)]
+    csv: csv::CsvArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -34,7 +34,11 @@ pub(crate) struct Bound {
 /// Reads a date-time.
 pub(crate) fn bound(place: Place, name: &str, text: Option<&str>) -> Result<Option<Bound>, Problem> {
     let Some(text) = text else { return Ok(None) };
-    let at = Instant::parse_rfc3339(text).map_err(|error| place.refuse(name, error.to_string()))?;
+    let at = Instant::parse_rfc3339(text).map_err(|error| {
+        // A plus sign in a query string is a space, so an offset must be encoded.
+        let hint = if place == Place::Query && text.contains(' ') { "; write + as %2B" } else { "" };
+        place.refuse(name, format!("{error}{hint}"))
+    })?;
     Ok(Some(Bound { text: text.to_string(), at }))
 }
 

@@ -9,6 +9,10 @@ use tallystick_engine::NewEvent;
 pub(super) const KNOWN: [&str; 10] =
     ["id", "source", "specversion", "type", "subject", "time", "datacontenttype", "dataschema", "data", "data_base64"];
 
+/// How many of its sender's own attributes an event is told to be wrong; the first ones show what the rest are like, and a
+/// small body must not make a huge answer.
+const MAX_EXTENSION_FAULTS: usize = 10;
+
 /// What a sender said about one event, before it is judged.
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
@@ -25,18 +29,19 @@ pub(super) struct Envelope {
 impl Envelope {
     /// Takes an attribute of the sender's own: a name of letters and digits, and a JSON text that is no list or object.
     pub(super) fn add_extension(&mut self, name: &str, value: String) {
-        let shown: String = name.chars().take(80).collect();
-        let mut fault = |code, reason: &str| {
-            self.faults.push(EventFault::new("extensions", code, format!("attribute {shown:?} {reason}")));
+        let reason = if name.is_empty() || !name.bytes().all(|c| c.is_ascii_alphanumeric()) {
+            ("invalid_name", "must be named with ASCII letters and digits only")
+        } else if value.starts_with(['{', '[']) {
+            ("wrong_type", "must be a string, a number or a boolean")
+        } else if self.extensions.insert(name.to_string(), value).is_some() {
+            ("duplicate_key", "came twice")
+        } else {
+            return;
         };
-        if name.is_empty() || !name.bytes().all(|c| c.is_ascii_alphanumeric()) {
-            return fault("invalid_name", "must be named with ASCII letters and digits only");
-        }
-        if value.starts_with(['{', '[']) {
-            return fault("wrong_type", "must be a string, a number or a boolean");
-        }
-        if self.extensions.insert(name.to_string(), value).is_some() {
-            self.faults.push(EventFault::new("extensions", "duplicate_key", format!("attribute {shown:?} came twice")));
+        if self.faults.iter().filter(|fault| fault.field == "extensions").count() < MAX_EXTENSION_FAULTS {
+            let shown: String = name.chars().take(80).collect();
+            let message = format!("attribute {shown:?} {}", reason.1);
+            self.faults.push(EventFault::new("extensions", reason.0, message));
         }
     }
 

@@ -12,6 +12,7 @@ use tallystick_domain::quantity::Quantity;
 use tallystick_domain::time::WindowSize;
 use tallystick_engine::{EngineError, MeterResult, MeterRow};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 const MINUTE_MICROS: i64 = 60_000_000;
 
@@ -62,7 +63,7 @@ struct RowBody<'a> {
     /// The subject, when rows are grouped by it.
     subject: Option<&'a str>,
     /// The exact result.
-    #[schema(value_type = f64)]
+    #[schema(schema_with = exact_number)]
     value: Box<RawValue>,
     /// End of the window, exclusive.
     #[schema(format = DateTime)]
@@ -70,6 +71,11 @@ struct RowBody<'a> {
     /// Start of the window.
     #[schema(format = DateTime)]
     window_start: &'a str,
+}
+
+/// A number without the format `double`, which would lose digits.
+fn exact_number() -> Object {
+    ObjectBuilder::new().schema_type(Type::Number).description(Some("The exact result.")).build()
 }
 
 impl Labelled {

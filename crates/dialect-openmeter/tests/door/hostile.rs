@@ -83,6 +83,14 @@ async fn long_numbers_are_kept_and_left_to_the_meter() {
 }
 
 #[tokio::test]
+async fn a_small_body_makes_no_huge_answer() {
+    let door = Door::open().await;
+    let members = vec!["\"-\":1"; 10_000].join(",");
+    let answer = door.ingest(EVENT, format!("{{{members}}}")).await.expect(400);
+    assert_eq!(answer.faulty_fields().len(), 15);
+}
+
+#[tokio::test]
 async fn a_batch_over_the_limit_is_refused_whole() {
     let limits = Limits { batch_events: 3, ..Limits::default() };
     let door = Door::open_with(limits, HttpLimits::default()).await;

@@ -47,28 +47,47 @@ impl Engine {
             let message = format!("the batch has {} events, at most {} are allowed", events.len(), limits.batch_events);
             return Err(EngineError::TooLarge(message));
         }
-        let now = self.clock().now();
-        let mut stored = Vec::with_capacity(events.len());
-        let mut invalid = Vec::new();
-        let mut invalid_events = 0;
-        for (index, event) in events.into_iter().enumerate() {
-            match checked(event, now, limits.json_depth) {
-                Ok(event) => stored.push(StoredEvent { event, ingested_at: now }),
-                Err(faults) => {
-                    invalid_events += 1;
-                    invalid.extend(faults.into_iter().map(|fault| InvalidEvent { index, fault }));
-                }
-            }
-        }
-        if !invalid.is_empty() {
-            self.counters().invalid.fetch_add(invalid_events, Ordering::Relaxed);
-            return Err(EngineError::InvalidEvents(invalid));
-        }
+        let (now, depth) = (self.clock().now(), limits.json_depth);
+        // A large batch is checked where it does not keep other requests waiting.
+        let checked = match events.len() {
+            0..INLINE_EVENTS => check_all(events, now, depth),
+            _ => tokio::task::spawn_blocking(move || check_all(events, now, depth))
+                .await
+                .map_err(|error| EngineError::Internal(format!("checking a batch failed: {error}")))?,
+        };
+        let stored = checked.map_err(|invalid| {
+            self.counters().invalid.fetch_add(invalid.events, Ordering::Relaxed);
+            EngineError::InvalidEvents(invalid.faults)
+        })?;
         let appended = self.events().append(caller.namespace(), stored).await?;
         self.counters().accepted.fetch_add(appended.stored, Ordering::Relaxed);
         self.counters().duplicates.fetch_add(appended.duplicates, Ordering::Relaxed);
         Ok(IngestReport { stored: appended.stored, duplicates: appended.duplicates })
     }
+}
+
+/// Batches from this size on are checked on a thread that may block.
+const INLINE_EVENTS: usize = 256;
+
+/// What is wrong with a batch.
+struct Invalid {
+    events: u64,
+    faults: Vec<InvalidEvent>,
+}
+
+fn check_all(events: Vec<NewEvent>, now: Instant, max_depth: usize) -> Result<Vec<StoredEvent>, Invalid> {
+    let mut stored = Vec::with_capacity(events.len());
+    let mut invalid = Invalid { events: 0, faults: Vec::new() };
+    for (index, event) in events.into_iter().enumerate() {
+        match checked(event, now, max_depth) {
+            Ok(event) => stored.push(StoredEvent { event, ingested_at: now }),
+            Err(faults) => {
+                invalid.events += 1;
+                invalid.faults.extend(faults.into_iter().map(|fault| InvalidEvent { index, fault }));
+            }
+        }
+    }
+    if invalid.faults.is_empty() { Ok(stored) } else { Err(invalid) }
 }
 
 fn checked(event: NewEvent, now: Instant, max_depth: usize) -> Result<Event, Vec<EventFault>> {

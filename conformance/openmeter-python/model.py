@@ -12,7 +12,6 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 UTC = datetime.timezone.utc
-AVERAGE_DIGITS = Decimal("1e-18")
 LARGEST_MANTISSA = 2**96 - 1
 LARGEST_SCALE = 28
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -139,9 +138,13 @@ def total(aggregation: str, samples: list) -> Decimal:
         return (min if aggregation == "MIN" else max)(values)
     with decimal.localcontext(_EXACT):
         exact_sum = sum(values, Decimal(0))
-        if aggregation == "SUM":
-            return exact_sum
-        return (exact_sum / len(values)).quantize(AVERAGE_DIGITS, decimal.ROUND_HALF_UP)
+        return exact_sum if aggregation == "SUM" else rounded(exact_sum / len(values))
+
+
+def rounded(average: Decimal) -> Decimal:
+    """Half away from zero at 18 decimals, or at as many as can be held beside the whole part."""
+    candidates = (average.quantize(Decimal(1).scaleb(-digits), decimal.ROUND_HALF_UP) for digits in range(18, -1, -1))
+    return next(candidate for candidate in candidates if number_of(candidate) is not None)
 
 
 def number_of(value) -> Decimal | None:

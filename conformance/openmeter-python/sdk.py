@@ -14,7 +14,7 @@ from corehttp.exceptions import HttpResponseError
 from openmeter.models import Event
 
 FLAVOURS = ["sync", "async"]
-GROUPS = ["events", "events_v2", "meters"]
+GROUPS = ["events", "events_v2", "meters", "customers", "features"]
 CONCURRENCY = 64
 
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// The most digits after the decimal point that a quantity carries.
 pub const MAX_SCALE: u32 = 28;
-/// Fractional digits of an average; it is rounded there, half away from zero.
+/// Fractional digits of an average, unless its whole part leaves room for fewer; it is rounded there, half away from zero.
 pub const AVERAGE_SCALE: u32 = 18;
 /// The largest mantissa of a quantity: 96 bits.
 const MAX_MANTISSA: i128 = (1 << 96) - 1;
@@ -162,12 +162,18 @@ impl ExactSum {
         quantity_of(self.0, MAX_SCALE)
     }
 
-    /// The total divided by `count` (not zero), rounded half away from zero at [`AVERAGE_SCALE`] digits.
+    /// The total divided by `count` (not zero), rounded once, half away from zero: at [`AVERAGE_SCALE`] digits, or at the
+    /// most that leave room for the whole part. An average of quantities always fits.
     pub fn average(&self, count: u64) -> Result<Quantity, QuantityError> {
-        let divisor = I256::from(count) * pow10(MAX_SCALE - AVERAGE_SCALE);
+        let at_most = self.rounded_quotient(count, AVERAGE_SCALE);
+        (0..AVERAGE_SCALE).rev().fold(at_most, |found, scale| found.or_else(|_| self.rounded_quotient(count, scale)))
+    }
+
+    fn rounded_quotient(&self, count: u64, scale: u32) -> Result<Quantity, QuantityError> {
+        let divisor = I256::from(count) * pow10(MAX_SCALE - scale);
         let (quotient, remainder) = (self.0 / divisor, self.0 % divisor);
         let away = if remainder.abs() * I256::from(2) >= divisor { self.0.signum() } else { I256::ZERO };
-        quantity_of(quotient + away, AVERAGE_SCALE)
+        quantity_of(quotient + away, scale)
     }
 }
 
@@ -248,6 +254,22 @@ mod tests {
         let mut exact = ExactSum::default();
         exact.add(q("5"));
         assert_eq!(exact.average(2).unwrap().to_string(), "2.5");
+    }
+
+    #[test]
+    fn an_average_of_large_values_has_the_decimals_that_fit() {
+        let average = |values: &[&str]| {
+            let mut sum = ExactSum::default();
+            values.iter().for_each(|text| sum.add(q(text)));
+            sum.average(values.len() as u64).unwrap().to_string()
+        };
+        assert_eq!(average(&["1000000000000", "1000000000000", "1000000000001"]), "1000000000000.3333333333333333");
+        assert_eq!(average(&["-1000000000000", "-1000000000001", "-1000000000001"]), "-1000000000000.6666666666666667");
+        assert_eq!(average(&["79228162514264337593543950335"; 3]), "79228162514264337593543950335");
+        assert_eq!(
+            average(&["79228162514264337593543950335", "79228162514264337593543950334"]),
+            "79228162514264337593543950335"
+        );
     }
 
     #[test]

@@ -116,6 +116,27 @@ fn a_shortened_or_longer_file_is_noticed_when_it_is_opened() {
 }
 
 #[test]
+fn a_directory_that_does_not_describe_the_rows_is_noticed() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("a");
+    write(&path, &many(40)).unwrap();
+    type Spoil = fn(&mut Table);
+    let wrongs: [(Spoil, &str); 5] = [
+        (|table| table.paths.swap(0, 1), "a property column does not fit"),
+        (|table| table.blocks[0].times.last = Instant::MAX, "times do not fit"),
+        (|table| table.blocks[0].ingested.first = Instant::MIN, "times do not fit"),
+        (|table| table.blocks[0].first_subject = "a".into(), "subjects do not fit"),
+        (|table| table.blocks[0].last_subject = "z".into(), "subjects do not fit"),
+    ];
+    for (spoil, message) in wrongs {
+        let mut segment = Segment::open(&path).unwrap();
+        spoil(&mut segment.tables[0]);
+        let error = segment.verify().unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
 fn a_later_format_is_named() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("a");

@@ -19,22 +19,28 @@ LABELS = ['"a"', '"b"', '"b c"', "1", "1.0", '"1"', "true", "null", "[]", '"é,\
 PLACES = ['"x"', '"y"']
 START = datetime.datetime(2024, 10, 25, tzinfo=UTC)
 DAYS = 20
+MIDDLE = {"since": START + datetime.timedelta(days=5, seconds=0.5), "until": START + datetime.timedelta(days=12)}
 ZONES = ["UTC", "America/New_York", "Europe/Budapest", "Asia/Kathmandu", "Australia/Sydney"]
 
 
 def random_events(seed: int, amount: int, sources: list[str]) -> list[Sent]:
-    """Events over twenty days that hold clock changes, with values and labels of every kind."""
+    """Events over twenty days that hold clock changes, with values and labels of every kind.
+
+    Two sources use the same ids, and some moments, bounds of questions among them, have many events.
+    """
     chance = random.Random(seed)
     events = []
     for index in range(amount):
         micros = chance.choice([0, 1, 500_000, 999_999])
         moment = START + datetime.timedelta(seconds=chance.randrange(DAYS * 86_400), microseconds=micros)
+        if chance.random() < 0.1:
+            moment = chance.choice([*MIDDLE.values(), START, START + datetime.timedelta(days=DAYS)])
         values = chance.choices([NUMBERS, TEXTS, NO_NUMBERS], [6, 2, 2])[0]
         fields = {"v": chance.choice(values), "m": chance.choice(LABELS), "p": chance.choice(PLACES)}
         kept = [f'"{name}": {value}' for name, value in fields.items() if chance.random() > 0.05]
         data = None if chance.random() < 0.02 else "{" + ", ".join(kept) + "}"
-        source = chance.choice(sources)
-        events.append(Sent(f"e{index}", chance.choice(["c1", "c2", "c 3"]), moment, data, source))
+        source = sources[index % len(sources)]
+        events.append(Sent(f"e{index // len(sources)}", chance.choice(["c1", "c2", "c 3"]), moment, data, source))
     return events
 
 
@@ -60,7 +66,6 @@ def question(aggregation: str, **parts) -> Question:
     return Question(aggregation, None if aggregation == "COUNT" else "v", **parts)
 
 
-MIDDLE = {"since": START + datetime.timedelta(days=5, seconds=0.5), "until": START + datetime.timedelta(days=12)}
 SHAPES = {
     "everything": {},
     "a range": MIDDLE,

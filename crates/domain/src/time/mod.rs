@@ -64,8 +64,11 @@ impl Instant {
         if !has_rfc3339_form(text.as_bytes()) {
             return Err(TimeError::Format(shortened(text)));
         }
-        // The library reads a leap second as the second before it; two different texts would become one moment.
-        if &text[17..19] == "60" {
+        // The library reads a leap second as the second before it, so two different texts would become one moment, and
+        // offsets of up to 25 hours, of which RFC 3339 knows none.
+        let offset_is_sound =
+            text.ends_with('Z') || (&text[text.len() - 5..text.len() - 3] < "24" && &text[text.len() - 2..] < "60");
+        if &text[17..19] == "60" || !offset_is_sound {
             return Err(TimeError::NoSuchMoment(shortened(text)));
         }
         // The calendar library reads at most nine digits of a fraction; the digits after them cannot matter.
@@ -168,6 +171,9 @@ mod tests {
             "2024-13-01T00:00:00Z",
             "2024-05-01T25:00:00Z",
             "2024-05-01T10:00:00+99:00",
+            "2024-05-01T10:00:00+24:00",
+            "2024-05-01T10:00:00-25:00",
+            "2024-05-01T10:00:00+01:60",
         ] {
             assert!(matches!(Instant::parse_rfc3339(text), Err(TimeError::NoSuchMoment(_))), "{text}");
         }

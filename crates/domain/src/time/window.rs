@@ -49,8 +49,10 @@ impl Zone {
 
     /// Looks a zone up by its IANA name.
     pub fn parse(name: &str) -> Result<Self, TimeError> {
-        // `Local` and the like would make an answer depend on the machine; only database names count.
-        jiff::tz::db().get(name).map(Self).map_err(|_| TimeError::UnknownZone(name.chars().take(64).collect()))
+        let unknown = || TimeError::UnknownZone(name.chars().take(64).collect());
+        // `Local` would make an answer depend on the machine, and the library's `Etc/Unknown` is UTC in disguise.
+        let zone = jiff::tz::db().get(name).map_err(|_| unknown())?;
+        if zone.is_unknown() { Err(unknown()) } else { Ok(Self(zone)) }
     }
 
     /// The instant as a text in this zone, with its offset (`2025-03-09T00:00:00-08:00`); UTC as `Z`.
@@ -262,7 +264,7 @@ mod tests {
 
     #[test]
     fn only_names_of_the_database_are_zones() {
-        for name in ["Local", "", "Mars/Olympus", "../etc/passwd", "local"] {
+        for name in ["Local", "", "Mars/Olympus", "../etc/passwd", "local", "Etc/Unknown"] {
             assert!(Zone::parse(name).is_err(), "{name}");
         }
     }

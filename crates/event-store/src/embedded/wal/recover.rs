@@ -41,7 +41,7 @@ pub(crate) fn recover(
     // Everything before the last file that starts at or below the mark is sealed already.
     let needed_from = used.iter().rposition(|file| file.first_sequence <= marks.low + 1).unwrap_or(0);
     spare.extend(used.drain(..needed_from).map(|file| file.log));
-    let end = replay(&used, &secret, marks, take)?;
+    let end = replay(dir, &used, &secret, marks, take)?;
     let (kept, dropped): (Vec<_>, Vec<_>) = spare.into_iter().partition(|file| file.len == file_len);
     let mut kept = kept;
     for extra in kept.drain(SPARE_FILES.min(kept.len())..).chain(dropped) {
@@ -107,6 +107,7 @@ struct End {
 }
 
 fn replay(
+    dir: &Path,
     used: &[UsedFile],
     secret: &Secret,
     marks: Marks,
@@ -148,7 +149,7 @@ fn replay(
     }
     // The low-water mark is at most what is durable; without any file the two must be equal.
     if end.next_sequence <= marks.durable.max(marks.low) {
-        let path = used.last().map_or(Path::new("wal"), |file| file.log.path.as_path());
+        let path = used.last().map_or(dir, |file| file.log.path.as_path());
         let what = format!("frame {} is missing, which was durable", end.next_sequence);
         return Err(StoreError::damaged(path, end.position, what));
     }

@@ -74,6 +74,15 @@ pub enum OpenError {
     /// The event store cannot be opened.
     #[error(transparent)]
     Events(#[from] StoreError),
+    /// State is there and the usage events are not.
+    #[error(
+        "there are meters, but no usage events: {path} is missing. Mount or restore it. To start without any usage, create \
+         it as an empty folder"
+    )]
+    EventsMissing {
+        /// Where they should be.
+        path: String,
+    },
     /// A declared meter is invalid.
     #[error("declared meter {slug:?}: {message}")]
     DeclaredMeter {
@@ -98,6 +107,10 @@ impl Engine {
         options.max_groups = config.limits.query_groups;
         options.max_distinct = config.limits.query_distinct_values;
         let dir = config.data_dir.join("events");
+        // A volume that is not mounted must not look like a new store: what is sent again would count again.
+        if !dir.exists() && state.has_meters().await? {
+            return Err(OpenError::EventsMissing { path: dir.display().to_string() });
+        }
         let opening = tokio::task::spawn_blocking(move || EventStore::open_embedded(&dir, options)).await;
         let events = opening.map_err(|error| StoreError::Stopped { reason: error.to_string() })??;
         let drift = declare_meters(&state, &config).await?;

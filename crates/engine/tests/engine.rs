@@ -270,6 +270,20 @@ async fn declared_meters_are_created_once_and_drift_is_reported_not_overwritten(
 }
 
 #[tokio::test]
+async fn lost_events_do_not_look_like_a_new_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    engine.close().await.unwrap();
+    drop(engine);
+    std::fs::remove_dir_all(dir.path().join("events")).unwrap();
+    assert!(matches!(Engine::open(config(dir.path())).await, Err(OpenError::EventsMissing { .. })));
+    assert!(!dir.path().join("events").exists());
+    std::fs::create_dir(dir.path().join("events")).unwrap();
+    opened(dir.path()).await;
+}
+
+#[tokio::test]
 async fn subjects_and_values_are_listed_once_each() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, caller) = opened(dir.path()).await;

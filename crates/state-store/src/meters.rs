@@ -86,6 +86,12 @@ impl StateStore {
         row.as_ref().map(read).transpose()
     }
 
+    /// Whether any namespace has or had a meter.
+    pub async fn has_meters(&self) -> Result<bool, StateError> {
+        let row = sqlx::query("SELECT id FROM meters LIMIT 1").fetch_optional(&self.pool).await.map_err(failed)?;
+        Ok(row.is_some())
+    }
+
     /// The meters of a namespace by slug (in byte order), then id.
     pub async fn list_meters(&self, ns: &Namespace, include_deleted: bool) -> Result<Vec<Meter>, StateError> {
         let query = match include_deleted {

@@ -81,8 +81,13 @@ pub(crate) async fn query_meter_post(
     caller: Caller,
     State(door): State<Door>,
     path: MeterPath,
+    RawQuery(raw): RawQuery,
     request: Request,
 ) -> Result<Response, Problem> {
+    if let Some(name) = QueryString::parse(raw.as_deref())?.unknown(&[], &[]) {
+        let shown: String = name.chars().take(80).collect();
+        return Err(Place::Query.refuse(&shown, "a query by POST takes its parameters in the body"));
+    }
     let headers = request.headers().clone();
     // The published Python SDK asks for CSV without a body.
     let body: QueryBody = json::read(request, &door.limits, "MeterQueryRequest", Missing::IsEmpty).await?;
@@ -110,6 +115,15 @@ async fn answer(
 /// Whether exactly CSV is accepted; a list of types is answered with JSON, as the vendor does.
 fn wants_csv(headers: &HeaderMap) -> bool {
     let text = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("text/csv") && !text.contains(',')
+    let mut parts = text.split(';').map(str::trim);
+    let is_csv = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("text/csv"));
+    is_csv && !text.contains(',') && !parts.any(is_zero_weight)
+}
+
+/// Whether a parameter is `q=0`, which means "anything but this".
+fn is_zero_weight(parameter: &str) -> bool {
+    let Some((name, weight)) = parameter.split_once('=') else { return false };
+    let weight = weight.trim();
+    let is_zero = weight.starts_with('0') && weight.bytes().all(|c| matches!(c, b'0' | b'.'));
+    name.trim().eq_ignore_ascii_case("q") && is_zero
 }

@@ -263,6 +263,26 @@ async fn a_query_that_is_not_understood_is_never_answered() {
 }
 
 #[tokio::test]
+async fn a_parameter_beside_a_body_is_refused_and_not_ignored() {
+    let door = with_events().await;
+    for (parameters, name) in [
+        ("subject=nobody", "subject"),
+        ("from=2030-01-01T00:00:00Z", "from"),
+        ("filterGroupBy[m]=a", "filterGroupBy[m]"),
+        ("clientId=me", "clientId"),
+        ("nonsense", "nonsense"),
+    ] {
+        for body in ["", "{}"] {
+            let answer = door.post(&format!("{PATH}?{parameters}"), body).await.expect(400);
+            let expected =
+                format!("parameter \"{name}\" in query has an error: a query by POST takes its parameters in the body");
+            assert_eq!(answer.detail(), expected);
+        }
+    }
+    assert_eq!(rows(door.post(&format!("{PATH}?"), "{}").await).len(), 1);
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let door = with_events().await;
     let answer = door.get("/api/v1/meters/nope/query").await.expect(404);
@@ -279,6 +299,9 @@ async fn csv_is_asked_for_by_accept() {
     for (accept, is_csv) in [
         ("text/csv", true),
         ("Text/CSV; charset=utf-8", true),
+        ("text/csv;q=0.5", true),
+        ("text/csv;q=0", false),
+        ("text/csv; Q=0.000", false),
         ("text/csv, */*", false),
         ("application/json", false),
         ("*/*", false),

@@ -4,9 +4,9 @@ use super::super::refusal;
 use super::super::time::{local_moment, parse_moment};
 use super::Line;
 use super::event::{RowEvent, joined_id};
-use anyhow::bail;
+use super::rows::{Cells, Rows};
+use anyhow::{Context, bail};
 use clap::Args;
-use csv::{Position, Reader, StringRecord};
 use jiff::civil::DateTime;
 use std::io::Read;
 use tallystick_domain::Instant;
@@ -75,45 +75,24 @@ pub fn lines<R: Read>(
     file: R,
     arguments: &CsvArguments,
 ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Line>> + use<R>> {
-    let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 20).from_reader(file);
-    let layout = Layout::find(&mut reader, arguments)?;
-    let mut record = StringRecord::new();
+    let mut rows = Rows::new(file);
+    let layout = Layout::find(&mut rows, arguments)?;
     Ok(std::iter::from_fn(move || {
-        let before = reader.position().clone();
-        let read = reader.read_record(&mut record);
-        let bytes = reader.position().byte() - before.byte();
-        match read {
-            Ok(false) => None,
-            Ok(true) => {
-                let number = record.position().map_or_else(|| before.line(), Position::line);
-                Some(Ok(Line { number, bytes, event: layout.event(&record) }))
-            }
-            Err(error) if error.is_io_error() => Some(Err(error.into())),
-            Err(error) => {
-                let number = error.position().map_or_else(|| before.line(), Position::line);
-                Some(Ok(Line { number, bytes, event: Err(row_fault(&error)) }))
-            }
-        }
+        let row = match rows.next_row().context("cannot read on").transpose()? {
+            Ok(row) => row,
+            Err(error) => return Some(Err(error)),
+        };
+        let event = row.cells.and_then(|cells| layout.event(&cells));
+        Some(Ok(Line { number: row.line, bytes: row.bytes, event }))
     }))
 }
 
-fn row_fault(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("the row has {len} cells, the heading has {expected_len}")
-        }
-        csv::ErrorKind::Utf8 { .. } => "the row is not valid UTF-8".to_string(),
-        _ => error.to_string(),
-    }
-}
-
 impl Layout {
-    fn find<R: Read>(reader: &mut Reader<R>, arguments: &CsvArguments) -> anyhow::Result<Self> {
-        let heading = reader.headers().map_err(|error| refusal(format!("cannot read the heading: {error}")))?;
-        let mut columns: Vec<String> = heading.iter().map(str::to_string).collect();
-        if let Some(first) = columns.first_mut() {
-            *first = first.trim_start_matches('\u{feff}').to_string();
-        }
+    fn find<R: Read>(rows: &mut Rows<R>, arguments: &CsvArguments) -> anyhow::Result<Self> {
+        let wrong = |reason: String| refusal(format!("cannot read the heading: {reason}"));
+        let heading = rows.next_row().map_err(|error| wrong(error.to_string()))?;
+        let heading = heading.ok_or_else(|| wrong("the file is empty".to_string()))?.cells.map_err(wrong)?;
+        let columns: Vec<String> = heading.iter().map(str::to_string).collect();
         if let Some(twice) = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name)) {
             bail!(refusal(format!("the heading has the column {:?} twice", twice.1)));
         }
@@ -152,14 +131,14 @@ impl Layout {
     }
 
     /// The event of a row, or what is wrong with the row.
-    fn event(&self, record: &StringRecord) -> Result<String, String> {
-        let cell = |at: usize| record.get(at).unwrap_or_default();
+    fn event(&self, row: &Cells) -> Result<String, String> {
+        let cell = |at: usize| row.get(at);
         let subject = self.value(cell(self.subject)).ok_or_else(|| self.empty(self.subject))?;
         if self.ids.iter().all(|at| self.value(cell(*at)).is_none()) {
             return Err("all id columns are empty".to_string());
         }
-        let time = self.time(record)?.to_string();
-        let cells = self.columns.iter().zip(record.iter());
+        let time = self.time(row)?.to_string();
+        let cells = self.columns.iter().zip(row.iter());
         let data: Vec<_> =
             cells.filter_map(|(name, cell)| self.value(cell).map(|cell| (name.as_str(), cell))).collect();
         let event = RowEvent {
@@ -182,8 +161,8 @@ impl Layout {
         format!("column {:?} is empty", self.columns[column])
     }
 
-    fn time(&self, record: &StringRecord) -> Result<Instant, String> {
-        let cell = |at: &usize| self.value(record.get(*at).unwrap_or_default()).ok_or_else(|| self.empty(*at));
+    fn time(&self, row: &Cells) -> Result<Instant, String> {
+        let cell = |at: &usize| self.value(row.get(*at)).ok_or_else(|| self.empty(*at));
         if let [column] = self.times[..] {
             return parse_moment(cell(&column)?, self.zone.as_ref())
                 .map_err(|reason| format!("column {:?}: {reason}", self.columns[column]));

@@ -4,6 +4,7 @@ mod csv;
 mod event;
 mod ndjson;
 mod progress;
+mod rows;
 mod send;
 mod summary;
 

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use std::io::{BufRead, BufReader, Read};
 
 /// The longest line that is held in memory.
-const MAX_LINE_BYTES: u64 = 16 << 20;
+pub(super) const MAX_LINE_BYTES: u64 = 16 << 20;
 
 /// The events of a file, one per line; blank lines are passed over.
 pub fn lines(file: impl Read) -> impl Iterator<Item = anyhow::Result<Line>> {
@@ -29,10 +29,11 @@ pub fn lines(file: impl Read) -> impl Iterator<Item = anyhow::Result<Line>> {
     })
 }
 
-type Taken = (Result<Vec<u8>, String>, u64);
+/// A line, or why it is not held, and how many bytes it took.
+pub(super) type Taken = (Result<Vec<u8>, String>, u64);
 
-/// The next line without its end, and how many bytes it took; `None` at the end of the file.
-fn next_line(reader: &mut impl BufRead) -> std::io::Result<Option<Taken>> {
+/// The next line with its end, and how many bytes it took; `None` at the end of the file.
+pub(super) fn next_line(reader: &mut impl BufRead) -> std::io::Result<Option<Taken>> {
     let mut line = Vec::new();
     let taken = reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? as u64;
     if taken == 0 {

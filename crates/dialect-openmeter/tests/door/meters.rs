@@ -62,6 +62,8 @@ async fn each_field_has_its_rule() {
         (sum(json!({"metadata": {"a": 1}})), "Error at \"/metadata/a\": invalid type"),
         (sum(json!({"groupBy": {"m": 1}})), "Error at \"/groupBy/m\": invalid type"),
         (sum(json!({"groupBy": {"a-b": "$.x"}})), "group by key"),
+        (sum(json!({"groupBy": {"subject": "$.x"}})), "validation error: group by key \"subject\" is reserved"),
+        (sum(json!({"groupBy": {"value": "$.x"}})), "group by key \"value\" is reserved"),
         (sum(json!({"groupBy": {"m": "$.v"}})), "cannot be the same as valueProperty"),
         (sum(json!({"groupBy": {"m": "$..x"}})), "invalid JSONPath for m group by: "),
         (sum(json!({"valueProperty": "v"})), "invalid JSONPath: "),
@@ -142,6 +144,7 @@ async fn an_update_replaces_all_but_the_description() {
         ("", "value is required"),
         (r#"{"name":""}"#, "name must have"),
         (r#"{"groupBy":{"m":"$.v"}}"#, "valueProperty"),
+        (r#"{"groupBy":{"customer_id":"$.c"}}"#, "group by key \"customer_id\" is reserved"),
         (r#"{"groupBy":{"m":"m"}}"#, "invalid JSONPath for m group by"),
         (r#"{"groupBy":[]}"#, "#/components/schemas/MeterUpdate: Error at \"/groupBy\""),
     ] {

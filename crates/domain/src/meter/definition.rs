@@ -7,6 +7,9 @@ use crate::event::StoredEvent;
 use crate::{Instant, MeterId};
 use std::collections::BTreeMap;
 
+/// Names that rows and columns of answers already have. A dimension of the same name could not be told apart from them.
+const RESERVED_GROUP_BY_KEYS: [&str; 5] = ["subject", "customer_id", "value", "window_start", "window_end"];
+
 /// A meter. Its aggregation, event type and value property never change; the rest can be updated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meter {
@@ -237,6 +240,12 @@ fn group_paths(
                 field,
                 format!("group by key {key:?} is not valid: use a letter or '_', then letters, digits and '_'"),
             ));
+        } else if RESERVED_GROUP_BY_KEYS.contains(&key.as_str()) {
+            let names = RESERVED_GROUP_BY_KEYS.join(", ");
+            faults.push(MeterFault::new(
+                field,
+                format!("group by key {key:?} is reserved: answers have {names} of their own; use another name"),
+            ));
         } else if Some(text.as_str()) == value_text {
             faults.push(MeterFault::new(field, format!("group by {key} value cannot be the same as valueProperty")));
         } else {
@@ -292,6 +301,22 @@ mod tests {
         };
         let fields: Vec<_> = define(bad).unwrap_err().into_iter().map(|fault| fault.field).collect();
         assert_eq!(fields, ["slug", "eventType", "valueProperty", "groupBy.a-b", "groupBy.m", "groupBy.v"]);
+    }
+
+    #[test]
+    fn names_that_answers_have_of_their_own_are_no_dimensions() {
+        let meter = define(definition()).unwrap();
+        for key in RESERVED_GROUP_BY_KEYS {
+            let group_by: BTreeMap<_, _> = [(key.to_string(), "$.x".to_string())].into();
+            let defined = define(MeterDefinition { group_by: group_by.clone(), ..definition() });
+            let updated = meter.updated(MeterUpdate { group_by, ..MeterUpdate::default() }, meter.created_at);
+            for faults in [defined.unwrap_err(), updated.unwrap_err()] {
+                assert_eq!((faults.len(), faults[0].field.as_str()), (1, format!("groupBy.{key}").as_str()));
+                assert!(faults[0].message.starts_with(&format!("group by key \"{key}\" is reserved")), "{faults:?}");
+            }
+        }
+        let group_by = [("Subject", "$.a"), ("values", "$.b")].map(|(k, v)| (k.into(), v.into())).into();
+        assert!(define(MeterDefinition { group_by, ..definition() }).is_ok());
     }
 
     #[test]

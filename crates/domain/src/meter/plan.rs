@@ -74,9 +74,9 @@ pub struct AggregateRow {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// The exact result does not fit a quantity.
-    #[error("the result of group {group:?} has more than 28 significant digits; narrow the query")]
+    #[error("the result{} has more than 28 significant digits; narrow the query", of_group(.group))]
     Overflow {
-        /// The group whose result does not fit.
+        /// The group whose result does not fit; empty when rows are not grouped.
         group: Vec<String>,
     },
     /// More rows or distinct values than the server may hold at once.
@@ -87,6 +87,10 @@ pub enum PlanError {
         /// How many there may be.
         limit: usize,
     },
+}
+
+fn of_group(group: &[String]) -> String {
+    if group.is_empty() { String::new() } else { format!(" of group {group:?}") }
 }
 
 impl PlanError {
@@ -152,5 +156,20 @@ impl AggregatePlan {
     /// The window that holds an instant, if the plan has windows.
     pub fn window_of(&self, time: Instant) -> Option<Window> {
         self.windows.as_ref().map(|windows| windows.window_of(time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_that_does_not_fit_is_named_by_its_group_if_there_is_one() {
+        let text = |group: &[&str]| {
+            let group: Vec<_> = group.iter().map(|name| name.to_string()).collect();
+            PlanError::overflow(&group, QuantityError::OutOfRange).to_string()
+        };
+        assert_eq!(text(&[]), "the result has more than 28 significant digits; narrow the query");
+        assert_eq!(text(&["a"]), "the result of group [\"a\"] has more than 28 significant digits; narrow the query");
     }
 }

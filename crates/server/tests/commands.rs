@@ -107,6 +107,32 @@ fn csv_twice_changes_nothing_and_missing_values_are_shown() {
 }
 
 #[test]
+fn a_stray_quote_loses_no_other_line() {
+    let server = server();
+    let text = "id,at,who,note\n1,2024-01-01,a,x\n2,2024-01-02,a,\"open\n3,2024-01-03,a,5\" pipe\n4,2024-01-04,a,\"two\n\"\"lines\"\"\"\n5,2024-01-05,a,\n";
+    let (_dir, path) = file("notes.csv", text.as_bytes());
+    let options = ["--type", "note", "--subject-column", "who", "--time-column", "at", "--id-columns", "id"];
+    let output = server.command(&[&["ingest", path.as_str(), "--time-zone", "UTC", "--json"], &options[..]].concat());
+    assert_eq!((counts(&output), output.status.code()), ([5, 3, 0, 2], Some(1)), "{}", stderr(&output));
+    let told: Vec<_> =
+        summary(&output)["first_invalid"].as_array().unwrap().iter().map(|told| told["line"].clone()).collect();
+    assert_eq!(told, [3, 4]);
+    assert!(server.get("/api/v2/events").body.contains(r#""note":"two\n\"lines\"""#));
+}
+
+#[test]
+fn rows_of_two_tables_with_the_same_ids_all_count() {
+    let server = server();
+    let (_dir, path) = file("rows.csv", b"id,at,who\n1,2024-01-01,a\n2,2024-01-02,b\n");
+    let ingest = |event_type: &str| {
+        let options = ["--subject-column", "who", "--time-column", "at", "--id-columns", "id", "--time-zone", "UTC"];
+        let fixed = ["ingest", path.as_str(), "--json", "--type", event_type];
+        counts(&server.command(&[&fixed[..], &options[..]].concat()))
+    };
+    assert_eq!([ingest("download"), ingest("upload"), ingest("upload")], [[2, 2, 0, 0], [2, 2, 0, 0], [2, 0, 2, 0]]);
+}
+
+#[test]
 fn invalid_lines_are_reported_and_the_rest_is_sent() {
     let server = server();
     create_meter(&server);

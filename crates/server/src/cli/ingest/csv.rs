@@ -25,13 +25,14 @@ pub struct CsvArguments {
     /// Column with the time (RFC 3339, or a local date-time), or the columns year,month,day[,hour[,minute[,second]]]
     #[arg(long, value_name = "COLUMN[,COLUMN...]", value_delimiter = ',')]
     time_column: Vec<String>,
-    /// Columns whose cells together are the id of an event: no two rows may share them
+    /// Columns whose cells together are the id of an event; within one source, a row with an id that is stored is a duplicate
     #[arg(long, value_name = "COLUMN[,COLUMN...]", value_delimiter = ',')]
     id_columns: Vec<String>,
     /// The clock of local times: an IANA zone such as America/New_York
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
-    /// Source of the events [default: tallystick-ingest]
+    /// Source of the events. An id is unique per source: files whose ids could be the same need different sources
+    /// [default: tallystick-ingest/TYPE]
     #[arg(long)]
     source: Option<String>,
     /// A text that stands for "no value", for example NA; its property is left out, as for an empty cell
@@ -118,11 +119,13 @@ impl Layout {
             3..=6 => bail!(refusal("--time-zone is required with several time columns")),
             _ => bail!(refusal("--time-column takes one column, or year,month,day[,hour[,minute[,second]]]")),
         }
+        let event_type = required("--type", &arguments.event_type)?;
         Ok(Self {
-            event_type: required("--type", &arguments.event_type)?,
             subject: at("--subject-column", &required("--subject-column", &arguments.subject_column)?)?,
             ids: all("--id-columns", &arguments.id_columns)?,
-            source: arguments.source.clone().unwrap_or_else(|| "tallystick-ingest".into()),
+            // One source for all files would make rows of two tables with the same id duplicates.
+            source: arguments.source.clone().unwrap_or_else(|| format!("tallystick-ingest/{event_type}")),
+            event_type,
             null_text: arguments.null_text.clone(),
             times,
             zone,
@@ -219,7 +222,7 @@ mod tests {
             found,
             [(
                 2,
-                Ok(r#"{"specversion":"1.0","id":"UA-1545","source":"tallystick-ingest","type":"flight","subject":"UA","time":"2013-07-01T09:00:00Z","data":{"year":2013,"month":7,"day":1,"hour":5,"carrier":"UA","flight":1545,"delay":-2.50}}"#.to_string())
+                Ok(r#"{"specversion":"1.0","id":"UA-1545","source":"tallystick-ingest/flight","type":"flight","subject":"UA","time":"2013-07-01T09:00:00Z","data":{"year":2013,"month":7,"day":1,"hour":5,"carrier":"UA","flight":1545,"delay":-2.50}}"#.to_string())
             )]
         );
     }

@@ -7,7 +7,7 @@ use crate::keys::KeyRing;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tallystick_domain::meter::Meter;
+use tallystick_domain::meter::{Meter, MeterFault};
 use tallystick_domain::{MeterId, Namespace};
 use tallystick_event_store::{EventStore, StoreError, StoreOptions, StoreStats};
 use tallystick_state_store::{StateError, StateStore, StateUrl};
@@ -68,6 +68,14 @@ pub enum OpenError {
         /// The answer of the operating system.
         source: std::io::Error,
     },
+    /// The data folder cannot be written.
+    #[error("the data directory {path} is not writable by this user: {source}")]
+    NotWritable {
+        /// The folder.
+        path: String,
+        /// The answer of the operating system.
+        source: std::io::Error,
+    },
     /// The state store cannot be opened.
     #[error(transparent)]
     State(#[from] StateError),
@@ -84,12 +92,12 @@ pub enum OpenError {
         path: String,
     },
     /// A declared meter is invalid.
-    #[error("declared meter {slug:?}: {message}")]
+    #[error("declared meter {slug:?}: {}", faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; "))]
     DeclaredMeter {
         /// The meter.
         slug: String,
-        /// What is wrong with it.
-        message: String,
+        /// What is wrong with it, all of it.
+        faults: Vec<MeterFault>,
     },
     /// The operating system has no randomness.
     #[error("no randomness: {0}")]
@@ -99,6 +107,8 @@ pub enum OpenError {
 impl Engine {
     /// Opens both stores and creates the declared meters that are missing.
     pub async fn open(config: EngineConfig) -> Result<Self, OpenError> {
+        let declared = define_meters(&config)?;
+        prepare_data_dir(&config.data_dir)?;
         let state = open_state(&config.data_dir, config.state_url.as_deref()).await?;
         let mut options = StoreOptions::new(random_bytes()?);
         options.memtable_bytes = config.store.memtable_bytes;
@@ -113,7 +123,7 @@ impl Engine {
         }
         let opening = tokio::task::spawn_blocking(move || EventStore::open_embedded(&dir, options)).await;
         let events = opening.map_err(|error| StoreError::Stopped { reason: error.to_string() })??;
-        let drift = declare_meters(&state, &config).await?;
+        let drift = declare_meters(&state, &config, declared).await?;
         Ok(Self(Arc::new(Inner {
             query_slots: Arc::new(Semaphore::new(config.limits.concurrent_queries.max(1))),
             config,
@@ -203,9 +213,30 @@ impl Engine {
     }
 }
 
+/// Makes the data folder, for its owner alone, unless it is there, and sees whether it can be written.
+pub(crate) fn prepare_data_dir(dir: &Path) -> Result<(), OpenError> {
+    let path = || dir.display().to_string();
+    create_data_dir(dir).map_err(|source| OpenError::DataDir { path: path(), source })?;
+    let probe = dir.join(format!(".probe-{}", std::process::id()));
+    let probed = std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe));
+    probed.map_err(|source| OpenError::NotWritable { path: path(), source })
+}
+
+fn create_data_dir(dir: &Path) -> std::io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    // Two commands may make it at the same time.
+    builder.create(dir).or_else(|error| if dir.is_dir() { Ok(()) } else { Err(error) })
+}
+
 pub(crate) async fn open_state(data_dir: &Path, state_url: Option<&str>) -> Result<StateStore, OpenError> {
-    std::fs::create_dir_all(data_dir)
-        .map_err(|source| OpenError::DataDir { path: data_dir.display().to_string(), source })?;
     let url = match state_url {
         Some(text) => StateUrl::parse(text)?,
         None => StateUrl::Sqlite(data_dir.join("state.sqlite")),
@@ -218,10 +249,30 @@ pub(crate) fn new_meter_id(clock: &Clock) -> Result<MeterId, getrandom::Error> {
     Ok(MeterId::from_parts(time_ms, u128::from_le_bytes(random_bytes()?)))
 }
 
-async fn declare_meters(state: &StateStore, config: &EngineConfig) -> Result<Vec<Drift>, OpenError> {
+/// The declared meters, each checked before anything is compared with the store.
+fn define_meters(config: &EngineConfig) -> Result<Vec<Meter>, OpenError> {
+    let mut meters: Vec<Meter> = Vec::new();
+    for definition in &config.meters {
+        let slug = &definition.slug;
+        let refused = |faults| OpenError::DeclaredMeter { slug: slug.clone(), faults };
+        if meters.iter().any(|meter| meter.slug == *slug) {
+            let message = "slug is declared twice".to_string();
+            return Err(refused(vec![MeterFault { field: "slug".into(), message }]));
+        }
+        let meter = Meter::define(new_meter_id(&config.clock)?, definition.clone(), config.clock.now());
+        meters.push(meter.map_err(refused)?);
+    }
+    Ok(meters)
+}
+
+async fn declare_meters(
+    state: &StateStore,
+    config: &EngineConfig,
+    declared: Vec<Meter>,
+) -> Result<Vec<Drift>, OpenError> {
     let namespace = Namespace::default_namespace();
     let mut drift = Vec::new();
-    for definition in &config.meters {
+    for (definition, meter) in config.meters.iter().zip(declared) {
         let slug = definition.slug.clone();
         if let Some(stored) = state.find_meter(&namespace, &slug).await? {
             let fields = stored.drift_from(definition);
@@ -230,11 +281,6 @@ async fn declare_meters(state: &StateStore, config: &EngineConfig) -> Result<Vec
             }
             continue;
         }
-        let meter = Meter::define(new_meter_id(&config.clock)?, definition.clone(), config.clock.now());
-        let meter = meter.map_err(|faults| {
-            let messages: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
-            OpenError::DeclaredMeter { slug, message: messages.join("; ") }
-        })?;
         state.insert_meter(&namespace, &meter).await?;
     }
     Ok(drift)

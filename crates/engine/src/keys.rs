@@ -1,7 +1,7 @@
 //! API keys: made, listed, revoked and recognised. Secrets are shown once and stored hashed.
 
 use crate::clock::{Clock, monotonic, random_bytes};
-use crate::engine::{Engine, OpenError, open_state};
+use crate::engine::{Engine, OpenError, open_state, prepare_data_dir};
 use crate::error::EngineError;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -36,6 +36,9 @@ pub struct KeyAdmin {
 impl KeyAdmin {
     /// Opens the state store that a server with the same folder and URL uses.
     pub async fn open(data_dir: &Path, state_url: Option<&str>) -> Result<Self, OpenError> {
+        if state_url.is_none() {
+            prepare_data_dir(data_dir)?;
+        }
         Ok(Self { state: open_state(data_dir, state_url).await?, clock: Clock::System })
     }
 

@@ -1,6 +1,6 @@
 //! What a start says: on stdout for people, in the log for what needs attention.
 
-use crate::config::Config;
+use crate::config::{Config, file_word};
 use crate::openapi::PAGE_PATH;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ pub fn print(config: &Config, address: SocketAddr, engine: &Engine, has_keys: bo
     };
     let (access, authorization) = match (has_keys, config.is_loopback()) {
         (true, _) => ("an API key is required", "\n    -H \"Authorization: Bearer $TALLYSTICK_KEY\" \\"),
-        (false, true) => ("open to this machine, since there is no API key yet", ""),
+        (false, true) => ("open to this machine, since no API key is in force", ""),
         (false, false) => ("OPEN TO EVERYBODY who can connect (--insecure)", ""),
     };
     let text = format!(
@@ -53,7 +53,8 @@ fn reachable(address: SocketAddr) -> String {
 fn drift(engine: &Engine) -> String {
     let mut lines = String::new();
     for drift in engine.drift() {
-        let (slug, fields) = (&drift.slug, drift.fields.join(", "));
+        let (slug, fields) =
+            (&drift.slug, drift.fields.iter().map(|field| file_word(field)).collect::<Vec<_>>().join(", "));
         tracing::warn!(
             meter = slug,
             fields,

@@ -1,6 +1,6 @@
 //! How the parts of a server are put together.
 
-use crate::config::Config;
+use crate::config::{Config, meter_faults};
 use crate::dialects::DIALECTS;
 use crate::metrics::Metrics;
 use crate::shutdown::{Leaving, Signals};
@@ -9,7 +9,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tallystick_engine::Engine;
+use tallystick_engine::{Engine, OpenError};
 use tallystick_http_kit::access_log::{Observer, watch};
 use tallystick_http_kit::{panic, request_id};
 use tokio::net::TcpListener;
@@ -30,7 +30,10 @@ pub async fn serve(config: &Config) -> Result<(), ServeError> {
     let signals = Signals::listen().map_err(|error| refused(&error))?;
     let (listener, address) = bind(config.listen).await?;
     let engine_config = config.engine().map_err(|error| refused(&error))?;
-    let engine = Engine::open(engine_config).await.map_err(|error| refused(&error))?;
+    let engine = Engine::open(engine_config).await.map_err(|error| match &error {
+        OpenError::DeclaredMeter { slug, faults } => refused(&meter_faults(slug, faults)),
+        error => refused(error),
+    })?;
     let has_keys = engine.has_live_keys().await.map_err(|error| refused(&error))?;
     if !config.is_loopback() && !config.insecure && !has_keys {
         close(&engine).await?;

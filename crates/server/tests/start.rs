@@ -143,7 +143,7 @@ fn declared_meters_exist_and_their_drift_is_told() {
     std::fs::write(&path, declared.replace("'prompt'", "'request'")).unwrap();
     server.stop();
     server.restart();
-    assert!(server.stdout().contains("meter tokens") && server.stdout().contains("eventType"), "{}", server.stdout());
+    assert!(server.stdout().contains("meter tokens") && server.stdout().contains("event_type"), "{}", server.stdout());
     assert!(server.get("/api/v1/meters/tokens").body.contains("\"eventType\":\"prompt\""));
 }
 
@@ -153,7 +153,88 @@ fn an_invalid_declared_meter_is_refused() {
     let path = dir.path().join("t.toml");
     std::fs::write(&path, "[[meters]]\nslug = 'tokens'\nevent_type = 'prompt'\naggregation = 'sum'\n").unwrap();
     let exited = options().arg("--config").arg(path.to_str().unwrap()).try_start().unwrap_err();
-    assert_refused(&exited, &["tokens", "valueProperty is required"]);
+    assert_refused(&exited, &["tokens", "value_property: is required"]);
+}
+
+#[test]
+fn declared_meters_are_checked_before_the_store_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.toml");
+    let declared = "[[meters]]\nslug = 'tokens'\nevent_type = 'prompt'\naggregation = 'sum'\nvalue_property = '$.n'\n";
+    let mut server = options().arg("--config").arg(path.to_str().unwrap());
+    std::fs::write(&path, declared).unwrap();
+    let data = dir.path().join("data");
+    server = server.data_dir(&data);
+    drop(server.clone().start());
+    for (text, parts) in [
+        (declared.repeat(2), ["tokens", "declared twice"]),
+        (declared.replace("value_property = '$.n'\n", ""), ["tokens", "value_property: is required"]),
+        (declared.replace("prompt", ""), ["tokens", "event_type: must not be empty"]),
+        (format!("{declared}group_by = {{ n = '$.n' }}\n"), ["group_by.n", "same as value_property"]),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        assert_refused(&server.clone().try_start().unwrap_err(), &parts);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_data_folder_that_cannot_be_written_is_named() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    std::fs::create_dir(&dir).unwrap();
+    mode(parent.path(), 0o755);
+    mode(&dir, 0o555);
+    // To the superuser everything is writable: another user starts a copy that they can reach.
+    let copy = parent.path().join("tallystick");
+    let is_root = std::fs::metadata(&dir).unwrap().uid() == 0;
+    let mut command = if is_root {
+        std::fs::copy(BINARY, &copy).unwrap();
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
+        command
+    } else {
+        std::process::Command::new(BINARY)
+    };
+    let output = command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&dir).output().unwrap();
+    let said = stderr(&output);
+    let expected = format!("the data directory {} is not writable by this user", dir.display());
+    assert!(output.status.code() == Some(2) && said.contains(&expected), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_data_folder_that_is_made_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = server();
+    let mode = std::fs::metadata(server.data_dir()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    assert_eq!(
+        std::fs::read_dir(server.data_dir())
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("probe"))
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn after_the_last_key_was_revoked_the_greeting_speaks_of_keys_in_force() {
+    let mut server = server();
+    create_key(server.data_dir(), "admin");
+    server.restart();
+    assert!(server.stdout().contains("an API key is required"));
+    let data_dir = server.data_dir().to_str().unwrap().to_string();
+    let listed = common::stdout(&run(&["keys", "list", "--data-dir", &data_dir], &[]));
+    let id = listed.lines().nth(1).unwrap().split_whitespace().next().unwrap();
+    assert!(run(&["keys", "revoke", id, "--data-dir", &data_dir], &[]).status.success());
+    server.restart();
+    let said = server.stdout();
+    assert!(said.contains("no API key is in force") && !said.contains("yet"), "{said}");
 }
 
 #[test]

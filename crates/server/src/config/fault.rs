@@ -23,7 +23,12 @@ impl ConfigError {
 
     /// A declared meter is at fault.
     pub(super) fn meter(slug: &str, key: &str, message: &str) -> Self {
-        Self(format!("[[meters]] {slug:?}: {key}: {message}"))
+        Self::faulty_meter(slug, &format!("{key}: {message}"))
+    }
+
+    /// A declared meter is at fault in several ways, as the text says.
+    pub(super) fn faulty_meter(slug: &str, faults: &str) -> Self {
+        Self(format!("[[meters]] {slug:?}: {faults}"))
     }
 
     /// An option has a value that it cannot have; the option's own documentation says what it can have.
@@ -39,7 +44,7 @@ impl ConfigError {
 
     /// What the configuration library found in `source`.
     pub(super) fn from_figment(error: figment::Error, source: &str) -> Self {
-        let key = error.path.join(".");
+        let key = shown_key(&error.path);
         match error.kind {
             figment::error::Kind::UnknownField(field, known) => {
                 let parent = error.path.iter().take_while(|part| **part != field).cloned().collect::<Vec<_>>();
@@ -57,6 +62,18 @@ impl ConfigError {
             kind if key.is_empty() => Self(format!("{source}: {kind}")),
             kind => Self::value(&key, source, &kind.to_string()),
         }
+    }
+}
+
+/// The path of an option; declared meters are counted from 1.
+fn shown_key(path: &[String]) -> String {
+    match path {
+        [first, index, rest @ ..] if first == "meters" => {
+            let number = index.parse::<usize>().map_or_else(|_| index.clone(), |index| (index + 1).to_string());
+            let place = format!("[[meters]] number {number}");
+            std::iter::once(place).chain(rest.iter().cloned()).collect::<Vec<_>>().join(", ")
+        }
+        _ => path.join("."),
     }
 }
 

@@ -4,7 +4,7 @@ use super::ConfigError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tallystick_domain::Instant;
-use tallystick_domain::meter::{Aggregation, MeterDefinition};
+use tallystick_domain::meter::{Aggregation, MeterDefinition, MeterFault};
 
 /// One `[[meters]]` entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,34 @@ impl MeterConfig {
             metadata: self.metadata.clone(),
         })
     }
+}
+
+/// A field of a meter as the configuration file calls it.
+pub fn file_word(field: &str) -> String {
+    let words = [
+        ("valueProperty", "value_property"),
+        ("eventType", "event_type"),
+        ("eventFrom", "event_from"),
+        ("groupBy", "group_by"),
+    ];
+    let (name, rest) = field.split_once('.').map_or((field, String::new()), |(name, key)| (name, format!(".{key}")));
+    let known = words.iter().find(|(published, _)| *published == name);
+    format!("{}{rest}", known.map_or(name, |(_, word)| word))
+}
+
+/// What is wrong with a declared meter, in the words of the file.
+pub fn meter_faults(slug: &str, faults: &[MeterFault]) -> ConfigError {
+    let told = faults.iter().map(|fault| {
+        let word = file_word(&fault.field);
+        // Only the names of fields at the ends are ours: between them stands what the user wrote.
+        let message = fault.message.strip_prefix(&format!("{} ", fault.field)).unwrap_or(&fault.message);
+        let message = match message.strip_suffix(" valueProperty") {
+            Some(start) => format!("{start} value_property"),
+            None => message.to_string(),
+        };
+        format!("{word}: {message}")
+    });
+    ConfigError::faulty_meter(slug, &told.collect::<Vec<_>>().join("; "))
 }
 
 /// Reads the name of an aggregation in small or capital letters.

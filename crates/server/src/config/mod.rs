@@ -11,7 +11,7 @@ mod meter;
 pub use environment::{client_key, process_environment};
 pub use fault::ConfigError;
 pub use load::{Overrides, load};
-pub use meter::{MeterConfig, parse_aggregation};
+pub use meter::{MeterConfig, file_word, meter_faults, parse_aggregation};
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;

@@ -158,9 +158,11 @@ fn a_wrong_value_is_named_with_its_source_and_what_is_allowed() {
             assert!(message.contains(part), "{part:?} is missing in: {message}");
         }
     }
-    let flags = Overrides { listen: Some("nowhere".into()), ..Overrides::default() };
-    let message = load(None, &[], &flags).unwrap_err().to_string();
-    assert!(message.contains("listen in the command line"), "{message}");
+    for listen in ["nowhere", "localhost:1", "127.0.0.1"] {
+        let flags = Overrides { listen: Some(listen.into()), ..Overrides::default() };
+        let message = load(None, &[], &flags).unwrap_err().to_string();
+        assert!(message.contains("listen in the command line") && message.contains("form 127.0.0.1:8888"), "{message}");
+    }
 }
 
 #[test]
@@ -169,7 +171,7 @@ fn declared_meters_are_checked_and_named() {
     let message = from_file(bad).unwrap_err();
     assert!(message.contains("\"a\"") && message.contains("median") && message.contains("unique_count"), "{message}");
     let missing = from_file("[[meters]]\nslug = 'a'\naggregation = 'sum'").unwrap_err();
-    assert!(missing.contains("event_type"), "{missing}");
+    assert!(missing.contains("event_type") && missing.contains("[[meters]] number 1"), "{missing}");
 }
 
 #[test]

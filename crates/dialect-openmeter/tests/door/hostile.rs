@@ -2,6 +2,7 @@
 
 use crate::support::{BATCH, Door, EVENT, JSON};
 use axum::body::Body;
+use serde_json::{Value, json};
 use tallystick_engine::Limits;
 use tallystick_http_kit::HttpLimits;
 
@@ -61,6 +62,166 @@ async fn what_an_event_cannot_hold_is_named() {
         assert!(answer.faulty_fields().iter().any(|named| named == field), "{member}: {}", answer.text);
     }
     assert_eq!(door.ids().await.len(), 0);
+}
+
+#[tokio::test]
+async fn one_number_beyond_a_double_refuses_the_whole_batch_at_its_index() {
+    let door = Door::open().await;
+    let good = with_data(r#"{"v":1}"#);
+    for number in ["1e400", "-1e400", "1e999999999999"] {
+        let bad = with_data(&format!("{{\"v\":{number}}}")).replacen("\"1\"", "\"2\"", 1);
+        let answer = door.ingest(BATCH, format!("[{good},{bad}]")).await.expect(400);
+        assert!(answer.detail().contains("number out of range"), "{}", answer.detail());
+        assert_eq!(answer.faulty_fields(), ["$[1].data"]);
+    }
+    assert_eq!(door.ids().await.len(), 0);
+}
+
+/// Values of events, with what they add to a total, or a part of the reason why they do not count.
+const VALUES: &[(&str, Result<f64, &str>)] = &[
+    ("10", Ok(10.0)),
+    (r#""10""#, Ok(10.0)),
+    (r#""+5""#, Ok(5.0)),
+    (r#"".5""#, Ok(0.5)),
+    (r#""5.""#, Ok(5.0)),
+    (r#""00012""#, Ok(12.0)),
+    (r#""1e3""#, Ok(1000.0)),
+    ("1E+3", Ok(1000.0)),
+    ("-0", Ok(0.0)),
+    (r#"" 1""#, Err("is not a decimal number")),
+    (r#""1 ""#, Err("is not a decimal number")),
+    (r#""0x10""#, Err("is not a decimal number")),
+    (r#""1,000""#, Err("is not a decimal number")),
+    (r#""1_000""#, Err("is not a decimal number")),
+    (r#""""#, Err("is not a decimal number")),
+    (r#""NaN""#, Err("cannot be NaN")),
+    (r#""Infinity""#, Err("cannot be infinity")),
+    (r#""-inf""#, Err("cannot be infinity")),
+    (r#""1e400""#, Err("out of range")),
+    (r#""1e-400""#, Err("out of range")),
+    ("1e-400", Err("out of range")),
+    ("1234567890123456789012345678901234567890", Err("out of range")),
+    (r#""1234567890123456789012345678901234567890""#, Err("out of range")),
+    ("null", Err("cannot be null")),
+    ("true", Err("unsupported value property type")),
+];
+
+#[tokio::test]
+async fn a_value_counts_exactly_or_is_shown_as_not_counted() {
+    for (value, expected) in VALUES {
+        let door = Door::open().await;
+        door.meter("total", "SUM").await;
+        door.ingest(EVENT, with_data(&format!("{{\"v\":{value}}}"))).await.expect(204);
+        let data = door.get("/api/v1/meters/total/query").await.expect(200).json()["data"].clone();
+        let item = door.get("/api/v2/events").await.expect(200).json()["items"][0].clone();
+        let problem = item["validationError"].as_str().unwrap_or_default();
+        match expected {
+            Ok(number) => assert_eq!((data[0]["value"].as_f64(), problem), (Some(*number), ""), "{value}"),
+            Err(reason) => {
+                assert_eq!(data, json!([]), "{value}");
+                assert!(problem.contains(reason), "{value}: {problem}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_number_and_its_text_are_one_value_and_one_group() {
+    let door = Door::open().await;
+    door.meter("calls", "COUNT").await;
+    door.meter("values", "UNIQUE_COUNT").await;
+    let digits = "1".repeat(40);
+    let same = ["10", r#""10""#, "10.0", "1e1"];
+    let others = ["0.50", "-0", "true", "null", "[]", "{}", r#""10.0""#, r#"" 10""#, digits.as_str()];
+    for (id, value) in same.iter().chain(&others).enumerate() {
+        let data = format!("{{\"v\":{value},\"m\":{value}}}");
+        door.event(&id.to_string(), "c", "2024-05-01T00:00:00Z", &data).await;
+    }
+    let rows = door.get("/api/v1/meters/calls/query?groupBy=m").await.expect(200).json()["data"].clone();
+    let groups: Vec<(String, u64)> = rows.as_array().unwrap().iter().map(group_of).collect();
+    let expected = [
+        ("", 2),
+        (" 10", 1),
+        ("0", 1),
+        ("0.5", 1),
+        ("10", 4),
+        ("10.0", 1),
+        (digits.as_str(), 1),
+        ("null", 1),
+        ("true", 1),
+    ];
+    assert_eq!(groups, expected.map(|(name, count)| (name.to_string(), count)));
+    // null, the list and the object are no values.
+    let distinct = door.get("/api/v1/meters/values/query").await.expect(200).json();
+    assert_eq!(distinct["data"][0]["value"], json!(7));
+}
+
+fn group_of(row: &Value) -> (String, u64) {
+    (row["groupBy"]["m"].as_str().unwrap().to_string(), row["value"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn nul_in_data_is_kept_and_elsewhere_refused() {
+    let door = Door::open().await;
+    door.meter("calls", "COUNT").await;
+    let data = r#"{"v":1,"m":"a\u0000b"}"#;
+    door.event("1", "c", "2024-05-01T00:00:00Z", data).await;
+    assert!(door.get("/api/v2/events").await.expect(200).text.contains(data));
+    let rows = door.get("/api/v1/meters/calls/query?groupBy=m").await.expect(200).json();
+    assert_eq!(rows["data"][0]["groupBy"]["m"], json!("a\0b"));
+    for name in ["id", "source", "type", "subject"] {
+        let mut event: Value = serde_json::from_str(&with_data("{}")).unwrap();
+        event[name] = json!("a\0b");
+        let answer = door.ingest(EVENT, event.to_string()).await.expect(400);
+        assert_eq!(answer.faulty_fields(), [format!("$.{name}")]);
+        assert!(answer.detail().contains("control character"), "{}", answer.detail());
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_comes_twice_is_refused_wherever_it_stands() {
+    let door = Door::open().await;
+    let twice_in_event = with_data("{}").replacen('{', r#"{"subject":"d","#, 1);
+    let twice_own = with_data("{}").replacen('{', r#"{"own":1,"own":2,"#, 1);
+    for body in [
+        with_data(r#"{"v":1,"v":1}"#),
+        with_data(r#"{"a":{"v":1,"\u0076":2}}"#),
+        with_data(r#"{"a":[{"v":1,"v":2}]}"#),
+        twice_in_event,
+        twice_own,
+    ] {
+        let answer = door.ingest(EVENT, body.clone()).await.expect(400);
+        let named = answer.detail().contains("duplicate key") || answer.detail().contains("came twice");
+        assert!(named, "{body}: {}", answer.detail());
+    }
+    assert_eq!(door.ids().await.len(), 0);
+}
+
+#[tokio::test]
+async fn depth_counts_the_data_itself() {
+    let door = Door::open().await;
+    let objects = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+    let lists = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+    for nested in [objects(65), lists(65)] {
+        let answer = door.ingest(EVENT, with_data(&nested)).await.expect(400);
+        assert!(answer.detail().contains("nested too deeply"), "{}", answer.detail());
+    }
+    for nested in [objects(64), lists(64)] {
+        door.ingest(EVENT, with_data(&nested)).await.expect(204);
+    }
+}
+
+#[tokio::test]
+async fn the_depth_of_other_bodies_is_bounded_too() {
+    let door = Door::open().await;
+    let body = |slug: &str, levels: usize| {
+        // Further fields are ignored, but they are read.
+        let nested = format!("{}{}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        format!(r#"{{"slug":"{slug}","aggregation":"COUNT","eventType":"t","own":{nested}}}"#)
+    };
+    door.post("/api/v1/meters", body("a", 64)).await.expect(201);
+    let answer = door.post("/api/v1/meters", body("b", 65)).await.expect(400);
+    assert!(answer.detail().contains("nested too deeply"), "{}", answer.detail());
 }
 
 #[tokio::test]

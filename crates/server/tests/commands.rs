@@ -94,7 +94,12 @@ fn csv_twice_changes_nothing_and_missing_values_are_shown() {
     let (_dir, path) = file("flights.csv", CSV.as_bytes());
     let ingest = [&["ingest", path.as_str()], &CSV_OPTIONS[..]].concat();
     assert_eq!(counts(&server.command(&ingest)), [4, 4, 0, 0]);
-    assert_eq!(counts(&server.command(&ingest)), [4, 0, 4, 0]);
+    let again = server.command(&ingest);
+    assert_eq!((counts(&again), &summary(&again)["gaps_and_folds"]), ([4, 0, 4, 0], &serde_json::json!(2)));
+    let shown = stdout(&server.command(&ingest[..ingest.len() - 1]));
+    assert!(shown.contains("2 local times never come or come twice"), "{shown}");
+    let help = [run(&["ingest", "--help"], &[]), run(&["query", "--help"], &[])];
+    assert!(help.iter().all(|output| stdout(output).contains("the earlier is meant")));
     let output = server.command(&["query", "distance", "--window", "day", "--time-zone", "America/New_York"]);
     let shown = stdout(&output);
     let rows: Vec<_> =
@@ -314,6 +319,15 @@ fn without_a_server_the_commands_say_what_to_do() {
         let said = stderr(&output);
         assert!(said.contains("http://127.0.0.1:1") && said.contains("tallystick serve"), "{said}");
     }
+}
+
+#[test]
+fn plain_http_behind_an_https_url_is_hinted_at() {
+    let server = server();
+    let url = server.url().replace("http://", "https://");
+    let output = run(&["meters", "list", "--server", &url], &[]);
+    let hint = format!("--server {}", server.url());
+    assert!(output.status.code() == Some(1) && stderr(&output).contains(&hint), "{}", stderr(&output));
 }
 
 #[test]

@@ -68,6 +68,11 @@ impl Zone {
     pub fn instant_of(&self, local: jiff::civil::DateTime) -> Option<Instant> {
         Instant::from_timestamp(self.0.to_ambiguous_timestamp(local).compatible().ok()?)
     }
+
+    /// Whether a local civil time never comes or comes twice, because the clocks are set forward (a gap) or back (a fold).
+    pub fn is_gap_or_fold(&self, local: jiff::civil::DateTime) -> bool {
+        self.0.to_ambiguous_timestamp(local).is_ambiguous()
+    }
 }
 
 struct OffsetText(i32);

@@ -174,7 +174,13 @@ impl Client {
         if nobody {
             return CallError::NoServer(self.server.clone());
         }
-        CallError::Broken(format!("the connection to {} failed: {error}", self.server))
+        let hint = match self.server.strip_prefix("https://") {
+            Some(rest) => {
+                format!("\n  a server without a TLS proxy before it speaks plain HTTP: --server http://{rest}")
+            }
+            None => String::new(),
+        };
+        CallError::Broken(format!("the connection to {} failed: {error}{hint}", self.server))
     }
 }
 

@@ -142,7 +142,7 @@ fn create(arguments: &CreateArguments) -> anyhow::Result<Ending> {
         group_by: arguments.group_by.iter().map(|(name, path)| (name.as_str(), path.as_str())).collect(),
         name: arguments.name.as_deref(),
         description: arguments.description.as_deref(),
-        event_from: event_from.transpose().map_err(super::refusal)?.map(|instant| instant.to_string()),
+        event_from: event_from.transpose().map_err(super::refusal)?.map(|moment| moment.instant.to_string()),
     };
     let body = serde_json::to_vec(&body)?;
     let answer = arguments.remote.connect()?.post(PATH, "application/json", None, &body)?.success()?;

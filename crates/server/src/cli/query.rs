@@ -4,7 +4,7 @@ use super::bars::bars;
 use super::client::{Answer, Client, Remote, encoded};
 use super::meters::{pair, with_newline};
 use super::table::{Align, Table, printable};
-use super::time::parse_moment;
+use super::time::{CLOCK_RULE, parse_moment};
 use super::{Ending, print, refusal};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use tallystick_domain::{Instant, Quantity};
 
 /// What to ask of which meter.
 #[derive(Args)]
+#[command(after_help = CLOCK_RULE)]
 pub struct QueryArguments {
     /// Slug or id of the meter
     meter: String,
@@ -133,7 +134,10 @@ struct Reason {
 /// Runs `tallystick query`.
 pub fn run(arguments: &QueryArguments) -> anyhow::Result<Ending> {
     let zone = Zone::parse(&arguments.time_zone).map_err(refusal)?;
-    let moment = |text: &Option<String>| text.as_deref().map(|text| parse_moment(text, Some(&zone))).transpose();
+    let moment = |text: &Option<String>| {
+        let read = |text| parse_moment(text, Some(&zone)).map(|moment| moment.instant);
+        text.as_deref().map(read).transpose()
+    };
     let from = moment(&arguments.from).map_err(|error| refusal(format!("--from: {error}")))?;
     let to = moment(&arguments.to).map_err(|error| refusal(format!("--to: {error}")))?;
     let client = arguments.remote.connect()?;

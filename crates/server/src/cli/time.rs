@@ -2,20 +2,51 @@
 
 use jiff::civil::{Date, DateTime, Time};
 use tallystick_domain::Instant;
-use tallystick_domain::time::Zone;
+use tallystick_domain::time::{TimeError, Zone};
+
+/// The rule for local times, for people.
+pub const CLOCK_RULE: &str = "\
+A local time that never comes, because the clocks are set forward over it, is taken as much later as they are set (02:30\n\
+becomes 03:30); of one that comes twice, because they are set back, the earlier is meant.";
+
+/// An instant as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The instant.
+    pub instant: Instant,
+    /// Whether the written time never comes on its clock or comes twice, so that a rule decided.
+    pub is_gap_or_fold: bool,
+}
 
 /// Reads an RFC 3339 time, or a local date or date-time on the clock of `zone`. A date alone is its first moment.
-pub fn parse_moment(text: &str, zone: Option<&Zone>) -> Result<Instant, String> {
+pub fn parse_moment(text: &str, zone: Option<&Zone>) -> Result<Moment, String> {
     let Some(local) = parse_local(text) else {
-        return Instant::parse_rfc3339(text).map_err(|error| error.to_string());
+        let instant = Instant::parse_rfc3339(text).map_err(|error| match error {
+            TimeError::Format(_) => not_a_time(text, zone),
+            error => error.to_string(),
+        })?;
+        return Ok(Moment { instant, is_gap_or_fold: false });
     };
     let zone = zone.ok_or_else(|| format!("{text:?} has no offset: say which clock it is on with --time-zone"))?;
     local_moment(local, zone).ok_or_else(|| format!("{text:?} is outside of the years 0001 to 9998"))
 }
 
+/// What may be written instead.
+fn not_a_time(text: &str, zone: Option<&Zone>) -> String {
+    let shown: String = text.chars().take(80).collect();
+    let local = match zone {
+        Some(_) => "",
+        None => "with --time-zone also ",
+    };
+    format!(
+        "{shown:?} is no time or there is no such day: write 2024-01-31T10:00:00Z or 2024-01-31T10:00:00+01:00, \
+         {local}2024-01-31, 2024-01-31 10:00 or 2024-01-31T10:00:00"
+    )
+}
+
 /// The instant of a local time; see [`Zone::instant_of`] for what happens when the clocks are set.
-pub fn local_moment(local: DateTime, zone: &Zone) -> Option<Instant> {
-    zone.instant_of(local)
+pub fn local_moment(local: DateTime, zone: &Zone) -> Option<Moment> {
+    Some(Moment { instant: zone.instant_of(local)?, is_gap_or_fold: zone.is_gap_or_fold(local) })
 }
 
 /// Reads `YYYY-MM-DD` and `YYYY-MM-DD[ T]hh:mm[:ss[.fraction]]` without an offset.
@@ -78,7 +109,7 @@ mod tests {
 
     fn moment(text: &str, zone: &str) -> Result<String, String> {
         let zone = Zone::parse(zone).unwrap();
-        parse_moment(text, Some(&zone)).map(|instant| instant.to_string())
+        parse_moment(text, Some(&zone)).map(|moment| moment.instant.to_string())
     }
 
     #[test]
@@ -108,6 +139,28 @@ mod tests {
     fn a_local_time_needs_a_zone() {
         assert!(parse_moment("2013-01-01 05:00", None).unwrap_err().contains("--time-zone"));
         assert!(parse_moment("2013-01-01T05:00:00Z", None).is_ok());
+    }
+
+    #[test]
+    fn a_time_that_a_rule_decided_is_marked() {
+        let zone = Zone::parse("America/New_York").unwrap();
+        for (text, marked) in [
+            ("2013-03-10 02:30", true),
+            ("2013-03-10 03:00", false),
+            ("2013-11-03 01:30", true),
+            ("2013-11-03 02:00", false),
+            ("2013-11-03T01:30:00-05:00", false),
+        ] {
+            assert_eq!(parse_moment(text, Some(&zone)).unwrap().is_gap_or_fold, marked, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_forms_that_are_allowed_are_named() {
+        let with = parse_moment("yesterday", Some(&Zone::UTC)).unwrap_err();
+        assert!(with.contains("2024-01-31, 2024-01-31 10:00") && !with.contains("--time-zone"), "{with}");
+        let without = parse_moment("31/01/2024", None).unwrap_err();
+        assert!(without.contains("with --time-zone also 2024-01-31"), "{without}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A table with a heading: which columns say whom an event is about, when it happened and what it is called.
 
 use super::super::refusal;
-use super::super::time::{local_moment, parse_moment};
+use super::super::time::{Moment, local_moment, parse_moment};
 use super::Line;
 use super::event::{RowEvent, joined_id};
 use super::rows::{Cells, Rows};
@@ -9,7 +9,6 @@ use anyhow::{Context, bail};
 use clap::Args;
 use jiff::civil::DateTime;
 use std::io::Read;
-use tallystick_domain::Instant;
 use tallystick_domain::time::Zone;
 
 /// What the columns of a CSV file mean. All columns also become properties of the event's data.
@@ -59,6 +58,8 @@ impl CsvArguments {
     }
 }
 
+const YEAR_RULE: &str = "the year must have four digits and not begin with 0";
+
 /// The columns of one file, found in its heading.
 struct Layout {
     columns: Vec<String>,
@@ -83,8 +84,10 @@ pub fn lines<R: Read>(
             Ok(row) => row,
             Err(error) => return Some(Err(error)),
         };
-        let event = row.cells.and_then(|cells| layout.event(&cells));
-        Some(Ok(Line { number: row.line, bytes: row.bytes, event }))
+        let read = row.cells.and_then(|cells| layout.event(&cells));
+        let is_gap_or_fold = read.as_ref().is_ok_and(|(_, is_gap_or_fold)| *is_gap_or_fold);
+        let event = read.map(|(event, _)| event);
+        Some(Ok(Line { number: row.line, bytes: row.bytes, event, is_gap_or_fold }))
     }))
 }
 
@@ -133,14 +136,15 @@ impl Layout {
         })
     }
 
-    /// The event of a row, or what is wrong with the row.
-    fn event(&self, row: &Cells) -> Result<String, String> {
+    /// The event of a row and whether its time fell into a gap or fold, or what is wrong with the row.
+    fn event(&self, row: &Cells) -> Result<(String, bool), String> {
         let cell = |at: usize| row.get(at);
         let subject = self.value(cell(self.subject)).ok_or_else(|| self.empty(self.subject))?;
         if self.ids.iter().all(|at| self.value(cell(*at)).is_none()) {
             return Err("all id columns are empty".to_string());
         }
-        let time = self.time(row)?.to_string();
+        let moment = self.time(row)?;
+        let time = moment.instant.to_string();
         let cells = self.columns.iter().zip(row.iter());
         let data: Vec<_> =
             cells.filter_map(|(name, cell)| self.value(cell).map(|cell| (name.as_str(), cell))).collect();
@@ -152,7 +156,7 @@ impl Layout {
             time: &time,
             data: &data,
         };
-        Ok(event.to_json())
+        Ok((event.to_json(), moment.is_gap_or_fold))
     }
 
     /// A cell, unless it stands for no value.
@@ -164,10 +168,14 @@ impl Layout {
         format!("column {:?} is empty", self.columns[column])
     }
 
-    fn time(&self, row: &Cells) -> Result<Instant, String> {
+    fn time(&self, row: &Cells) -> Result<Moment, String> {
         let cell = |at: &usize| self.value(row.get(*at)).ok_or_else(|| self.empty(*at));
         if let [column] = self.times[..] {
-            return parse_moment(cell(&column)?, self.zone.as_ref())
+            let text = cell(&column)?;
+            if text.starts_with('0') {
+                return Err(format!("column {:?}: {text:?}: {YEAR_RULE}", self.columns[column]));
+            }
+            return parse_moment(text, self.zone.as_ref())
                 .map_err(|reason| format!("column {:?}: {reason}", self.columns[column]));
         }
         let mut parts = [1, 1, 1, 0, 0, 0];
@@ -175,6 +183,9 @@ impl Layout {
             let text = cell(column)?;
             let not_whole = || format!("column {:?}: {text:?} is not a whole number", self.columns[*column]);
             *part = text.parse::<i16>().map_err(|_| not_whole())?;
+        }
+        if parts[0] < 1000 {
+            return Err(format!("column {:?}: {}: {YEAR_RULE}", self.columns[self.times[0]], parts[0]));
         }
         let moment = civil(parts).zip(self.zone.as_ref()).and_then(|(local, zone)| local_moment(local, zone));
         moment.ok_or_else(|| format!("there is no such time: {parts:?} (year, month, day, hour, minute, second)"))
@@ -245,6 +256,13 @@ mod tests {
             assert!(event.as_ref().unwrap_err().contains(part), "{event:?}");
         }
         assert!(found[4].1.is_ok() && found.len() == 5);
+    }
+
+    #[test]
+    fn a_year_of_two_digits_is_told() {
+        let found = read(&format!("{HEADING}\n24,7,1,5,UA,1,2\n0999,7,1,5,UA,1,2\n1000,7,1,5,UA,1,2\n"), &arguments());
+        assert!(found[0].1.as_ref().unwrap_err().contains("column \"year\": 24: the year must have four digits"));
+        assert!(found[1].1.is_err() && found[2].1.is_ok());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod send;
 mod summary;
 
 use super::client::Remote;
+use super::time::CLOCK_RULE;
 use super::{Ending, print, refusal};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -24,12 +25,14 @@ use tallystick_engine::monotonic;
 /// A batch is also cut at this many bytes, to stay below what a server takes by default.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Which file to send and how to read it.
-#[derive(Args)]
-#[command(after_help = "\
+const HELP: &str = "\
 A line that is invalid is reported and the rest is sent. Every event has an id, so a file can be sent again at any time,\n\
 for example after an interruption: what the server has already is counted as duplicate and changes nothing.\n\n\
-Exit codes: 0 all lines are stored, 1 some were invalid or sending failed, 2 wrong usage.")]
+Exit codes: 0 all lines are stored, 1 some were invalid or sending failed, 2 wrong usage.";
+
+/// Which file to send and how to read it.
+#[derive(Args)]
+#[command(after_help = format!("{CLOCK_RULE} The summary counts both.\n\n{HELP}"))]
 pub struct IngestArguments {
     /// File to read, or - for stdin
     file: String,
@@ -67,6 +70,8 @@ pub(super) struct Line {
     bytes: u64,
     /// The event as JSON, or why there is none.
     event: Result<String, String>,
+    /// Whether its local time never comes on its clock or comes twice.
+    is_gap_or_fold: bool,
 }
 
 /// Lines until the end of the file; an error is one of the file itself.
@@ -153,7 +158,10 @@ fn read_batches(lines: Lines, tally: &Tally, size: usize, batches: &SyncSender<B
             return Ok(());
         }
         tally.read_line();
-        let Line { number, bytes, event } = line;
+        let Line { number, bytes, event, is_gap_or_fold } = line;
+        if is_gap_or_fold {
+            tally.gap_or_fold();
+        }
         batch.source_bytes += bytes;
         match event {
             Ok(event) => batch.push(number, event),

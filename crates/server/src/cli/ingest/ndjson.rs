@@ -24,7 +24,7 @@ pub fn lines(file: impl Read) -> impl Iterator<Item = anyhow::Result<Line>> {
             if event.as_ref().is_ok_and(String::is_empty) {
                 continue;
             }
-            return Some(Ok(Line { number, bytes, event }));
+            return Some(Ok(Line { number, bytes, event, is_gap_or_fold: false }));
         }
     })
 }

@@ -18,6 +18,7 @@ pub struct Tally {
     accepted: AtomicU64,
     duplicates: AtomicU64,
     invalid: AtomicU64,
+    gaps_and_folds: AtomicU64,
     failed: AtomicBool,
     first_invalid: Mutex<BTreeMap<u64, String>>,
 }
@@ -26,6 +27,11 @@ impl Tally {
     /// A line was read.
     pub fn read_line(&self) {
         self.read.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The local time of a line never comes on its clock, or comes twice.
+    pub fn gap_or_fold(&self) {
+        self.gaps_and_folds.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Events are stored.
@@ -69,6 +75,7 @@ impl Tally {
             accepted: self.accepted.load(Ordering::Relaxed),
             duplicate: self.duplicates.load(Ordering::Relaxed),
             invalid: self.invalid.load(Ordering::Relaxed),
+            gaps_and_folds: self.gaps_and_folds.load(Ordering::Relaxed),
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             first_invalid: first
                 .iter()
@@ -85,8 +92,16 @@ pub struct Summary {
     accepted: u64,
     duplicate: u64,
     invalid: u64,
+    /// Lines whose local time never comes or comes twice; left out when there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    gaps_and_folds: u64,
     elapsed_ms: u64,
     first_invalid: Vec<InvalidLine>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Serialize)]
@@ -122,6 +137,12 @@ impl Summary {
         let unsettled = self.lines.saturating_sub(self.settled());
         if unsettled > 0 {
             text.push_str(&format!("  not sent   {unsettled}\n"));
+        }
+        if self.gaps_and_folds > 0 {
+            let count = self.gaps_and_folds;
+            text.push_str(&format!(
+                "{count} local times never come or come twice, because the clocks are set; see tallystick ingest --help\n"
+            ));
         }
         if !self.first_invalid.is_empty() {
             text.push_str("first invalid lines:\n");

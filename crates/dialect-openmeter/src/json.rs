@@ -67,6 +67,13 @@ pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
 
 fn parse<T: DeserializeOwned>(text: &str, schema: &str) -> Result<T, Problem> {
     json::check(text, MAX_DEPTH).map_err(|error| Problem::body(format!("failed to decode request body: {error}")))?;
+    let refuse = |pointer: &str, reason: &str| {
+        Problem::body(format!("doesn't match schema #/components/schemas/{schema}: Error at \"{pointer}\": {reason}"))
+    };
+    // A list of the fields' values would be read as the object that it is not.
+    if !text.trim_start().starts_with('{') {
+        return Err(refuse("/", "value must be an object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let reason = error.inner().to_string();
@@ -75,11 +82,26 @@ fn parse<T: DeserializeOwned>(text: &str, schema: &str) -> Result<T, Problem> {
             Some(field) => {
                 (format!("{}/{field}", pointer_of(error.path())), format!("property \"{field}\" is missing"))
             }
-            None => (pointer_of(error.path()), reason.to_string()),
+            None => (pointer_of(error.path()), in_json_words(reason)),
         };
-        let pointer = if pointer.is_empty() { "/" } else { &pointer };
-        Problem::body(format!("doesn't match schema #/components/schemas/{schema}: Error at \"{pointer}\": {reason}"))
+        refuse(if pointer.is_empty() { "/" } else { &pointer }, &reason)
     })
+}
+
+/// The reader's text for a wrong type, in the words of JSON.
+fn in_json_words(reason: &str) -> String {
+    let wrong_type = reason.starts_with("invalid type: ") || reason.starts_with("invalid length ");
+    let Some((_, expected)) = reason.rsplit_once(", expected ").filter(|_| wrong_type) else {
+        return reason.to_string();
+    };
+    let kind = match expected {
+        "a string" => "a string",
+        "a boolean" => "a boolean",
+        "a sequence" => "an array",
+        expected if expected == "a map" || expected.starts_with("struct ") => "an object",
+        _ => return "value has the wrong type".to_string(),
+    };
+    format!("value must be {kind}")
 }
 
 fn pointer_of(path: &serde_path_to_error::Path) -> String {

@@ -237,16 +237,18 @@ async fn a_query_that_is_not_understood_is_never_answered() {
         }
     }
     for (body, reason) in [
-        (json!([]), "#/components/schemas/MeterQueryRequest"),
-        (json!({"from": 5}), "Error at \"/from\": invalid type"),
+        (json!([]), "#/components/schemas/MeterQueryRequest: Error at \"/\": value must be an object"),
+        (json!(vec![(); 10]), "value must be an object"),
+        (json!("c1"), "value must be an object"),
+        (json!({"from": 5}), "Error at \"/from\": value must be a string"),
         (json!({"from": "2024-05-01"}), "request body has an error: Error at \"/from\": "),
         (json!({"windowSize": "WEEK"}), "Error at \"/windowSize\": value is not one of"),
-        (json!({"subject": "c1"}), "Error at \"/subject\": invalid type"),
-        (json!({"subject": [1]}), "Error at \"/subject/0\": invalid type"),
+        (json!({"subject": "c1"}), "Error at \"/subject\": value must be an array"),
+        (json!({"subject": [1]}), "Error at \"/subject/0\": value must be a string"),
         (json!({"subject": vec!["c"; 101]}), "Error at \"/subject\": maximum number of items is 100"),
         (json!({"groupBy": vec!["m"; 101]}), "maximum number of items is 100"),
         (json!({"filterCustomerId": vec!["c"; 101]}), "maximum number of items is 100"),
-        (json!({"filterGroupBy": {"m": "a"}}), "Error at \"/filterGroupBy/m\": invalid type"),
+        (json!({"filterGroupBy": {"m": "a"}}), "Error at \"/filterGroupBy/m\": value must be an array"),
         (json!({"filterGroupBy": {"nothing": []}}), "invalid group by filter: nothing"),
         (json!({"filter": {"m": ["a"]}}), "unknown field `filter`"),
         (json!({"advancedMeterGroupByFilters": {"m": {"$eq": 1}}}), "$eq must be a string"),
@@ -257,6 +259,7 @@ async fn a_query_that_is_not_understood_is_never_answered() {
     ] {
         let answer = door.post(PATH, body.to_string()).await.expect(400);
         assert!(answer.detail().contains(reason), "{body}: {}", answer.detail());
+        assert!(!answer.detail().contains("struct "), "{body}: {}", answer.detail());
     }
     let twice = r#"{"filterGroupBy":{"m":["a"]},"filterGroupBy":{"m":["b"]}}"#;
     assert!(door.post(PATH, twice).await.expect(400).detail().contains("duplicate key"));

@@ -36,8 +36,8 @@ fn range_of(raw: Option<&str>) -> Result<Range, Problem> {
     tag = "Meters",
     params(
         ("meterIdOrSlug" = String, Path, description = "Slug or ULID."),
-        ("from" = Option<String>, Query, description = "First moment that counts (RFC 3339)."),
-        ("to" = Option<String>, Query, description = "First moment that does not count any more."),
+        ("from" = Option<String>, Query, format = DateTime, description = "First moment that counts (RFC 3339)."),
+        ("to" = Option<String>, Query, format = DateTime, description = "First moment that does not count any more."),
     ),
     responses((status = 200, description = "The subjects.", body = Vec<String>), NoMeter, Refused),
 )]
@@ -63,8 +63,8 @@ pub(crate) async fn list_subjects(
     params(
         ("meterIdOrSlug" = String, Path, description = "Slug or ULID."),
         ("groupByKey" = String, Path, description = "A dimension of the meter."),
-        ("from" = Option<String>, Query, description = "First moment that counts, at most 90 days ago; a day before the end by default."),
-        ("to" = Option<String>, Query, description = "First moment that does not count any more."),
+        ("from" = Option<String>, Query, format = DateTime, description = "First moment that counts, at most 90 days ago; a day before the end by default."),
+        ("to" = Option<String>, Query, format = DateTime, description = "First moment that does not count any more."),
     ),
     responses((status = 200, description = "The values.", body = Vec<String>), NoMeter, Refused),
 )]
@@ -128,8 +128,8 @@ struct NotCountedBody {
     tag = "Meters",
     params(
         ("meterIdOrSlug" = String, Path, description = "Slug or ULID."),
-        ("from" = Option<String>, Query, description = "First moment that counts (RFC 3339)."),
-        ("to" = Option<String>, Query, description = "First moment that does not count any more."),
+        ("from" = Option<String>, Query, format = DateTime, description = "First moment that counts (RFC 3339)."),
+        ("to" = Option<String>, Query, format = DateTime, description = "First moment that does not count any more."),
     ),
     responses((status = 200, description = "The numbers.", body = CoverageBody), NoMeter, Refused),
 )]

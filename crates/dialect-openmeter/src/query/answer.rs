@@ -46,7 +46,7 @@ pub(crate) struct ResultBody<'a> {
     to: Option<&'a str>,
     /// As asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<super::request::WindowSizeWord>)]
     window_size: Option<&'static str>,
 }
 

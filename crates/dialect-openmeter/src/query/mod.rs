@@ -32,9 +32,9 @@ use tallystick_http_kit::QueryString;
     params(
         ("meterIdOrSlug" = String, Path, description = "Slug or ULID."),
         ("clientId" = Option<String>, Query, description = "Without effect."),
-        ("from" = Option<String>, Query, description = "First moment that counts (RFC 3339)."),
-        ("to" = Option<String>, Query, description = "First moment that does not count any more."),
-        ("windowSize" = Option<String>, Query, description = "`MINUTE`, `HOUR`, `DAY` or `MONTH`; one bucket when left out."),
+        ("from" = Option<String>, Query, format = DateTime, description = "First moment that counts (RFC 3339)."),
+        ("to" = Option<String>, Query, format = DateTime, description = "First moment that does not count any more."),
+        ("windowSize" = inline(Option<request::WindowSizeWord>), Query, description = "Length of the windows; one bucket when left out."),
         ("windowTimeZone" = Option<String>, Query, description = "IANA name of the zone whose clock the windows follow; `UTC` by default."),
         ("subject" = Option<Vec<String>>, Query, description = "Only these subjects, and a row for each."),
         ("filterCustomerId" = Option<Vec<String>>, Query, description = "Only these customers, and a row for each."),

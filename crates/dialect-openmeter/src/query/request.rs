@@ -27,6 +27,17 @@ const PARAMETERS: [&str; 10] = [
 ];
 const MAX_ITEMS: usize = 100;
 
+/// Length of calendar windows.
+#[derive(ToSchema)]
+#[schema(as = WindowSize, rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(dead_code, reason = "describes the words that WindowSize reads and writes")]
+pub(super) enum WindowSizeWord {
+    Minute,
+    Hour,
+    Day,
+    Month,
+}
+
 /// What to ask of a meter. A field that is not known is refused: ignoring a filter would show too much.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = MeterQueryRequest)]
@@ -40,7 +51,8 @@ pub(crate) struct QueryBody {
     /// First moment that does not count any more.
     #[schema(format = DateTime)]
     to: Option<String>,
-    /// `MINUTE`, `HOUR`, `DAY` or `MONTH`; one bucket when left out.
+    /// Length of the windows; one bucket when left out.
+    #[schema(value_type = Option<WindowSizeWord>)]
     window_size: Option<String>,
     /// IANA name of the zone whose clock the windows follow; `UTC` by default.
     window_time_zone: Option<String>,

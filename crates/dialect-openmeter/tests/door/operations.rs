@@ -2,6 +2,7 @@
 
 use crate::support::{Answer, Door, EVENT};
 use axum::body::Body;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use tallystick_dialect_openmeter::operations::{Published, is_served, published};
@@ -78,6 +79,33 @@ async fn the_document_describes_every_operation_once() {
     for reference in text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         assert!(document.components.as_ref().unwrap().schemas.contains_key(reference), "{reference}");
     }
+}
+
+#[tokio::test]
+async fn the_document_names_the_window_sizes_and_the_form_of_times() {
+    let document: Value = serde_json::from_str(&Door::open().await.document.to_json().unwrap()).unwrap();
+    let sizes = json!(["MINUTE", "HOUR", "DAY", "MONTH"]);
+    let in_body = &document["components"]["schemas"]["MeterQueryRequest"]["properties"]["windowSize"];
+    let is_known = in_body.to_string().contains("#/components/schemas/WindowSize");
+    assert!(is_known && document["components"]["schemas"]["WindowSize"]["enum"] == sizes, "{in_body}");
+    let (mut windows, mut times) = (0, 0);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let parameters = item["get"]["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters {
+            match parameter["name"].as_str().unwrap() {
+                "windowSize" => {
+                    windows += 1;
+                    assert!(parameter["schema"].to_string().contains(&sizes.to_string()), "{path}: {parameter}");
+                }
+                "from" | "to" | "ingestedAtFrom" | "ingestedAtTo" => {
+                    times += 1;
+                    assert_eq!(parameter["schema"]["format"], "date-time", "{path}: {parameter}");
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((windows, times), (1, 12));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The engine over real stores in a temporary folder: what a caller of any door can rely on.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

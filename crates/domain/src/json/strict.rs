@@ -9,7 +9,7 @@ use std::fmt;
 #[error("{0}")]
 pub struct JsonError(pub(super) String);
 
-/// Checks a JSON text: syntax, depth of at most `max_depth` (128 at most), and no duplicate keys, since a reader that
+/// Checks a JSON text: syntax, depth of at most `max_depth` (127 at most), and no duplicate keys, since a reader that
 /// keeps the first and one that keeps the last would bill different amounts.
 pub fn check(text: &str, max_depth: usize) -> Result<(), JsonError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);

@@ -196,7 +196,7 @@ impl Config {
             ("limits.body_bytes", limits.body_bytes as u64, 1024, u64::MAX),
             ("limits.compressed_body_bytes", limits.compressed_body_bytes as u64, 1024, u64::MAX),
             ("limits.batch_events", limits.batch_events as u64, 1, u64::MAX),
-            ("limits.json_depth", limits.json_depth as u64, 1, 128),
+            ("limits.json_depth", limits.json_depth as u64, 1, 127),
             ("limits.query_groups", limits.query_groups as u64, 1, u64::MAX),
             ("limits.query_distinct_values", limits.query_distinct_values as u64, 1, u64::MAX),
             ("limits.concurrent_queries", limits.concurrent_queries as u64, 1, MAX_PERMITS),

@@ -142,7 +142,7 @@ fn a_wrong_value_is_named_with_its_source_and_what_is_allowed() {
     let cases: [(Result<Config, String>, [&str; 3]); 8] = [
         (from_file("[limits]\nbody_bytes = 'x'"), ["limits.body_bytes", "whole number", "after decompression"]),
         (from_file("[limits]\nbody_bytes = -1"), ["limits.body_bytes", "t.toml", "At least 1024"]),
-        (from_file("[limits]\njson_depth = 129"), ["limits.json_depth", "129", "1 to 128"]),
+        (from_file("[limits]\njson_depth = 128"), ["limits.json_depth", "128", "1 to 127"]),
         (from_file("[log]\nformat = 'xml'"), ["log.format", "xml", "pretty"]),
         (from_file("listen = 'localhost'"), ["listen", "t.toml", "Address and port"]),
         (from_file("x ="), ["t.toml", "line 1", ""]),

@@ -79,15 +79,7 @@ impl Event {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(Self {
-            id: parts.id.into(),
-            source: parts.source.into(),
-            event_type: parts.event_type.into(),
-            subject: parts.subject.into(),
-            time: parts.time,
-            data: parts.data.map(Into::into),
-            extras: parts.extras.map(Into::into),
-        })
+        Ok(Self::from_store(parts))
     }
 
     /// Rebuilds an event from a store that only ever held valid ones.

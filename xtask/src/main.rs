@@ -67,7 +67,7 @@ fn run(chore: Chore) -> Result<()> {
 }
 
 const FORMAT: [&str; 3] = ["fmt", "--all", "--check"];
-const CLIPPY: [&str; 7] = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+const CLIPPY: [&str; 6] = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
 
 fn cargo(arguments: &[&str]) -> Result<()> {
     let status = Command::new("cargo")

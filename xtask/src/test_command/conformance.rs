@@ -17,16 +17,15 @@ enum Kind {
     Node,
 }
 
-/// Builds the binary once, then one step per suite. A suite starts the server itself, from `TALLYSTICK_BIN`.
+/// One step per suite. A suite starts the server itself, from `TALLYSTICK_BIN`.
 pub fn steps(root: &Path) -> Result<Vec<Step>> {
     let suites = suites(&root.join("conformance"))?;
     let binary = binary(root)?;
-    let mut steps = vec![super::cargo_step("building the binary", root, &["build", "--quiet", "--bin", "tallystick"])];
-    for (name, kind, folder) in suites {
+    let step = |(name, kind, folder): (String, Kind, PathBuf)| {
         let binary = binary.clone();
-        steps.push(Step::new(format!("conformance: {name}"), move || run(kind, &folder, &binary)));
-    }
-    Ok(steps)
+        Step::new(format!("conformance: {name}"), move || run(kind, &folder, &binary))
+    };
+    Ok(suites.into_iter().map(step).collect())
 }
 
 /// Where cargo puts the binary, wherever the target directory has been moved to.

@@ -24,6 +24,12 @@ pub enum Part {
     Conformance,
 }
 
+/// What builds the binary alone.
+const BINARY: &[&str] = &["build", "--bin", "tallystick"];
+/// What the tests of the crates have built already, the binary included: with another selection of crates, libraries get
+/// other features, and everything would be compiled once more.
+const TESTED_BINARY: &[&str] = &["test", "--workspace", "--no-run"];
+
 /// One thing to do; its name stands in the table at the end.
 struct Step {
     name: String,
@@ -51,7 +57,7 @@ impl Outcome {
     fn failure(&self) -> Option<String> {
         match &self.result {
             Ok(counts) if counts.failed == 0 => None,
-            Ok(counts) => Some(format!("{} tests failed", counts.failed)),
+            Ok(counts) => Some(format!("{} failed, {} passed", counts.failed, counts.passed)),
             Err(error) => Some(format!("{error:#}")),
         }
     }
@@ -68,6 +74,8 @@ pub fn run(root: &Path, only: Option<Part>, keep_going: bool) -> Result<()> {
         steps.extend(rust_steps(root, keep_going));
     }
     if chosen(Part::Conformance) {
+        let build = if only.is_none() { TESTED_BINARY } else { BINARY };
+        steps.push(cargo_step("building the binary", root, build));
         steps.extend(conformance::steps(root)?);
     }
     let outcomes = run_steps(steps, keep_going);
@@ -175,6 +183,6 @@ mod tests {
         let counts = Counts { passed: 9, failed: 1, skipped: 0 };
         let outcomes = run_steps(vec![step("a", Ok(counts)), step("b", Ok(counts))], false);
         assert_eq!(names(&outcomes), ["a"]);
-        assert!(conclude(&outcomes).unwrap_err().to_string().contains("a: 1 tests failed"));
+        assert!(conclude(&outcomes).unwrap_err().to_string().contains("a: 1 failed, 9 passed"));
     }
 }

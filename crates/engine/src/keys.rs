@@ -12,7 +12,8 @@ use tallystick_domain::key::{ApiKey, Scope};
 use tallystick_domain::{KeyId, Namespace};
 use tallystick_state_store::StateStore;
 
-/// How long the keys in memory are believed: a revoked key stops working after at most this time.
+/// How long a server believes the keys that it has in memory. [`KeyAdmin`] waits as long after a change, so that it is in
+/// force everywhere when the call returns.
 const KEY_RING_LIFE: Duration = Duration::from_millis(50);
 /// How many secrets are remembered at a time, so that guesses cannot fill the memory.
 const KEY_RING_ENTRIES: usize = 10_000;
@@ -42,7 +43,7 @@ impl KeyAdmin {
         Ok(Self { state: open_state(data_dir, state_url).await?, clock: Clock::System })
     }
 
-    /// Makes a key.
+    /// Makes a key; it is in force in every server on this store when the call returns.
     pub async fn create(
         &self,
         namespace: Namespace,
@@ -64,6 +65,7 @@ impl KeyAdmin {
         let id = KeyId::from_parts(time_ms, u128::from_le_bytes(id_bytes));
         let key = ApiKey { id, namespace, name: name.into(), scopes, created_at: now, revoked_at: None };
         self.state.insert_key(&key, &secret_hash(&secret)).await?;
+        tokio::time::sleep(KEY_RING_LIFE).await;
         Ok(CreatedKey { key, secret })
     }
 
@@ -72,11 +74,15 @@ impl KeyAdmin {
         Ok(self.state.list_keys().await?)
     }
 
-    /// Revokes a key; revoking it again changes nothing.
+    /// Revokes a key; it opens nothing any more when the call returns. Revoking it again changes nothing.
     pub async fn revoke(&self, id: &str) -> Result<(), EngineError> {
         let missing = || EngineError::NotFound { what: "API key", key: id.to_string() };
         let key_id = KeyId::parse(id).ok_or_else(missing)?;
-        if self.state.revoke_key(key_id, self.clock.now()).await? { Ok(()) } else { Err(missing()) }
+        if !self.state.revoke_key(key_id, self.clock.now()).await? {
+            return Err(missing());
+        }
+        tokio::time::sleep(KEY_RING_LIFE).await;
+        Ok(())
     }
 }
 

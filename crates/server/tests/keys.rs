@@ -6,12 +6,7 @@ mod common;
 
 use common::{create_key, event, options, run, send, server, stderr, stdout};
 use std::process::Command;
-use std::thread::sleep;
-use std::time::Duration;
 use tallystick_testkit::{Reply, TestServer};
-
-/// A running server may know its keys for this long.
-const KEY_DELAY: Duration = Duration::from_millis(200);
 
 fn post_event(server: &TestServer, key: Option<&str>) -> Reply {
     let mut request = tallystick_testkit::server::request("POST", server.url(), "/api/v1/events");
@@ -29,7 +24,6 @@ fn from_the_first_key_on_a_key_is_needed_and_its_scope_counts() {
     send(&server, &event("0", "a", "2024-01-01T00:00:00Z", "1"));
     let [ingest, read, admin] = ["ingest", "read", "admin"].map(|scope| create_key(server.data_dir(), scope));
     assert!(ingest.starts_with("tsk_"));
-    sleep(KEY_DELAY);
 
     let missing = server.get("/api/v1/meters");
     assert_eq!((missing.status, missing.header("www-authenticate")), (401, Some("Bearer")));
@@ -49,14 +43,12 @@ fn a_revoked_key_stops_working_beside_a_running_server() {
     let server = server();
     let data_dir = server.data_dir().to_str().unwrap().to_string();
     let (first, second) = (create_key(server.data_dir(), "admin"), create_key(server.data_dir(), "read"));
-    sleep(KEY_DELAY);
     assert_eq!(server.call_with_key("GET", "/api/v1/meters", &second).status, 200);
     let listed = stdout(&run(&["keys", "list", "--data-dir", &data_dir], &[]));
     assert!(!listed.contains("tsk_"), "{listed}");
     let row = listed.lines().find(|line| line.contains(" read ")).unwrap();
     let id = row.split_whitespace().next().unwrap();
     assert!(run(&["keys", "revoke", id, "--data-dir", &data_dir], &[]).status.success());
-    sleep(KEY_DELAY);
     assert_eq!(server.call_with_key("GET", "/api/v1/meters", &second).status, 401);
     assert_eq!(server.call_with_key("GET", "/api/v1/meters", &first).status, 200);
     let unknown = run(&["keys", "revoke", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "--data-dir", &data_dir], &[]);
@@ -72,7 +64,6 @@ fn a_key_sees_its_namespace_only() {
         stdout(&run(&[&arguments[..], &["--data-dir", &data_dir]].concat(), &[])).trim().to_string()
     };
     let (ours, theirs) = (of("ours"), of("theirs"));
-    sleep(KEY_DELAY);
     assert_eq!(post_event(&server, Some(&ours)).status, 204);
     assert!(server.call_with_key("GET", "/api/v2/events", &ours).body.contains("\"subject\":\"a\""));
     let of_others = server.call_with_key("GET", "/api/v2/events", &theirs);
@@ -101,7 +92,6 @@ fn insecure_opens_it_without_a_key() {
 fn the_client_commands_send_the_key_of_the_environment() {
     let server = server();
     let key = create_key(server.data_dir(), "admin");
-    sleep(KEY_DELAY);
     let refused = server.command(&["meters", "list"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("TALLYSTICK_KEY"), "{}", stderr(&refused));

@@ -23,7 +23,6 @@ fn state_lives_on_postgresql_and_survives_a_kill() {
     let output = run(&[&arguments[..], &[server.data_dir().to_str().unwrap()]].concat(), &[]);
     assert!(output.status.success(), "{}", stderr(&output));
     let secret = stdout(&output).trim().to_string();
-    std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(server.get("/api/v1/meters").status, 401);
     assert_eq!(server.call_with_key("GET", "/api/v1/meters", &secret).status, 200);
 }

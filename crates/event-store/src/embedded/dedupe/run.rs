@@ -154,6 +154,10 @@ impl Run {
     /// Opens a run; what stays in memory is checked now, the keys when they are read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(StoreError::io("cannot open", path))?;
+        Self::load(path, file)
+    }
+
+    fn load(path: &Path, file: File) -> Result<Self, StoreError> {
         let len = file.metadata().map_err(StoreError::io("cannot read", path))?.len();
         let footer = Footer::read(&file, len, path)?;
         let read = |at: u64, len: u64, checksum: u32, what: &str| {
@@ -218,7 +222,9 @@ impl Run {
 
     /// Reads everything again and checks it; returns the number of keys.
     pub fn verify(&self) -> Result<u64, StoreError> {
-        let reopened = Self::open(&self.path)?;
+        // Through the open file: a merge may have taken its name away by now.
+        let file = self.file.try_clone().map_err(StoreError::io("cannot open", &self.path))?;
+        let reopened = Self::load(&self.path, file)?;
         let (mut count, mut last) = (0, None);
         for key in reopened.iter() {
             let key = key?;

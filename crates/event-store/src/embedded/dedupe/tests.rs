@@ -28,6 +28,15 @@ fn a_run_holds_its_keys_and_no_others() {
 }
 
 #[test]
+fn a_run_that_a_merge_removed_can_still_be_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("1.run");
+    let run = run_of(&path, &keys(0..1000));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(run.verify().unwrap(), 1000);
+}
+
+#[test]
 fn merging_keeps_every_key_once() {
     let dir = tempfile::tempdir().unwrap();
     let parts = [keys(0..700), keys(700..701), keys(600..3000), keys(3000..3300)];

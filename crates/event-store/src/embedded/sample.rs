@@ -1,6 +1,7 @@
 //! Random events for the tests of this room: few distinct values, so that they meet, and many odd ones.
 
 use super::row::{Row, segment_order};
+use super::rows::Rows;
 use super::segment::{Segment, write_segment};
 use super::view::View;
 use proptest::prelude::*;
@@ -150,5 +151,5 @@ pub(crate) fn split(dir: &Path, rows: &[Row], places: &[usize]) -> View {
         write_segment(&path, &mut sorted(at(place)).into_iter().map(Ok)).unwrap();
         Arc::new(Segment::open(&path).unwrap())
     });
-    View { segments: segments.collect(), chunks: (4..6).map(|place| Arc::new(at(place))).collect() }
+    View { segments: segments.collect(), chunks: (4..6).map(|place| Arc::new(Rows::of(&at(place)))).collect() }
 }

@@ -3,7 +3,7 @@
 use crate::StoreError;
 use crate::embedded::segment::{Block, Bodies, CodedTexts, Column, ColumnBuilder, Segment, Table, Texts};
 use std::rc::Rc;
-use tallystick_domain::event::StoredEvent;
+use tallystick_domain::event::EventRef;
 use tallystick_domain::json::lookup;
 use tallystick_domain::meter::JsonPath;
 
@@ -22,13 +22,13 @@ enum Place<'a> {
         /// The data texts, once they were needed.
         data: Option<Bodies>,
     },
-    Memory(Vec<&'a StoredEvent>),
+    Memory(Vec<EventRef<'a>>),
 }
 
 /// Sources and ids by row.
 pub(super) enum Identities<'a> {
     Stored(CodedTexts, Texts),
-    Memory(&'a [&'a StoredEvent]),
+    Memory(&'a [EventRef<'a>]),
 }
 
 impl Identities<'_> {
@@ -36,7 +36,7 @@ impl Identities<'_> {
     pub fn get(&self, row: usize) -> (&str, &str) {
         match self {
             Identities::Stored(sources, ids) => (sources.get(row), ids.get(row)),
-            Identities::Memory(events) => (events[row].event.source(), events[row].event.id()),
+            Identities::Memory(events) => (events[row].source(), events[row].id()),
         }
     }
 }
@@ -48,7 +48,7 @@ impl<'a, 'p> Batch<'a, 'p> {
     }
 
     /// Events in memory.
-    pub fn in_memory(events: Vec<&'a StoredEvent>) -> Self {
+    pub fn in_memory(events: Vec<EventRef<'a>>) -> Self {
         Self { place: Place::Memory(events), columns: Vec::new() }
     }
 
@@ -56,7 +56,7 @@ impl<'a, 'p> Batch<'a, 'p> {
     pub fn times(&self) -> Result<Vec<i64>, StoreError> {
         match &self.place {
             Place::Stored { segment, block, .. } => segment.times(block),
-            Place::Memory(events) => Ok(events.iter().map(|stored| stored.event.time().as_micros()).collect()),
+            Place::Memory(events) => Ok(events.iter().map(|event| event.time().as_micros()).collect()),
         }
     }
 
@@ -64,7 +64,7 @@ impl<'a, 'p> Batch<'a, 'p> {
     pub fn subjects(&self) -> Result<CodedTexts, StoreError> {
         match &self.place {
             Place::Stored { segment, block, .. } => segment.subjects(block),
-            Place::Memory(events) => Ok(CodedTexts::of(events.iter().map(|stored| stored.event.subject()))),
+            Place::Memory(events) => Ok(CodedTexts::of(events.iter().map(|event| event.subject()))),
         }
     }
 
@@ -100,7 +100,7 @@ impl<'a, 'p> Batch<'a, 'p> {
                 };
                 Ok(column_of(block.rows, |row| data.get(row), path))
             }
-            Place::Memory(events) => Ok(column_of(events.len(), |row| events[row].event.data(), path)),
+            Place::Memory(events) => Ok(column_of(events.len(), |row| events[row].data(), path)),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::StoreError;
 use crate::embedded::codec;
 use crate::embedded::files;
 use crate::embedded::identity::Secret;
-use crate::embedded::row::Row;
+use crate::embedded::rows::Rows;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -34,7 +34,7 @@ pub(crate) fn recover(
     secret: Secret,
     marks: Marks,
     file_len: u64,
-    take: &mut dyn FnMut(u64, Vec<Row>) -> Result<(), StoreError>,
+    take: &mut dyn FnMut(u64, Rows) -> Result<(), StoreError>,
 ) -> Result<Wal, StoreError> {
     let Found { mut used, mut spare, next_number } = find_files(dir, &secret, marks.low)?;
     let next_epoch = used.iter().map(|file| file.epoch).max().unwrap_or(0) + 1;
@@ -111,7 +111,7 @@ fn replay(
     used: &[UsedFile],
     secret: &Secret,
     marks: Marks,
-    take: &mut dyn FnMut(u64, Vec<Row>) -> Result<(), StoreError>,
+    take: &mut dyn FnMut(u64, Rows) -> Result<(), StoreError>,
 ) -> Result<End, StoreError> {
     let mut end =
         End { position: BLOCK, next_sequence: used.first().map_or(marks.low + 1, |file| file.first_sequence) };
@@ -169,7 +169,7 @@ fn refuse_damage_before(file: &UsedFile, secret: &Secret, end: &End, what: &'sta
 }
 
 enum Frame {
-    Rows(FrameHeader, Vec<Row>),
+    Rows(FrameHeader, Rows),
     Bad(&'static str),
 }
 
@@ -183,7 +183,7 @@ fn read_frame(file: &UsedFile, secret: &Secret, position: u64, sequence: u64, lo
         return Ok(Frame::Bad("the frame header belongs elsewhere"));
     }
     if sequence <= low {
-        return Ok(Frame::Rows(header, Vec::new()));
+        return Ok(Frame::Rows(header, Rows::default()));
     }
     let stored = read_at_most(log, position + FRAME_HEADER_LEN as u64, header.stored_len as usize)?;
     if stored.len() != header.stored_len as usize || crc32c::crc32c(&stored) != header.checksum {

@@ -1,12 +1,14 @@
 //! Chores of the repository: `cargo xtask check` before a push, `cargo xtask test` for everything.
 //!
-//! Invariant: a check reads the repository and changes nothing; only `test` installs or builds.
+//! Invariant: a check reads the repository and changes nothing; only `test` and `fuzz` install or build.
 
 mod arrows;
+mod fuzz;
 mod repository;
 mod test_command;
 mod tidy;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -30,7 +32,25 @@ enum Chore {
     Tidy,
     /// Which crate may depend on which
     Arrows,
-    /// Install what the tests need, then lint, test the crates and run the conformance suites
+    /// Build the fuzz targets, replay their committed inputs, and fuzz
+    Fuzz {
+        /// One target only
+        #[arg(long)]
+        target: Option<String>,
+        /// How long each target is fuzzed
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Run this input and nothing else
+        #[arg(long, value_name = "FILE", requires = "target")]
+        replay: Option<PathBuf>,
+        /// Add to the committed inputs what reaches more code than they do
+        #[arg(long)]
+        keep: bool,
+        /// Write sound inputs in the formats of this version, and nothing else
+        #[arg(long, conflicts_with_all = ["replay", "keep"])]
+        seeds: bool,
+    },
+    /// Install what the tests need, then lint, test the crates, run the conformance suites and fuzz a little
     Test {
         /// Run one part only
         #[arg(long, value_enum)]
@@ -56,17 +76,22 @@ fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Check => {
             cargo(&FORMAT)?;
+            cargo(&FUZZ_FORMAT)?;
             cargo(&CLIPPY)?;
             report("tidy", &tidy::check(&Repository::read(&root)?))?;
             report("arrows", &arrows::check(&root)?)
         }
         Chore::Tidy => report("tidy", &tidy::check(&Repository::read(&root)?)),
         Chore::Arrows => report("arrows", &arrows::check(&root)?),
+        Chore::Fuzz { target, seconds, replay, keep, seeds } => {
+            fuzz::run(&root, &fuzz::Wish { target, seconds, replay, keep, seeds })
+        }
         Chore::Test { only, keep_going } => test_command::run(&root, only, keep_going),
     }
 }
 
 const FORMAT: [&str; 3] = ["fmt", "--all", "--check"];
+const FUZZ_FORMAT: [&str; 4] = ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"];
 const CLIPPY: [&str; 6] = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
 
 fn cargo(arguments: &[&str]) -> Result<()> {

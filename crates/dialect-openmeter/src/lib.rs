@@ -7,6 +7,9 @@ mod customers;
 mod door;
 mod events;
 mod filter;
+/// What the fuzz targets of the repository call.
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod json;
 mod meters;
 pub mod operations;

@@ -7,6 +7,9 @@ mod error;
 mod store;
 
 pub use embedded::disk::{Access, Disk, DiskFile, HostDisk};
+/// What the fuzz targets of the repository call.
+#[cfg(any(test, feature = "fuzzing"))]
+pub use embedded::fuzzing;
 pub use embedded::{EmbeddedStore, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
 pub use store::{Appended, EventStore, StoreStats};

@@ -39,6 +39,11 @@ fn python() -> Result<()> {
     Ok(())
 }
 
+/// A C++ compiler, which libFuzzer is written for.
+pub fn cpp() -> Result<()> {
+    if has_program("c++") { Ok(()) } else { apt("A C++ compiler", &["g++"]) }
+}
+
 fn node() -> Result<()> {
     if has_program("node") && has_program("npm") {
         return Ok(());

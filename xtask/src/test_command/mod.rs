@@ -2,8 +2,9 @@
 
 mod conformance;
 mod counts;
-mod install;
-mod process;
+mod fuzzing;
+pub mod install;
+pub mod process;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ pub enum Part {
     Rust,
     /// The vendors' SDKs against the built binary
     Conformance,
+    /// The fuzz targets: their committed inputs, and some seconds of fuzzing
+    Fuzz,
 }
 
 /// What builds the binary alone.
@@ -78,12 +81,16 @@ pub fn run(root: &Path, only: Option<Part>, keep_going: bool) -> Result<()> {
         steps.push(cargo_step("building the binary", root, build));
         steps.extend(conformance::steps(root)?);
     }
+    if chosen(Part::Fuzz) {
+        steps.extend(fuzzing::steps(root)?);
+    }
     let outcomes = run_steps(steps, keep_going);
     conclude(&outcomes)
 }
 
 fn lint_steps(root: &Path) -> Vec<Step> {
-    [("formatting", &crate::FORMAT[..]), ("clippy", &crate::CLIPPY[..])]
+    let fuzz_format = ("formatting of the fuzz targets", &crate::FUZZ_FORMAT[..]);
+    [("formatting", &crate::FORMAT[..]), fuzz_format, ("clippy", &crate::CLIPPY[..])]
         .map(|(name, arguments)| cargo_step(name, root, arguments))
         .into()
 }

@@ -7,13 +7,13 @@ use tallystick_domain::Instant;
 use tallystick_domain::event::EventPosition;
 
 /// The text of a cursor. It needs no escaping in a URL.
-pub(super) fn encode(position: &EventPosition) -> String {
+pub(crate) fn encode(position: &EventPosition) -> String {
     let identity = serde_json::json!([position.source, position.id]);
     URL_SAFE_NO_PAD.encode(format!("{},{identity}", position.time))
 }
 
 /// Reads a cursor.
-pub(super) fn decode(text: &str) -> Result<EventPosition, Problem> {
+pub(crate) fn decode(text: &str) -> Result<EventPosition, Problem> {
     if text.is_empty() {
         return Err(Problem::validation("text is empty"));
     }

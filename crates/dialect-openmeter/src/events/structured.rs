@@ -12,7 +12,7 @@ use tallystick_engine::NewEvent;
 
 /// The events of a request.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// The events, with what is wrong with them.
     pub events: Vec<NewEvent>,
     /// Whether they came as a list.
@@ -28,7 +28,7 @@ impl Batch {
 
 /// Reads a body. What is wrong with one event is noted with it; only what makes the whole unreadable is an error here.
 /// Reading stops one event after `most`, so that the engine refuses the batch without it being held.
-pub(super) fn read(bytes: &[u8], most: usize) -> Result<Batch, Problem> {
+pub(crate) fn read(bytes: &[u8], most: usize) -> Result<Batch, Problem> {
     let text = text_of(bytes)?;
     if text.trim().is_empty() {
         return Err(Problem::body("value is required but missing"));

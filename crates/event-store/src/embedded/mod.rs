@@ -10,6 +10,8 @@ mod dedupe;
 pub(crate) mod disk;
 mod files;
 mod flush;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod identity;
 mod list;
 mod manifest;

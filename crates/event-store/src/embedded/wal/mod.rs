@@ -4,6 +4,8 @@
 //! one frame can be torn by a crash, the last, and a later frame proves that every earlier one was durable.
 
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod recover;
 
 pub(crate) use frame::BLOCK;

@@ -319,16 +319,8 @@ impl Disk for FaultyDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state();
-        let synced = state.act_whole(Action::SyncDir, dir, "");
-        match &synced {
-            Ok(()) => state.tree.sync(dir),
-            Err(_) => {
-                if state.ended.is_none() {
-                    state.tree.drop_unsynced(dir);
-                }
-                synced
-            }
-        }
+        state.act_whole(Action::SyncDir, dir, "")?;
+        state.tree.sync(dir)
     }
 
     fn exists(&self, path: &Path) -> bool {

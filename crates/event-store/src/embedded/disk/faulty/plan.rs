@@ -89,7 +89,8 @@ pub enum Harm {
     /// The process dies in the middle, and the machine goes on: what was written stays readable, also what was not
     /// synced. Nothing works until [`super::FaultyDisk::start_process`].
     Kill,
-    /// An input/output error. A failed sync drops what it should have made last, and the next sync succeeds.
+    /// An input/output error. A failed sync of a file drops what it should have made last, and the next one succeeds;
+    /// what a failed sync of a directory should have made last may still do so later.
     Fail,
     /// No space, although there is some.
     Full,

@@ -131,13 +131,6 @@ impl Tree {
         Ok(())
     }
 
-    /// A sync that fails: the changes are seen until the power fails, and no later sync makes them last.
-    pub fn drop_unsynced(&mut self, dir: &Path) {
-        if let Some(dir) = self.dirs.get_mut(dir) {
-            dir.unsynced.clear();
-        }
-    }
-
     /// What a power cut leaves: any of the changes that were not synced.
     pub fn lose_power(&mut self, random: &mut Random) {
         for dir in self.dirs.values_mut() {

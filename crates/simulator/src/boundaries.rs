@@ -8,8 +8,7 @@ use tallystick_event_store::faulty::{Fault, Harm, Trigger};
 pub fn every_change(seed: u64, harm: Harm) -> u64 {
     for change in 1.. {
         let mut world = World::unopened(seed);
-        world.schedule(Fault { on: Trigger::Change(change), harm });
-        let cut = run(&mut world, harm);
+        let cut = run(&mut world, Fault { on: Trigger::Change(change), harm });
         world.finish();
         if !cut {
             return change - 1;
@@ -19,11 +18,15 @@ pub fn every_change(seed: u64, harm: Harm) -> u64 {
 }
 
 /// Runs the short history; `true` if it was cut.
-fn run(world: &mut World, harm: Harm) -> bool {
+fn run(world: &mut World, fault: Fault) -> bool {
+    let harm = fault.harm;
+    world.schedule(fault);
     world.start();
     if world.starts > 1 {
         return after_the_cut(world, harm);
     }
+    // A start forgets the faults that did not strike in it.
+    world.schedule(fault);
     for _ in 0..14 {
         match world.random.below(10) {
             0..4 => {

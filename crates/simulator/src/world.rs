@@ -124,7 +124,7 @@ impl World {
     }
 
     fn send(&mut self, name: Namespace, events: Vec<StoredEvent>) {
-        match self.store().submit(&name, events.clone()) {
+        match self.store().submit(&name, &events) {
             Ok(ticket) => self.waiting.push(Sent { name, events, ticket }),
             Err(AppendError::Overloaded) => self.open.push((name, events)),
             Err(AppendError::TooLarge { .. }) => {}

@@ -60,7 +60,7 @@ impl SteppedStore {
     ///
     /// # Errors
     /// See [`AppendError`]; nothing of the batch is stored.
-    pub fn submit(&self, namespace: &Namespace, events: Vec<StoredEvent>) -> Result<Ticket, AppendError> {
+    pub fn submit(&self, namespace: &Namespace, events: &[StoredEvent]) -> Result<Ticket, AppendError> {
         self.store.submit(namespace, events).map(Ticket)
     }
 

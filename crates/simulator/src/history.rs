@@ -8,6 +8,10 @@ use tallystick_event_store::faulty::{Action, Fault, FileKind, Harm, Trigger};
 pub struct Outcome {
     /// Events that were acknowledged as new.
     pub stored: u64,
+    /// Batches that were refused as the disk was full.
+    pub full: u64,
+    /// Batches that were refused as the store had stopped.
+    pub stopped: u64,
     /// How often a store was opened.
     pub starts: u64,
     /// Changes of the disk.
@@ -18,13 +22,28 @@ pub struct Outcome {
 
 impl Outcome {
     pub(crate) fn of(world: &World) -> Self {
-        Self { stored: world.stored, starts: world.starts, changes: world.disk.changes(), log: world.disk.log() }
+        Self {
+            stored: world.stored,
+            full: world.full,
+            stopped: world.stopped,
+            starts: world.starts,
+            changes: world.disk.changes(),
+            log: world.disk.log(),
+        }
     }
 }
 
 /// Runs the history of a seed. Panics at the first thing that is not as it must be.
 pub fn history(seed: u64) -> Outcome {
-    let mut world = World::new(seed);
+    run(World::new(seed))
+}
+
+/// The same on a disk that says that it synced and did not: the simulation must find out.
+pub fn history_on_a_lying_disk(seed: u64) -> Outcome {
+    run(World::on_a_lying_disk(seed))
+}
+
+fn run(mut world: World) -> Outcome {
     for _ in 0..40 + world.random.below(160) {
         step(&mut world);
         world.revive();

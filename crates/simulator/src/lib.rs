@@ -13,5 +13,5 @@ mod world;
 
 pub use boundaries::every_change;
 pub use flips::{Flipped, flips};
-pub use history::{Outcome, history};
+pub use history::{Outcome, history, history_on_a_lying_disk};
 pub use soak::{Failure, Soaked, run_seed, soak};

@@ -31,6 +31,10 @@ pub struct Soaked {
     pub seeds: u64,
     /// Events that were acknowledged as new.
     pub stored: u64,
+    /// Batches that were refused as the disk was full.
+    pub full: u64,
+    /// Batches that were refused as the store had stopped.
+    pub stopped: u64,
     /// How often a store was opened in long histories.
     pub starts: u64,
     /// Changes at which a short history was cut.
@@ -43,6 +47,8 @@ impl Soaked {
     fn add(&mut self, other: Self) {
         self.seeds += other.seeds;
         self.stored += other.stored;
+        self.full += other.full;
+        self.stopped += other.stopped;
         self.starts += other.starts;
         self.cuts += other.cuts;
         self.flips += other.flips;
@@ -51,8 +57,12 @@ impl Soaked {
 
 impl fmt::Display for Soaked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, stored, starts, cuts, flips } = self;
-        write!(f, "{seeds} seeds: {stored} events stored, {starts} starts, {cuts} histories cut, {flips} bits flipped")
+        let Self { seeds, stored, full, stopped, starts, cuts, flips } = self;
+        write!(
+            f,
+            "{seeds} seeds: {stored} events stored, {full} batches met a full disk, {stopped} a stopped store, {starts} starts, \
+             {cuts} histories cut, {flips} bits flipped"
+        )
     }
 }
 
@@ -64,7 +74,14 @@ impl fmt::Display for Soaked {
 pub fn run_seed(seed: u64) -> Result<Soaked, Failure> {
     let run = || {
         let outcome = history(seed);
-        let mut soaked = Soaked { seeds: 1, stored: outcome.stored, starts: outcome.starts, ..Soaked::default() };
+        let mut soaked = Soaked {
+            seeds: 1,
+            stored: outcome.stored,
+            full: outcome.full,
+            stopped: outcome.stopped,
+            starts: outcome.starts,
+            ..Soaked::default()
+        };
         match seed % 8 {
             0 => soaked.cuts += every_change(seed, Harm::PowerCut),
             2 => soaked.cuts += every_change(seed, Harm::Kill),

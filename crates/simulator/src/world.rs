@@ -39,6 +39,10 @@ pub(crate) struct World {
     capped: bool,
     /// How many events were acknowledged as new.
     pub stored: u64,
+    /// Batches that were refused as the disk was full.
+    pub full: u64,
+    /// Batches that were refused as the store had stopped.
+    pub stopped: u64,
     /// How often a store was opened.
     pub starts: u64,
 }
@@ -47,6 +51,14 @@ impl World {
     /// A world with an empty disk and an open store.
     pub fn new(seed: u64) -> Self {
         let mut world = Self::unopened(seed);
+        world.start();
+        world
+    }
+
+    /// A world whose disk says that it synced and did not.
+    pub fn on_a_lying_disk(seed: u64) -> Self {
+        let mut world = Self::unopened(seed);
+        world.disk.lie_about_syncs();
         world.start();
         world
     }
@@ -76,6 +88,8 @@ impl World {
             bounded: false,
             capped: false,
             stored: 0,
+            full: 0,
+            stopped: 0,
             starts: 0,
         }
     }
@@ -154,8 +168,12 @@ impl World {
                     self.stored += appended.stored;
                 }
                 Some(Err(error)) => {
-                    if let AppendError::Full(reason) = &error {
-                        assert!(self.bounded || self.excused, "the disk is not full: {reason}");
+                    match &error {
+                        AppendError::Full(reason) => {
+                            assert!(self.bounded || self.excused, "the disk is not full: {reason}");
+                            self.full += 1;
+                        }
+                        _ => self.stopped += 1,
                     }
                     self.model.leave_open(&sent.name, &sent.events);
                     self.open.push((sent.name, sent.events));
@@ -186,7 +204,7 @@ impl World {
             let query = everything(&name);
             match self.store().store().list(&query) {
                 Ok(listed) => assert_eq!(listed, query.run(self.model.present(&name)), "the events of {name}"),
-                Err(error) => self.excuse(&error.into()),
+                Err(error) => self.excuse(&error),
             }
             for event_type in TYPES {
                 let plan = plan(&mut self.random, &name, event_type);

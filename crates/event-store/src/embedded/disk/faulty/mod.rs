@@ -47,6 +47,8 @@ struct State {
     /// Bytes that all files together may take.
     capacity: Option<u64>,
     random: Random,
+    /// Syncs do nothing.
+    lies: bool,
     log: String,
 }
 
@@ -78,6 +80,7 @@ impl FaultyDisk {
             ended: None,
             capacity: None,
             random: Random::new(seed),
+            lies: false,
             log: String::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -86,6 +89,12 @@ impl FaultyDisk {
     /// Schedules a fault.
     pub fn schedule(&self, fault: Fault) {
         self.state().plan.schedule(fault);
+    }
+
+    /// Lets every sync say that it is done and do nothing, as bad hardware does. No store can cope with it: it shows that
+    /// a simulation would notice a sync that is missing.
+    pub fn lie_about_syncs(&self) {
+        self.state().lies = true;
     }
 
     /// Forgets the faults that did not strike yet.
@@ -320,7 +329,7 @@ impl Disk for FaultyDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.act_whole(Action::SyncDir, dir, "")?;
-        state.tree.sync(dir)
+        if state.lies { Ok(()) } else { state.tree.sync(dir) }
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -347,9 +356,10 @@ impl FaultyFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state()?;
         let synced = state.act_whole(Action::Sync, &self.path, "");
-        let ended = state.ended.is_some();
+        let (ended, lies) = (state.ended.is_some(), state.lies);
         let inode = state.inode(self.inode)?;
         match &synced {
+            Ok(()) if lies => {}
             Ok(()) => inode.sync(),
             Err(_) if !ended => inode.drop_unsynced(),
             Err(_) => {}

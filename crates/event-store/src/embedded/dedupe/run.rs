@@ -223,11 +223,16 @@ impl Run {
     pub fn verify(&self) -> Result<u64, StoreError> {
         // Through the open file: a merge may have taken its name away by now.
         let reopened = Self::load(&self.path, self.file.clone())?;
-        let (mut count, mut last) = (0, None);
+        let (mut count, mut last) = (0u64, None);
         for key in reopened.iter() {
             let key = key?;
             if last >= Some(key) || !reopened.bloom.may_contain(key) {
                 return Err(StoreError::damaged(&self.path, 0, "the keys are not in order or not in the filter"));
+            }
+            let (block, at) = (count as usize / KEYS_PER_BLOCK, count as usize % KEYS_PER_BLOCK);
+            if at == 0 && reopened.first_keys[block] != key {
+                let block = block as u64 * BLOCK as u64;
+                return Err(StoreError::damaged(&self.path, block, "the index does not lead to the block"));
             }
             last = Some(key);
             count += 1;

@@ -91,3 +91,22 @@ fn runs_stay_few_and_keys_are_rewritten_rarely() {
     assert_eq!(sizes.iter().sum::<u64>(), 200_000);
     assert!(rewritten < 200_000 * 8, "{rewritten}");
 }
+
+#[test]
+fn an_index_that_does_not_lead_to_the_blocks_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("0.run");
+    run_of(&path, &keys(0..600));
+    let mut bytes = fs::read(&path).unwrap();
+    // The index says that the second block begins one identity earlier, and has a good checksum.
+    let index_at = 3 * 4096;
+    bytes[index_at + 16] ^= 1;
+    let footer_at = bytes.len() - 48;
+    let index = crc32c::crc32c(&bytes[index_at..index_at + 48]);
+    bytes[footer_at + 32..footer_at + 36].copy_from_slice(&index.to_le_bytes());
+    let footer = crc32c::crc32c(&bytes[footer_at..footer_at + 44]);
+    bytes[footer_at + 44..].copy_from_slice(&footer.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let error = Run::open(&HostDisk, &path).and_then(|run| run.verify()).unwrap_err();
+    assert!(error.to_string().contains("the index does not lead to the block"), "{error}");
+}

@@ -25,23 +25,24 @@ const MOST_EVENTS: usize = 64;
 /// A valid event is what a plain reader of JSON sees: no attribute is lost or taken from elsewhere, data keeps its text,
 /// and no key came twice.
 pub fn cloudevents_body(bytes: &[u8]) -> Option<usize> {
-    let batch = structured::read(bytes, MOST_EVENTS).ok()?;
-    if batch.events.len() > MOST_EVENTS {
-        return None;
-    }
+    let events = carefully(bytes)?;
     let text = std::str::from_utf8(bytes).expect("what was read is text");
-    let valid: Option<Vec<Event>> = batch.events.into_iter().map(valid).collect();
-    let valid = valid?;
-    let plain: Value = serde_json::from_str(text).expect("a body of valid events is JSON");
-    let plain = match plain {
+    let plain = match serde_json::from_str(text).expect("a body of valid events is JSON") {
         Value::Array(events) => events,
         one => vec![one],
     };
-    assert_eq!(plain.len(), valid.len());
-    for (plain, event) in plain.iter().zip(&valid) {
+    assert_eq!(plain.len(), events.len());
+    for (plain, event) in plain.iter().zip(&events) {
         is_the_same(plain.as_object().expect("a valid event is an object"), event, text);
     }
-    Some(valid.len())
+    Some(events.len())
+}
+
+/// The events of a body in which nothing is wrong.
+fn carefully(bytes: &[u8]) -> Option<Vec<Event>> {
+    let batch = structured::read(bytes, MOST_EVENTS).ok()?;
+    let events = batch.events.into_iter().map(valid).collect::<Option<Vec<Event>>>();
+    events.filter(|events| events.len() <= MOST_EVENTS)
 }
 
 /// The event that the engine would store, if nothing is wrong with it.

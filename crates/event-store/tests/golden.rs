@@ -1,16 +1,18 @@
 //! Stores as earlier versions wrote them, opened by this one: every format that was ever released stays readable.
 //!
-//! `tests/golden/vN/store` is a store directory of format N, `tests/golden/vN/content.txt` what is in it. A new format
-//! gets a new directory from `write_golden_store`; what is there is never written again.
+//! `tests/golden/vN/store` is the directory of a store, `tests/golden/vN/content.txt` what is in it. Whenever the format of
+//! one of its files changes, `write_golden_store` adds the next directory; what is there is never written again.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 mod common;
 
 use common::*;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tallystick_domain::event::{Event, EventParts, StoredEvent};
 use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, JsonPath};
 use tallystick_event_store::{EventStore, StoreOptions};
@@ -102,32 +104,80 @@ fn golden_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// Run once when a format changes, then give the new directory its name:
-/// `cargo test -p tallystick-event-store --test golden -- --ignored`.
-#[test]
-#[ignore = "writes the files of a new format"]
-fn write_golden_store() {
-    let target = golden_dir().join("new");
-    assert!(!target.exists(), "{} waits for its name", target.display());
-    let scratch = tempfile::tempdir().unwrap();
-    let store = open(scratch.path(), StoreOptions { merge_fan: 8, ..unsealed() });
+/// The directories of all versions, the oldest first.
+fn versions() -> Vec<PathBuf> {
+    let number = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap()[1..].parse::<u32>().unwrap();
+    let mut versions = files(&golden_dir());
+    versions.sort_by_key(number);
+    versions
+}
+
+/// A store as this version writes it: two segments and runs, and a log with what is not sealed.
+fn write_store(dir: &Path) -> EventStore {
+    let store = open(dir, StoreOptions { merge_fan: 8, ..unsealed() });
     append_golden(&store, 0, 40);
     store.flush_now().unwrap();
     append_golden(&store, 40, 64);
     store.flush_now().unwrap();
     append_golden(&store, 64, 72);
+    store
+}
+
+/// The format of every kind of file in a store's directory, as the files say it.
+fn formats(store: &Path) -> BTreeSet<(&'static str, u32)> {
+    let number = |bytes: &[u8], at: usize| u32::from_le_bytes(*bytes[at..].first_chunk().unwrap());
+    let behind = |bytes: &[u8], magic: &[u8; 4]| {
+        let at = bytes.windows(4).rposition(|window| window == magic).unwrap();
+        number(bytes, at + 4)
+    };
+    let manifest = fs::read_to_string(store.join("MANIFEST")).unwrap();
+    let title = manifest.lines().next().unwrap();
+    let mut formats = BTreeSet::from([("MANIFEST", title.rsplit(' ').next().unwrap().parse().unwrap())]);
+    let all = |folder: &str| files(&store.join(folder)).into_iter().map(|path| fs::read(path).unwrap());
+    formats.extend(all("segments").map(|bytes| ("segment", number(&bytes, 8))));
+    formats.extend(all("dedupe").map(|bytes| ("run", behind(&bytes, b"TSDR"))));
+    formats.extend(all("wal").map(|bytes| ("log", behind(&bytes[..8], b"TSWL"))));
+    formats
+}
+
+/// What this version writes and no golden store has.
+fn formats_without_a_store(written: &Path) -> Vec<(&'static str, u32)> {
+    let known: BTreeSet<_> = versions().iter().flat_map(|version| formats(&version.join("store"))).collect();
+    formats(written).difference(&known).copied().collect()
+}
+
+/// Run when a format has changed: `cargo test -p tallystick-event-store --test golden -- --ignored`.
+#[test]
+#[ignore = "writes the files of a new format"]
+fn write_golden_store() {
+    let scratch = tempfile::tempdir().unwrap();
+    let store = write_store(scratch.path());
     let content = content(&store);
     store.close().unwrap();
+    assert!(!formats_without_a_store(scratch.path()).is_empty(), "every format that is written has a golden store");
+    let target = golden_dir().join(format!("v{}", versions().len() + 1));
+    assert!(!target.exists(), "{} is there: it is never written again", target.display());
     crash_copy(scratch.path(), &target.join("store"));
     fs::remove_file(target.join("store/LOCK")).unwrap();
     fs::write(target.join("content.txt"), content).unwrap();
 }
 
 #[test]
+fn every_format_that_is_written_has_a_golden_store() {
+    let scratch = tempfile::tempdir().unwrap();
+    write_store(scratch.path()).close().unwrap();
+    let missing = formats_without_a_store(scratch.path());
+    let how = "add one: cargo test -p tallystick-event-store --test golden -- --ignored";
+    assert!(missing.is_empty(), "no golden store has {missing:?}; {how}");
+}
+
+#[test]
 fn stores_of_every_format_are_read_and_written_on() {
-    let mut found = 0;
-    for version in fs::read_dir(golden_dir()).unwrap() {
-        let version = version.unwrap().path();
+    let fresh = tempfile::tempdir().unwrap();
+    let all = write_store(fresh.path());
+    append_golden(&all, 72, 112);
+    let (want_all, mut found) = (content(&all), 0);
+    for version in versions() {
         let want = fs::read_to_string(version.join("content.txt")).unwrap();
         let dir = tempfile::tempdir().unwrap();
         crash_copy(&version.join("store"), dir.path());
@@ -138,10 +188,25 @@ fn stores_of_every_format_are_read_and_written_on() {
         append_golden(&store, 0, 72);
         store.flush_now().unwrap();
         assert_eq!((content(&store), store.stats().events), (want.clone(), 72));
+        // More events, and everything merged into files of the format that is written now.
+        append_golden(&store, 72, 112);
+        store.flush_now().unwrap();
+        wait_for_a_merge(&store);
+        assert_eq!((content(&store), store.stats().events), (want_all.clone(), 112));
         store.close().unwrap();
         let store = open(dir.path(), unsealed());
-        assert_eq!((content(&store), store.verify().unwrap()), (want, 72));
+        assert_eq!((content(&store), store.verify().unwrap()), (want_all.clone(), 112));
+        append_golden(&store, 0, 112);
+        assert_eq!(store.stats().events, 112, "an identity was lost");
         found += 1;
     }
     assert!(found > 0);
+}
+
+fn wait_for_a_merge(store: &EventStore) {
+    let started = Instant::now();
+    while store.stats().segment_merges == 0 {
+        assert!(started.elapsed() < Duration::from_secs(60), "nothing is merged");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

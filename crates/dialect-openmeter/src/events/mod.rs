@@ -6,6 +6,7 @@ mod envelope;
 mod ingest;
 mod item;
 mod list;
+mod plain;
 mod structured;
 
 pub(crate) use ingest::{__path_ingest_events, ingest_events};

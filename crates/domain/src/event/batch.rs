@@ -88,6 +88,31 @@ impl EventBatch {
         (0..self.len()).map(|at| self.get(at))
     }
 
+    /// Of each event its time, and the lengths of its id, source, type, subject, data and extras.
+    pub fn heads(&self) -> impl Iterator<Item = (Instant, [Option<u32>; 6])> {
+        let length = |len: u32| (len != ABSENT).then_some(len);
+        self.heads.iter().map(move |head| (head.time, head.lengths.map(length)))
+    }
+
+    /// The batch with these texts and heads; `None` if they do not fit each other.
+    pub fn from_heads(texts: String, heads: impl Iterator<Item = (Instant, [Option<u32>; 6])>) -> Option<Self> {
+        u32::try_from(texts.len()).ok().filter(|len| *len != ABSENT)?;
+        let mut batch = Self { heads: Vec::with_capacity(heads.size_hint().0), texts };
+        let mut end = 0usize;
+        for (time, lengths) in heads {
+            let start = end;
+            for len in lengths.iter().flatten() {
+                end = usize::try_from(*len).ok().and_then(|len| end.checked_add(len))?;
+                if !batch.texts.is_char_boundary(end) {
+                    return None;
+                }
+            }
+            let lengths = lengths.map(|len| len.unwrap_or(ABSENT));
+            batch.heads.push(Head { time, start: start as u32, lengths });
+        }
+        (end == batch.texts.len()).then_some(batch)
+    }
+
     /// Makes room for as many events with so many bytes of texts.
     pub fn reserve(&mut self, events: usize, texts: usize) {
         self.heads.reserve(events);
@@ -220,6 +245,24 @@ mod tests {
             let back: Vec<_> = batch.iter().map(|event| event.to_event()).collect();
             prop_assert_eq!(back, event.into_iter().collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn texts_and_heads_make_the_batch_again_or_nothing() {
+        let plain = |id| PlainEvent { id, source: "s", event_type: "t", subject: "é", time: None, data: None };
+        let mut events = NewEvents::default();
+        assert!(events.push(plain("1")) && events.push(plain("22")));
+        let batch = events.accepted_at(Instant::MAX);
+        let heads: Vec<_> = batch.heads().collect();
+        let again = |texts: &str, heads: &[_]| EventBatch::from_heads(texts.to_owned(), heads.iter().copied());
+        let back = again(batch.texts(), &heads).unwrap();
+        assert!(back.iter().eq(batch.iter()));
+        assert!(again(&batch.texts()[1..], &heads).is_none() && again(batch.texts(), &heads[1..]).is_none());
+        let mut cut = heads.clone();
+        (cut[0].1[3], cut[1].1[0]) = (Some(1), Some(3));
+        assert!(again(batch.texts(), &cut).is_none(), "a character is not cut");
+        cut[0].1[3] = Some(u32::MAX);
+        assert!(again(batch.texts(), &cut).is_none());
     }
 
     #[test]

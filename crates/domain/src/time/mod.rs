@@ -98,6 +98,11 @@ impl Instant {
         Self(self.0.div_euclid(60_000_000) * 60_000_000)
     }
 
+    /// The start of the millisecond that holds this instant.
+    pub fn floor_millisecond(self) -> Self {
+        Self(self.0.div_euclid(1000) * 1000)
+    }
+
     /// This instant moved by microseconds, held inside of the stored years.
     pub fn saturating_add_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros).clamp(Self::MIN.0, Self::MAX.0))
@@ -188,6 +193,13 @@ mod tests {
         for text in ["9999-12-31T23:59:59Z", "9999-01-01T00:00:00Z", "0000-12-31T23:59:59Z"] {
             assert!(matches!(Instant::parse_rfc3339(text), Err(TimeError::OutOfRange(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn milliseconds_are_floored_before_1970_too() {
+        assert_eq!(at("1969-12-31T23:59:59.9999Z").floor_millisecond(), at("1969-12-31T23:59:59.999Z"));
+        assert_eq!(Instant::MIN.floor_millisecond(), Instant::MIN);
+        assert_eq!(Instant::MAX.floor_millisecond(), at("9998-12-31T23:59:59.999Z"));
     }
 
     #[test]

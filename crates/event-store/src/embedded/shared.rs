@@ -44,6 +44,13 @@ pub(crate) struct Live {
     pub full: Option<String>,
 }
 
+impl Live {
+    /// How many rows are in memory and in the log only.
+    pub fn unsealed_rows(&self) -> u64 {
+        self.active.rows + self.frozen.iter().map(|frozen| frozen.memtable.rows).sum::<u64>()
+    }
+}
+
 /// Numbers for people and tests.
 #[derive(Default)]
 pub(crate) struct Counters {

@@ -24,6 +24,8 @@ mod sample;
 mod segment;
 mod shared;
 mod sort;
+#[cfg(any(test, feature = "faults"))]
+pub(crate) mod stepped;
 mod view;
 mod wal;
 mod writer;
@@ -33,7 +35,6 @@ pub use options::StoreOptions;
 use crate::{AppendError, Appended, QueryError, StoreError, StoreStats};
 use disk::DiskFile;
 use queue::{Batch, BatchSize};
-use row::RowRef;
 use rows::{Rows, texts_len};
 use shared::Shared;
 use std::path::Path;
@@ -106,8 +107,7 @@ impl EmbeddedStore {
         // Refused before it takes memory a second time.
         let texts = events.iter().map(|stored| texts_len(stored.event.view())).sum();
         self.refuse_too_large(texts, Wal::capacity(self.shared().options.wal_file_len()))?;
-        let mut rows = Rows::default();
-        events.iter().for_each(|stored| rows.push(RowRef { namespace, stored: stored.view() }));
+        let rows = Rows::of_events(namespace, &events);
         drop(events);
         self.store(rows).await
     }
@@ -251,6 +251,11 @@ impl Handle {
         self.shared.end();
         spares.end();
         background.into_iter().for_each(|thread| drop(thread.join()));
+        self.finish()
+    }
+
+    /// The end of a store whose threads have ended.
+    fn finish(&self) -> Result<(), StoreError> {
         match self.shared.fault() {
             Some(reason) => Err(StoreError::Stopped { reason: reason.into() }),
             // Notes which frames are durable: after a clean end a missing one is damage, not a torn tail.

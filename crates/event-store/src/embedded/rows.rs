@@ -4,7 +4,7 @@
 //! own, neither to be kept nor to be read.
 
 use super::row::RowRef;
-use tallystick_domain::event::{EventBatch, EventRef, StoredRef};
+use tallystick_domain::event::{EventBatch, EventRef, StoredEvent, StoredRef};
 use tallystick_domain::{Instant, Namespace};
 
 /// Rows in the order in which they came. All texts together take less than 4 GiB.
@@ -39,6 +39,14 @@ impl Rows {
     pub fn of_batch(namespace: &Namespace, ingested_at: Instant, events: EventBatch) -> Self {
         let origins = vec![Origin { ingested_at, namespace: 0 }; events.len()];
         Self { events, origins, namespaces: vec![namespace.clone()] }
+    }
+
+    /// Events of one namespace.
+    pub fn of_events(namespace: &Namespace, events: &[StoredEvent]) -> Self {
+        let mut rows = Self::default();
+        rows.reserve(events.len(), events.iter().map(|stored| texts_len(stored.event.view())).sum());
+        events.iter().for_each(|stored| rows.push(RowRef { namespace, stored: stored.view() }));
+        rows
     }
 
     /// How many rows.

@@ -5,10 +5,7 @@ use tallystick_domain::Instant;
 use tallystick_domain::event::{Event, EventParts};
 
 fn rows(name: &str, count: usize) -> Rows {
-    let namespace = Namespace::default_namespace();
-    let mut rows = Rows::default();
-    events(name, count).iter().for_each(|stored| rows.push(RowRef { namespace: &namespace, stored: stored.view() }));
-    rows
+    Rows::of_events(&Namespace::default_namespace(), &events(name, count))
 }
 
 fn events(name: &str, count: usize) -> Vec<StoredEvent> {

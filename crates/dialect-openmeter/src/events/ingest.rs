@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeSet;
 use tallystick_domain::key::Scope;
-use tallystick_engine::{EngineError, IngestReport, InvalidEvent};
+use tallystick_engine::{EngineError, IngestReport, InvalidEvent, Limits, check_events};
 use tallystick_http_kit::{Refusal, body};
 
 /// How many events of a request were new.
@@ -89,6 +89,13 @@ pub(crate) async fn ingest_events(
         Err(EngineError::InvalidEvents(faults)) => Err(invalid_events(&faults, batch.is_list)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Reads and checks one event or a list of them as an ingest does and stores nothing: how many there are, or `None` when
+/// the body would be refused. It is what reading alone costs.
+pub fn parse_only(body: &[u8], limits: &Limits) -> Option<u64> {
+    let batch = structured::read(body, limits.batch_events).ok()?;
+    check_events(batch.events, limits.json_depth).ok()
 }
 
 /// How the content type says that events are sent. Parameters such as a charset do not matter, nor does the case; a list

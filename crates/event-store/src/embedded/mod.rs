@@ -7,6 +7,7 @@ mod aggregate;
 mod codec;
 mod compaction;
 mod dedupe;
+pub(crate) mod disk;
 mod files;
 mod flush;
 mod identity;
@@ -17,10 +18,12 @@ mod options;
 mod queue;
 mod recovery;
 mod row;
+mod rows;
 #[cfg(test)]
 mod sample;
 mod segment;
 mod shared;
+mod sort;
 mod view;
 mod wal;
 mod writer;
@@ -28,9 +31,9 @@ mod writer;
 pub use options::StoreOptions;
 
 use crate::{AppendError, Appended, QueryError, StoreError, StoreStats};
+use disk::DiskFile;
 use queue::{Batch, BatchSize};
 use shared::Shared;
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -59,7 +62,7 @@ struct Running {
     writer: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     /// Releases the directory when dropped, after the threads ended.
-    _lock: File,
+    _lock: Arc<dyn DiskFile>,
 }
 
 impl EmbeddedStore {
@@ -88,7 +91,7 @@ impl EmbeddedStore {
         if events.is_empty() {
             return Ok(Appended::default());
         }
-        let answer = self.submit(namespace, events)?;
+        let answer = self.submit(namespace, &events)?;
         answer.await.unwrap_or_else(|_| {
             let reason = self.shared().fault().unwrap_or("the store was closed");
             Err(AppendError::Stopped(reason.into()))
@@ -98,13 +101,13 @@ impl EmbeddedStore {
     fn submit(
         &self,
         namespace: &Namespace,
-        events: Vec<StoredEvent>,
+        events: &[StoredEvent],
     ) -> Result<oneshot::Receiver<queue::Answer>, AppendError> {
         let shared = self.shared();
         if let Some(reason) = shared.fault() {
             return Err(AppendError::Stopped(reason.into()));
         }
-        let size = BatchSize::of(namespace, &events);
+        let size = BatchSize::of(namespace, events);
         let frame_limit = Wal::capacity(shared.options.wal_file_len());
         if size.encoded > frame_limit {
             return Err(AppendError::TooLarge { bytes: size.encoded, limit: frame_limit });
@@ -114,7 +117,7 @@ impl EmbeddedStore {
         }
         shared.queue.reserve(size.queued)?;
         let (sender, receiver) = oneshot::channel();
-        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace.clone(), events, &size, sender))?;
+        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace, events, &size, sender))?;
         Ok(receiver)
     }
 

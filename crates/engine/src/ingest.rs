@@ -84,6 +84,12 @@ impl Engine {
     }
 }
 
+/// Checks events as [`Engine::ingest`] does and stores nothing: how many would be stored, or how many are invalid.
+pub fn check_events(events: Vec<NewEvent>, max_depth: usize) -> Result<u64, u64> {
+    let checked = check_all(events, Instant::MIN, max_depth);
+    checked.map(|events| events.len() as u64).map_err(|invalid| invalid.events)
+}
+
 /// Batches from this size on are checked on a thread that may block.
 const INLINE_EVENTS: usize = 256;
 

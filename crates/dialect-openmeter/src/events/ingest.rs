@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeSet;
 use tallystick_domain::key::Scope;
-use tallystick_engine::{EngineError, IngestReport, InvalidEvent};
+use tallystick_engine::{EngineError, IngestReport, InvalidEvent, Limits, check_events};
 use tallystick_http_kit::{Refusal, body};
 
 /// How many events of a request were new.
@@ -105,6 +105,16 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static, as
         true => tokio::task::spawn_blocking(work).await.map_err(|_| Problem::from(Refusal::Panicked)),
         false => Ok(work()),
     }
+}
+
+/// Reads and checks one event or a list of them as an ingest does and stores nothing: how many there are, or `None` when
+/// the body would be refused. It is what reading alone costs.
+pub fn parse_only(body: &[u8], limits: &Limits) -> Option<u64> {
+    if let Some(events) = plain::read(body, limits.batch_events, limits.json_depth) {
+        return Some(events.len() as u64);
+    }
+    let batch = structured::read(body, limits.batch_events).ok()?;
+    check_events(batch.events, limits.json_depth).ok()
 }
 
 /// How the content type says that events are sent. Parameters such as a charset do not matter, nor does the case; a list

@@ -4,6 +4,7 @@
 //! but never half.
 
 mod aggregate;
+mod budget;
 mod codec;
 mod compaction;
 mod dedupe;
@@ -39,7 +40,6 @@ use tallystick_domain::Namespace;
 use tallystick_domain::event::{EventQuery, StoredEvent};
 use tallystick_domain::meter::{AggregatePlan, AggregateRow};
 use tokio::sync::oneshot;
-use view::QueryLimits;
 use wal::Wal;
 use writer::Writer;
 
@@ -120,9 +120,14 @@ impl EmbeddedStore {
 
     /// Runs a plan over all rows of this moment.
     pub(crate) fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
-        let options = &self.shared().options;
-        let limits = QueryLimits { max_groups: options.max_groups, max_distinct: options.max_distinct };
-        aggregate::aggregate(&self.shared().view(), plan, &limits)
+        let shared = self.shared();
+        let limits = aggregate::Limits {
+            max_groups: shared.options.max_groups,
+            max_distinct: shared.options.max_distinct,
+            threads: shared.options.query_threads,
+            memory: &shared.query_memory,
+        };
+        aggregate::aggregate(&shared.view(), plan, &limits)
     }
 
     /// Lists events of this moment.

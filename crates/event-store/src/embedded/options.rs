@@ -19,6 +19,10 @@ pub struct StoreOptions {
     pub max_groups: usize,
     /// The most distinct values that one query may hold (10,000,000).
     pub max_distinct: usize,
+    /// Bytes that all running queries may hold together (512 MiB).
+    pub query_memory_bytes: usize,
+    /// The most threads of one query; 0 takes as many as there are cores, up to 8.
+    pub query_threads: usize,
     /// Segments of similar size are merged when there are more than this many of them (8). At least 2.
     pub merge_fan: usize,
     /// Random bytes for the secret of a store that is created by this call; an existing store keeps its own.
@@ -34,6 +38,8 @@ impl StoreOptions {
             queue_bytes: 64 << 20,
             max_groups: 100_000,
             max_distinct: 10_000_000,
+            query_memory_bytes: 512 << 20,
+            query_threads: 0,
             merge_fan: 8,
             identity_secret,
         }

@@ -3,6 +3,7 @@
 //! Invariant: `live` holds every acknowledged row exactly once at every moment: a segment takes the place of the rows that
 //! it was made from under one lock. Locks are taken in the order catalog, live.
 
+use super::budget::MemoryPool;
 use super::dedupe::{Run, Seen};
 use super::files::Layout;
 use super::identity::Secret;
@@ -69,6 +70,8 @@ pub(crate) struct Shared {
     pub changed: Condvar,
     pub queue: Queue,
     pub counters: Counters,
+    /// What running queries hold.
+    pub query_memory: MemoryPool,
     /// Frames up to here are sealed, and the MANIFEST says so.
     pub low: AtomicU64,
     /// Frames up to here are durable.
@@ -83,6 +86,7 @@ impl Shared {
         Self {
             layout,
             queue: Queue::new(options.queue_bytes),
+            query_memory: MemoryPool::new(options.query_memory_bytes),
             options,
             secret: manifest.secret,
             low: AtomicU64::new(manifest.low),

@@ -12,12 +12,3 @@ pub(crate) struct View {
     /// Rows that are only in the log and in memory, in order of arrival.
     pub chunks: Vec<Arc<Vec<Row>>>,
 }
-
-/// How much a query may hold in memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct QueryLimits {
-    /// Rows of the answer.
-    pub max_groups: usize,
-    /// Distinct values over all groups.
-    pub max_distinct: usize,
-}

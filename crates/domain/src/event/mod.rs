@@ -2,9 +2,13 @@
 //!
 //! Invariant: identity is (namespace, source, id); accepting an event twice changes nothing.
 
+mod batch;
 mod query;
+mod view;
 
+pub use batch::{EventBatch, NewEvents, PlainEvent};
 pub use query::{EventField, EventPosition, EventQuery, TimeFilter};
+pub use view::{EventRef, StoredRef};
 
 use crate::Instant;
 use crate::json;
@@ -25,22 +29,22 @@ pub struct Event {
 }
 
 /// The parts of an event that were not checked yet.
-#[derive(Clone, Debug)]
-pub struct EventParts {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventParts<T = String> {
     /// Identity within the source.
-    pub id: String,
+    pub id: T,
     /// Where the event comes from.
-    pub source: String,
+    pub source: T,
     /// What kind of usage it is; meters select by it.
-    pub event_type: String,
+    pub event_type: T,
     /// Whom the event is about.
-    pub subject: String,
+    pub subject: T,
     /// When it happened.
     pub time: Instant,
     /// The JSON object that carries values and dimensions; `None` for none or `null`.
-    pub data: Option<String>,
+    pub data: Option<T>,
     /// Further attributes of the sender as a JSON object, kept and given back, never interpreted.
-    pub extras: Option<String>,
+    pub extras: Option<T>,
 }
 
 /// One thing that is wrong with an event: the attribute, a code to branch on and a message to read.
@@ -140,6 +144,12 @@ pub struct StoredEvent {
     pub event: Event,
     /// When the server accepted it.
     pub ingested_at: Instant,
+}
+
+/// Whether [`attribute_fault`] finds nothing.
+fn is_sound_attribute(value: &str) -> bool {
+    let is_plain = value.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+    !value.is_empty() && value.len() <= MAX_ATTRIBUTE_BYTES && (is_plain || !value.chars().any(char::is_control))
 }
 
 fn attribute_fault(field: &'static str, value: &str) -> Option<EventFault> {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: periods are half-open `[from, to)`; all zone arithmetic happens here.
 
+mod rfc3339;
 mod window;
 
 pub use window::{Window, WindowSize, Windows, Zone};
@@ -61,6 +62,13 @@ impl Instant {
 
     /// Parses `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)` and nothing looser. Below a microsecond is cut off.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimeError> {
+        match rfc3339::read_plain(text.as_bytes()) {
+            Some(instant) => Ok(instant),
+            None => Self::parse_carefully(text),
+        }
+    }
+
+    fn parse_carefully(text: &str) -> Result<Self, TimeError> {
         if !has_rfc3339_form(text.as_bytes()) {
             return Err(TimeError::Format(shortened(text)));
         }

@@ -3,23 +3,24 @@
 //! Invariant: what running queries account for never exceeds the limit; a query that would exceed it ends with an error
 //! that names the option.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tallystick_domain::meter::PlanError;
 
 /// Bytes are taken from the pool in pieces of this size.
-const STEP: usize = 64 << 10;
+const STEP: usize = 4 << 10;
 
-/// The bytes that all running queries of a store hold together.
+/// Bytes that are held together, for example by all running queries of a store.
 #[derive(Debug)]
 pub(crate) struct MemoryPool {
     limit: usize,
     held: AtomicUsize,
 }
 
-/// What one thread of a query holds; given back when dropped.
+/// What somebody holds of a pool; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Held<'p> {
-    pool: &'p MemoryPool,
+pub(crate) struct Held {
+    pool: Arc<MemoryPool>,
     bytes: usize,
 }
 
@@ -30,8 +31,8 @@ impl MemoryPool {
     }
 
     /// Nothing of it yet.
-    pub fn start(&self) -> Held<'_> {
-        Held { pool: self, bytes: 0 }
+    pub fn start(self: &Arc<Self>) -> Held {
+        Held { pool: Arc::clone(self), bytes: 0 }
     }
 
     /// How many bytes are held now.
@@ -40,7 +41,7 @@ impl MemoryPool {
     }
 }
 
-impl Held<'_> {
+impl Held {
     /// Holds at least this much from now on.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), PlanError> {
         if bytes <= self.bytes {
@@ -57,7 +58,7 @@ impl Held<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
     fn drop(&mut self) {
         self.pool.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn queries_share_the_bytes_and_give_them_back() {
-        let pool = MemoryPool::new(4 * STEP);
+        let pool = Arc::new(MemoryPool::new(4 * STEP));
         let (mut first, mut second) = (pool.start(), pool.start());
         assert_eq!(first.grow_to(3 * STEP), Ok(()));
         assert_eq!(first.grow_to(10), Ok(()));

@@ -5,41 +5,50 @@
 
 mod aggregate;
 mod budget;
+mod cache;
+mod chunk;
 mod codec;
 mod compaction;
 mod dedupe;
+pub(crate) mod disk;
 mod files;
 mod flush;
 mod identity;
 mod list;
+mod live_counter;
 mod manifest;
 mod memtable;
 mod options;
 mod queue;
 mod recovery;
 mod row;
+mod rows;
 #[cfg(test)]
 mod sample;
 mod segment;
 mod shared;
+mod sort;
 mod view;
 mod wal;
 mod writer;
 
+pub use live_counter::LiveKey;
 pub use options::StoreOptions;
 
 use crate::{AppendError, Appended, QueryError, StoreError, StoreStats};
+use disk::DiskFile;
 use queue::{Batch, BatchSize};
 use shared::Shared;
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use tallystick_domain::Namespace;
+use tallystick_domain::Quantity;
 use tallystick_domain::event::{EventQuery, StoredEvent};
-use tallystick_domain::meter::{AggregatePlan, AggregateRow};
+use tallystick_domain::meter::{AggregatePlan, AggregateRow, PlanError};
 use tokio::sync::oneshot;
+use view::View;
 use wal::Wal;
 use writer::Writer;
 
@@ -59,7 +68,7 @@ struct Running {
     writer: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     /// Releases the directory when dropped, after the threads ended.
-    _lock: File,
+    _lock: Arc<dyn DiskFile>,
 }
 
 impl EmbeddedStore {
@@ -88,7 +97,7 @@ impl EmbeddedStore {
         if events.is_empty() {
             return Ok(Appended::default());
         }
-        let answer = self.submit(namespace, events)?;
+        let answer = self.submit(namespace, &events)?;
         answer.await.unwrap_or_else(|_| {
             let reason = self.shared().fault().unwrap_or("the store was closed");
             Err(AppendError::Stopped(reason.into()))
@@ -98,13 +107,13 @@ impl EmbeddedStore {
     fn submit(
         &self,
         namespace: &Namespace,
-        events: Vec<StoredEvent>,
+        events: &[StoredEvent],
     ) -> Result<oneshot::Receiver<queue::Answer>, AppendError> {
         let shared = self.shared();
         if let Some(reason) = shared.fault() {
             return Err(AppendError::Stopped(reason.into()));
         }
-        let size = BatchSize::of(namespace, &events);
+        let size = BatchSize::of(namespace, events);
         let frame_limit = Wal::capacity(shared.options.wal_file_len());
         if size.encoded > frame_limit {
             return Err(AppendError::TooLarge { bytes: size.encoded, limit: frame_limit });
@@ -114,20 +123,48 @@ impl EmbeddedStore {
         }
         shared.queue.reserve(size.queued)?;
         let (sender, receiver) = oneshot::channel();
-        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace.clone(), events, &size, sender))?;
+        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace, events, &size, sender))?;
         Ok(receiver)
     }
 
     /// Runs a plan over all rows of this moment.
     pub(crate) fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
+        self.aggregate_over(&self.shared().view(), plan)
+    }
+
+    fn aggregate_over(&self, view: &View, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
         let shared = self.shared();
         let limits = aggregate::Limits {
             max_groups: shared.options.max_groups,
             max_distinct: shared.options.max_distinct,
             threads: shared.options.query_threads,
             memory: &shared.query_memory,
+            columns: &shared.column_memory,
+            cache: &shared.partials,
         };
-        aggregate::aggregate(&shared.view(), plan, &limits)
+        aggregate::aggregate(view, plan, &limits)
+    }
+
+    /// The total of a subject, if it is being kept.
+    pub(crate) fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
+        self.shared().live_counters.get(key)
+    }
+
+    /// The total of a subject, which is kept from now on if it can be.
+    pub(crate) fn live_total(&self, key: &LiveKey) -> Result<Option<Quantity>, QueryError> {
+        if let Some(total) = self.known_total(key) {
+            return Ok(total?);
+        }
+        let (shared, counters) = (self.shared(), &self.shared().live_counters);
+        let (view, serial) = {
+            let gate = counters.gate();
+            (shared.view(), counters.start(&gate, key))
+        };
+        let total = self.aggregate_over(&view, &key.plan()).map(|rows| rows.first().map(|row| row.value));
+        if let Some(serial) = serial {
+            counters.finish(key, serial, total.as_ref().ok().copied());
+        }
+        total
     }
 
     /// Lists events of this moment.

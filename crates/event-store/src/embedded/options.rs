@@ -1,5 +1,8 @@
 //! How large the parts of the store may grow.
 
+use super::disk::{Disk, HostDisk};
+use std::sync::Arc;
+
 /// The least size of a log file: below it a single ordinary batch would not fit.
 const LEAST_WAL_FILE_BYTES: u64 = 16 << 10;
 /// The largest size of a log file; lengths inside of it are 32 bits wide.
@@ -23,10 +26,16 @@ pub struct StoreOptions {
     pub query_memory_bytes: usize,
     /// The most threads of one query; 0 takes as many as there are cores, up to 8.
     pub query_threads: usize,
+    /// Bytes of partial results that are kept for queries that come again (64 MiB); 0 keeps none.
+    pub query_cache_bytes: usize,
+    /// About how many totals of single subjects are kept up to date (1,000,000); 0 keeps none.
+    pub live_counters: usize,
     /// Segments of similar size are merged when there are more than this many of them (8). At least 2.
     pub merge_fan: usize,
     /// Random bytes for the secret of a store that is created by this call; an existing store keeps its own.
     pub identity_secret: [u8; 16],
+    /// Where the files are: the file system of this machine, unless a test has another one.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl StoreOptions {
@@ -40,8 +49,11 @@ impl StoreOptions {
             max_distinct: 10_000_000,
             query_memory_bytes: 512 << 20,
             query_threads: 0,
+            query_cache_bytes: 64 << 20,
+            live_counters: 1_000_000,
             merge_fan: 8,
             identity_secret,
+            disk: Arc::new(HostDisk),
         }
     }
 

@@ -1,9 +1,12 @@
 //! Up to a block of events of one namespace and type, seen by columns, wherever they are. What a block needs is read when
 //! it is asked for, into the memory of the block before.
 
+use super::rows::Rows;
 use crate::StoreError;
+use crate::embedded::budget::MemoryPool;
+use crate::embedded::chunk::{Chunk, ChunkTable};
 use crate::embedded::segment::{Block, BlockReader, Bodies, CodedTexts, Column, ColumnBuilder, Segment, Table, Texts};
-use tallystick_domain::event::StoredEvent;
+use std::sync::Arc;
 use tallystick_domain::json::lookup;
 use tallystick_domain::meter::JsonPath;
 
@@ -18,24 +21,28 @@ pub(super) struct Batch<'v, 'p> {
     columns: Vec<Loaded<'p>>,
     /// The data texts of a block, once they were needed.
     data: Option<Bodies>,
+    /// Where there may be room for columns of chunks in memory.
+    pool: &'p Arc<MemoryPool>,
 }
 
 struct Loaded<'p> {
     path: &'p JsonPath,
     column: Column,
+    /// The column of a chunk in memory, which is used as it is.
+    of_chunk: Option<Arc<Column>>,
     is_current: bool,
 }
 
 enum Place<'v> {
     Nowhere,
     Stored { reader: BlockReader<'v>, block: &'v Block },
-    Memory { events: Vec<&'v StoredEvent>, span: (i64, i64) },
+    Memory { chunk: &'v Chunk, table: Arc<ChunkTable> },
 }
 
 /// Sources and ids by row.
 pub(super) enum Identities<'a> {
     Stored(CodedTexts, Texts),
-    Memory(&'a [&'a StoredEvent]),
+    Memory(&'a Chunk, &'a ChunkTable),
 }
 
 impl Identities<'_> {
@@ -43,15 +50,19 @@ impl Identities<'_> {
     pub fn get(&self, row: usize) -> (&str, &str) {
         match self {
             Identities::Stored(sources, ids) => (sources.get(row), ids.get(row)),
-            Identities::Memory(events) => (events[row].event.source(), events[row].event.id()),
+            Identities::Memory(chunk, table) => {
+                let event = table.event(chunk, row);
+                (event.source(), event.id())
+            }
         }
     }
 }
 
 impl<'v, 'p> Batch<'v, 'p> {
     /// No events yet.
-    pub fn new() -> Self {
+    pub fn new(pool: &'p Arc<MemoryPool>) -> Self {
         Self {
+            pool,
             place: Place::Nowhere,
             times: Vec::new(),
             has_times: false,
@@ -65,7 +76,7 @@ impl<'v, 'p> Batch<'v, 'p> {
     /// The place of a path among the columns; it may be asked for from now on.
     pub fn slot_of(&mut self, path: &'p JsonPath) -> usize {
         self.columns.iter().position(|loaded| loaded.path == path).unwrap_or_else(|| {
-            self.columns.push(Loaded { path, column: Column::default(), is_current: false });
+            self.columns.push(Loaded { path, column: Column::default(), of_chunk: None, is_current: false });
             self.columns.len() - 1
         })
     }
@@ -80,11 +91,9 @@ impl<'v, 'p> Batch<'v, 'p> {
         self.forget();
     }
 
-    /// Turns to events in memory.
-    pub fn turn_to_memory(&mut self, events: Vec<&'v StoredEvent>) {
-        let times = events.iter().map(|stored| stored.event.time().as_micros());
-        let span = times.fold((i64::MAX, i64::MIN), |(first, last), time| (first.min(time), last.max(time)));
-        self.place = Place::Memory { events, span };
+    /// Turns to the events of a chunk in memory.
+    pub fn turn_to_chunk(&mut self, chunk: &'v Chunk, table: Arc<ChunkTable>) {
+        self.place = Place::Memory { chunk, table };
         self.forget();
     }
 
@@ -98,7 +107,7 @@ impl<'v, 'p> Batch<'v, 'p> {
         match &self.place {
             Place::Nowhere => 0,
             Place::Stored { block, .. } => block.rows,
-            Place::Memory { events, .. } => events.len(),
+            Place::Memory { table, .. } => table.rows(),
         }
     }
 
@@ -107,7 +116,7 @@ impl<'v, 'p> Batch<'v, 'p> {
         match &self.place {
             Place::Nowhere => (i64::MAX, i64::MIN),
             Place::Stored { block, .. } => (block.times.first.as_micros(), block.times.last.as_micros()),
-            Place::Memory { span, .. } => *span,
+            Place::Memory { table, .. } => table.span,
         }
     }
 
@@ -121,13 +130,13 @@ impl<'v, 'p> Batch<'v, 'p> {
 
     /// Times in microseconds.
     pub fn times(&mut self) -> Result<&[i64], StoreError> {
-        if !std::mem::replace(&mut self.has_times, true) {
-            match &mut self.place {
-                Place::Nowhere => self.times.clear(),
-                Place::Stored { reader, block } => reader.times_into(block, &mut self.times)?,
-                Place::Memory { events, .. } => {
-                    self.times.clear();
-                    self.times.extend(events.iter().map(|stored| stored.event.time().as_micros()));
+        match &mut self.place {
+            Place::Nowhere => return Ok(&[]),
+            Place::Memory { table, .. } => return Ok(&table.times),
+            Place::Stored { reader, block } => {
+                if !self.has_times {
+                    reader.times_into(block, &mut self.times)?;
+                    self.has_times = true;
                 }
             }
         }
@@ -136,34 +145,43 @@ impl<'v, 'p> Batch<'v, 'p> {
 
     /// Subjects.
     pub fn subjects(&mut self) -> Result<&CodedTexts, StoreError> {
-        if !std::mem::replace(&mut self.has_subjects, true) {
-            match &mut self.place {
-                Place::Nowhere => self.subjects = CodedTexts::default(),
-                Place::Stored { reader, block } => reader.subjects_into(block, &mut self.subjects)?,
-                Place::Memory { events, .. } => {
-                    self.subjects = CodedTexts::of(events.iter().map(|stored| stored.event.subject()));
+        match &mut self.place {
+            Place::Nowhere => self.subjects = CodedTexts::default(),
+            Place::Memory { table, .. } => return Ok(&table.subjects),
+            Place::Stored { reader, block } => {
+                if !self.has_subjects {
+                    reader.subjects_into(block, &mut self.subjects)?;
+                    self.has_subjects = true;
                 }
             }
         }
         Ok(&self.subjects)
     }
 
-    /// Sources and ids.
-    pub fn identities(&mut self) -> Result<Identities<'_>, StoreError> {
-        match &mut self.place {
-            Place::Nowhere => Ok(Identities::Memory(&[])),
-            Place::Stored { reader, block, .. } => Ok(Identities::Stored(reader.sources(block)?, reader.ids(block)?)),
-            Place::Memory { events, .. } => Ok(Identities::Memory(events)),
-        }
+    /// Sources and ids; nothing without events.
+    pub fn identities(&mut self) -> Result<Option<Identities<'_>>, StoreError> {
+        Ok(match &mut self.place {
+            Place::Nowhere => None,
+            Place::Memory { chunk, table } => Some(Identities::Memory(chunk, table)),
+            Place::Stored { reader, block } => Some(Identities::Stored(reader.sources(block)?, reader.ids(block)?)),
+        })
     }
 
-    /// The values at the path of a slot.
-    pub fn column(&mut self, slot: usize) -> Result<&Column, StoreError> {
-        let Self { place, columns, data, .. } = self;
-        let Loaded { path, column, is_current } = &mut columns[slot];
-        if !std::mem::replace(is_current, true) {
+    /// The values at the path of a slot in the given rows, of which there are never more for the same events; in others
+    /// they may be missing.
+    pub fn column(&mut self, slot: usize, rows: Rows<'_>) -> Result<&Column, StoreError> {
+        let Self { place, columns, data, pool, .. } = self;
+        let Loaded { path, column, of_chunk, is_current } = &mut columns[slot];
+        if !*is_current {
+            *of_chunk = None;
             match place {
                 Place::Nowhere => *column = Column::default(),
+                Place::Memory { chunk, table } => match table.known_column(path) {
+                    Some(known) => *of_chunk = Some(known),
+                    // Not worth reading the data of all of them.
+                    None if rows.len() < table.rows() / 8 => *column = table.column_at(chunk, path, rows.iter()),
+                    None => *of_chunk = Some(table.column(chunk, path, pool)),
+                },
                 Place::Stored { reader, block } => {
                     if !reader.column_into(block, path, column)? {
                         let data = match data {
@@ -173,12 +191,11 @@ impl<'v, 'p> Batch<'v, 'p> {
                         *column = column_of(block.rows, |row| data.get(row), path);
                     }
                 }
-                Place::Memory { events, .. } => {
-                    *column = column_of(events.len(), |row| events[row].event.data(), path);
-                }
             }
+            *is_current = true;
         }
-        Ok(&self.columns[slot].column)
+        let Loaded { column, of_chunk, .. } = &self.columns[slot];
+        Ok(of_chunk.as_deref().unwrap_or(column))
     }
 }
 

@@ -17,20 +17,22 @@ mod tests;
 mod windows;
 
 use super::budget::MemoryPool;
-use super::segment::{Block, Segment, Table};
+use super::cache::{PartialCache, PartialKey};
+use super::chunk::{Chunk, ChunkTable};
+use super::segment::{Block, Segment, Span, Table};
 use super::view::View;
 use crate::QueryError;
-use partial::Partial;
+pub(crate) use partial::Partial;
 use scan::Scan;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tallystick_domain::event::StoredEvent;
 use tallystick_domain::meter::{AggregatePlan, AggregateRow, Dimension};
 
-/// How many events in memory are looked at together.
-const BATCH_ROWS: usize = 1024;
 /// How many blocks of a segment are one piece of work.
 const PIECE_BLOCKS: usize = 256;
+/// Fewer rows are looked at again instead of keeping their result.
+const LEAST_CACHED_ROWS: usize = 8192;
 /// A thread is started for each so many rows at most: for fewer it costs more than it saves.
 const ROWS_PER_THREAD: usize = 400_000;
 /// The most threads of one query if the option leaves it open.
@@ -46,15 +48,19 @@ pub(crate) struct Limits<'m> {
     /// Threads; 0 for as many as there are cores.
     pub threads: usize,
     /// The bytes that it shares with other queries.
-    pub memory: &'m MemoryPool,
+    pub memory: &'m Arc<MemoryPool>,
+    /// The bytes for columns of rows in memory.
+    pub columns: &'m Arc<MemoryPool>,
+    /// Results that are kept.
+    pub cache: &'m PartialCache,
 }
 
 /// A part of the rows of a view that one thread looks at.
 enum Piece<'v> {
     /// Blocks of a table.
-    Blocks { segment: &'v Segment, table: &'v Table, blocks: &'v [Block] },
-    /// Events in memory.
-    Memory(Vec<&'v StoredEvent>),
+    Blocks { segment: &'v Arc<Segment>, table: &'v Table, first: usize, blocks: &'v [Block] },
+    /// The rows of a chunk in memory that have the plan's type.
+    Memory { chunk: &'v Chunk, table: Arc<ChunkTable> },
 }
 
 /// The answer of a plan over the rows of a view.
@@ -63,7 +69,7 @@ pub(crate) fn aggregate(
     plan: &AggregatePlan,
     limits: &Limits<'_>,
 ) -> Result<Vec<AggregateRow>, QueryError> {
-    let pieces = pieces(view, plan);
+    let pieces = pieces(view, plan, limits);
     let threads = threads(&pieces, limits);
     let whole = match threads {
         1 => run(&pieces, &AtomicUsize::new(0), &AtomicBool::new(false), plan, limits)?.finish(),
@@ -73,24 +79,33 @@ pub(crate) fn aggregate(
 }
 
 /// The parts of a view that may hold rows of a plan's type.
-fn pieces<'v>(view: &'v View, plan: &AggregatePlan) -> Vec<Piece<'v>> {
+fn pieces<'v>(view: &'v View, plan: &AggregatePlan, limits: &Limits<'_>) -> Vec<Piece<'v>> {
     let mut pieces = Vec::new();
     for segment in &view.segments {
         if let Some(table) = segment.table(&plan.namespace, &plan.event_type) {
-            let blocks = table.blocks.chunks(PIECE_BLOCKS);
-            pieces.extend(blocks.map(|blocks| Piece::Blocks { segment, table, blocks }));
+            let blocks = table.blocks.chunks(PIECE_BLOCKS).enumerate();
+            let first = |number| number * PIECE_BLOCKS;
+            pieces.extend(blocks.map(|(number, blocks)| Piece::Blocks {
+                segment,
+                table,
+                first: first(number),
+                blocks,
+            }));
         }
     }
-    let rows = view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| row.namespace == plan.namespace);
-    let events: Vec<_> = rows.map(|row| &row.stored).filter(|stored| may_count(plan, stored)).collect();
-    pieces.extend(events.chunks(BATCH_ROWS).map(|events| Piece::Memory(events.to_vec())));
+    for chunk in &view.chunks {
+        let table = chunk.table(&plan.namespace, &plan.event_type, limits.columns);
+        if table.rows() > 0 {
+            pieces.push(Piece::Memory { chunk, table });
+        }
+    }
     pieces
 }
 
 fn threads(pieces: &[Piece<'_>], limits: &Limits<'_>) -> usize {
     let rows_of = |piece: &Piece<'_>| match piece {
         Piece::Blocks { blocks, .. } => blocks.iter().map(|block| block.rows).sum(),
-        Piece::Memory(events) => events.len(),
+        Piece::Memory { table, .. } => table.rows(),
     };
     let worth = pieces.iter().map(rows_of).sum::<usize>() / ROWS_PER_THREAD;
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
@@ -111,9 +126,47 @@ fn run<'v, 'p>(
         if failed.load(Ordering::Relaxed) {
             break;
         }
-        scan.take(piece).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        take(&mut scan, piece, plan, limits).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
     }
     Ok(scan)
+}
+
+/// Takes a piece in, by what is known of it if possible.
+fn take<'v, 'p>(
+    scan: &mut Scan<'v, 'p>,
+    piece: &Piece<'v>,
+    plan: &'p AggregatePlan,
+    limits: &Limits<'p>,
+) -> Result<(), QueryError> {
+    let Some((key, rows)) = cache_key(piece, plan).filter(|_| limits.cache.is_on()) else { return scan.take(piece) };
+    match limits.cache.get(&key) {
+        Some(Some(partial)) => Ok(scan.absorb(&partial)?),
+        Some(None) => scan.take(piece),
+        None => {
+            let mut part = Scan::new(plan, limits);
+            part.take(piece)?;
+            let partial = part.finish();
+            scan.absorb(&partial)?;
+            limits.cache.put(key, partial, rows);
+            Ok(())
+        }
+    }
+}
+
+/// What the result over a piece is kept by, and how many rows it is over; `None` if they are few.
+fn cache_key(piece: &Piece<'_>, plan: &AggregatePlan) -> Option<(PartialKey, usize)> {
+    let Piece::Blocks { segment, first, blocks, .. } = piece else { return None };
+    let rows = blocks.iter().filter(|block| may_hold(plan, block)).map(|block| block.rows).sum();
+    if rows < LEAST_CACHED_ROWS {
+        return None;
+    }
+    // Of all blocks: those that are left out because of their times must not be left out for other bounds.
+    let mut times = Span::EMPTY;
+    blocks.iter().for_each(|block| times.include_span(block.times));
+    // Bounds that leave nothing out of the piece make no difference.
+    let from = plan.from.filter(|from| *from > times.first);
+    let to = plan.to.filter(|to| *to <= times.last);
+    Some((PartialKey::new(segment, *first, AggregatePlan { from, to, ..plan.clone() }), rows))
 }
 
 fn run_on_threads(
@@ -152,16 +205,4 @@ fn may_hold(plan: &AggregatePlan, block: &Block) -> bool {
                 .next()
                 .is_some()
         })
-}
-
-/// Whether an event in memory may count, without a look at its data.
-fn may_count(plan: &AggregatePlan, stored: &StoredEvent) -> bool {
-    let event = &stored.event;
-    event.event_type() == plan.event_type
-        && plan.covers(event.time())
-        && plan.customers.as_ref().is_none_or(|owners| owners.contains_key(event.subject()))
-        && plan
-            .filters
-            .iter()
-            .all(|(dimension, filter)| *dimension != Dimension::Subject || filter.matches(event.subject()))
 }

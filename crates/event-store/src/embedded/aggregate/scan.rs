@@ -11,6 +11,7 @@ use super::windows::WindowTable;
 use super::{Limits, Piece};
 use crate::embedded::budget::Held;
 use crate::{QueryError, StoreError};
+use std::sync::Arc;
 use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, JsonPath, PlanError};
 
 /// The state of a running plan.
@@ -26,7 +27,7 @@ pub(super) struct Scan<'v, 'p> {
     numbers: TextNumbers,
     groups: Groups,
     cells: Cells,
-    held: Held<'p>,
+    held: Held,
 }
 
 /// What is asked of each row.
@@ -46,7 +47,7 @@ struct Key<'p> {
 impl<'v, 'p> Scan<'v, 'p> {
     /// Nothing was seen yet.
     pub fn new(plan: &'p AggregatePlan, limits: &Limits<'p>) -> Self {
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(limits.columns);
         let owners = plan.customers.as_deref();
         let mut slot_of = |dimension: &'p Dimension| match dimension {
             Dimension::Subject | Dimension::Customer => None,
@@ -90,7 +91,7 @@ impl<'v, 'p> Scan<'v, 'p> {
     /// Takes in the rows of a piece that count.
     pub fn take(&mut self, piece: &Piece<'v>) -> Result<(), QueryError> {
         match piece {
-            Piece::Blocks { segment, table, blocks } => {
+            Piece::Blocks { segment, table, blocks, .. } => {
                 let mut is_first = true;
                 for block in blocks.iter().filter(|block| super::may_hold(self.plan, block)) {
                     self.batch.turn_to_block(segment, table, block, is_first);
@@ -98,8 +99,8 @@ impl<'v, 'p> Scan<'v, 'p> {
                     is_first = false;
                 }
             }
-            Piece::Memory(events) => {
-                self.batch.turn_to_memory(events.clone());
+            Piece::Memory { chunk, table } => {
+                self.batch.turn_to_chunk(chunk, Arc::clone(table));
                 self.take_batch()?;
             }
         }
@@ -136,7 +137,7 @@ impl<'v, 'p> Scan<'v, 'p> {
             if self.selection.is_empty() {
                 return Ok(());
             }
-            condition.ask(&mut self.batch)?;
+            condition.ask(&mut self.batch, &self.selection)?;
             self.selection.keep_answers(condition.lookup.answers(), |answer| answer == PASSES);
         }
         Ok(())
@@ -159,7 +160,7 @@ impl<'v, 'p> Scan<'v, 'p> {
 
     fn count_distinct(&mut self, slot: usize) -> Result<(), QueryError> {
         let Self { batch, selection, key, distinct: Some(lookup), groups, cells, .. } = self else { return Ok(()) };
-        lookup.ask_column(batch.column(slot)?);
+        lookup.ask_column(batch.column(slot, selection.rows())?);
         selection.keep_answers(lookup.answers(), |answer| answer != NONE);
         if selection.is_empty() {
             return Ok(());
@@ -179,7 +180,7 @@ impl<'v, 'p> Scan<'v, 'p> {
 
     fn keep_latest(&mut self, slot: usize, path: &JsonPath) -> Result<(), QueryError> {
         let Self { batch, selection, key, numbers, groups, cells, .. } = self;
-        numbers.keep_numbers(batch.column(slot)?, path, selection);
+        numbers.keep_numbers(batch.column(slot, selection.rows())?, path, selection);
         if selection.is_empty() {
             return Ok(());
         }
@@ -191,9 +192,9 @@ impl<'v, 'p> Scan<'v, 'p> {
         if candidates.is_empty() {
             return Ok(());
         }
-        let column = batch.column(slot)?;
+        let column = batch.column(slot, selection.rows())?;
         let values: Vec<_> = candidates.iter().map(|(_, row)| numbers.get(column, *row)).collect();
-        let identities = batch.identities()?;
+        let Some(identities) = batch.identities()? else { return Ok(()) };
         for ((position, row), value) in candidates.into_iter().zip(values) {
             if let Some(value) = value {
                 cells.replace_older(groups.at(position), identities.get(row), value);
@@ -204,13 +205,13 @@ impl<'v, 'p> Scan<'v, 'p> {
 
     fn add_numbers(&mut self, slot: usize, path: &JsonPath) -> Result<(), QueryError> {
         let Self { batch, selection, key, numbers, groups, cells, plan, .. } = self;
-        let are_plain = numbers.keep_numbers(batch.column(slot)?, path, selection);
+        let are_plain = numbers.keep_numbers(batch.column(slot, selection.rows())?, path, selection);
         if selection.is_empty() {
             return Ok(());
         }
         let groups = key.find(groups, cells, batch, selection)?;
         note(cells, groups, batch, selection)?;
-        let (column, rows) = (batch.column(slot)?, selection.rows());
+        let (column, rows) = (batch.column(slot, selection.rows())?, selection.rows());
         if !are_plain {
             for (position, row) in rows.iter().enumerate() {
                 if let Some(number) = numbers.get(column, row) {
@@ -264,9 +265,9 @@ impl<'v, 'p> Scan<'v, 'p> {
 }
 
 impl<'p> Question<'p> {
-    fn ask(&mut self, batch: &mut Batch<'_, '_>) -> Result<(), StoreError> {
+    fn ask(&mut self, batch: &mut Batch<'_, '_>, selection: &Selection) -> Result<(), StoreError> {
         match (self.slot, batch.only_subject()) {
-            (Some(slot), _) => self.lookup.ask_column(batch.column(slot)?),
+            (Some(slot), _) => self.lookup.ask_column(batch.column(slot, selection.rows())?),
             (None, Some(subject)) => self.lookup.ask_subject(subject),
             (None, None) => self.lookup.ask_subjects(batch.subjects()?),
         }
@@ -284,7 +285,7 @@ impl Key<'_> {
         selection: &Selection,
     ) -> Result<OfRows<'g>, QueryError> {
         for dimension in &mut self.dimensions {
-            dimension.ask(batch)?;
+            dimension.ask(batch, selection)?;
         }
         let window_codes = self.windows(batch, selection)?;
         let mut parts = Vec::with_capacity(1 + self.dimensions.len());

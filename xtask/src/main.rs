@@ -1,8 +1,9 @@
 //! Chores of the repository: `cargo xtask check` before a push, `cargo xtask test` for everything.
 //!
-//! Invariant: a check reads the repository and changes nothing; only `test` and `fuzz` install or build.
+//! Invariant: a check reads the repository and changes nothing; only `test`, `bench` and `fuzz` install or build.
 
 mod arrows;
+mod bench;
 mod fuzz;
 mod repository;
 mod test_command;
@@ -50,6 +51,15 @@ enum Chore {
         #[arg(long, conflicts_with_all = ["replay", "keep"])]
         seeds: bool,
     },
+    /// Measure the product beside its upper bounds and other engines; `-- --help` shows what can be chosen
+    Bench {
+        /// Write the last run's tables into `bench/README.md` instead of measuring
+        #[arg(long)]
+        report: bool,
+        /// Arguments of `tallystick-bench run`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Install what the tests need, then lint, test the crates, run the conformance suites and fuzz a little
     Test {
         /// Run one part only
@@ -86,6 +96,8 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Fuzz { target, seconds, replay, keep, seeds } => {
             fuzz::run(&root, &fuzz::Wish { target, seconds, replay, keep, seeds })
         }
+        Chore::Bench { report: true, .. } => bench::report(&root),
+        Chore::Bench { arguments, .. } => bench::run(&root, &arguments),
         Chore::Test { only, keep_going } => test_command::run(&root, only, keep_going),
     }
 }

@@ -9,7 +9,7 @@ mod tests;
 
 pub use filters::filter;
 
-use crate::events::{cursor, structured};
+use crate::events::{cursor, plain, structured};
 use serde_json::{Map, Value};
 use tallystick_domain::Instant;
 use tallystick_domain::event::{Event, EventParts};
@@ -23,9 +23,14 @@ const MOST_EVENTS: usize = 64;
 /// Reads a body of CloudEvents. `Some` is the number of events, all of which are valid and compared.
 ///
 /// A valid event is what a plain reader of JSON sees: no attribute is lost or taken from elsewhere, data keeps its text,
-/// and no key came twice.
+/// and no key came twice. The fast way in gives the same events as the careful one, or declines.
 pub fn cloudevents_body(bytes: &[u8]) -> Option<usize> {
-    let events = carefully(bytes)?;
+    let events = carefully(bytes);
+    if let Some(fast) = plain::read(bytes, MOST_EVENTS, MAX_DEPTH) {
+        let fast: Vec<Event> = fast.accepted_at(Instant::MAX).iter().map(|event| event.to_event()).collect();
+        assert_eq!(Some(&fast), events.as_ref(), "the fast way in gives other events");
+    }
+    let events = events?;
     let text = std::str::from_utf8(bytes).expect("what was read is text");
     let plain = match serde_json::from_str(text).expect("a body of valid events is JSON") {
         Value::Array(events) => events,

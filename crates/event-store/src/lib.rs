@@ -16,6 +16,6 @@ pub use embedded::fuzzing;
 /// A store that is stepped by hand, for tests.
 #[cfg(any(test, feature = "faults"))]
 pub use embedded::stepped::{SteppedStore, Ticket};
-pub use embedded::{EmbeddedStore, StoreOptions};
+pub use embedded::{EmbeddedStore, LiveKey, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
 pub use store::{Appended, EventStore, StoreStats};

@@ -123,7 +123,11 @@ pub fn manifest(bytes: &[u8]) -> Option<u64> {
 pub(crate) fn understood<T>(path: &Path, read: Result<T, StoreError>) -> Option<T> {
     match read {
         Ok(value) => Some(value),
-        Err(StoreError::Damaged { path: named, .. } | StoreError::Newer { path: named, .. }) => {
+        Err(
+            StoreError::Damaged { path: named, .. }
+            | StoreError::Newer { path: named, .. }
+            | StoreError::NewerRecord { path: named, .. },
+        ) => {
             assert_eq!(named, path, "another file is named");
             None
         }

@@ -136,7 +136,9 @@ fn formats(store: &Path) -> BTreeSet<(&'static str, u32)> {
     let all = |folder: &str| files(&store.join(folder)).into_iter().map(|path| fs::read(path).unwrap());
     formats.extend(all("segments").map(|bytes| ("segment", number(&bytes, 8))));
     formats.extend(all("dedupe").map(|bytes| ("run", behind(&bytes, b"TSDR"))));
-    formats.extend(all("wal").map(|bytes| ("log", behind(&bytes[..8], b"TSWL"))));
+    // A log file that was never used is all zeros.
+    let used = all("wal").filter(|bytes| bytes.starts_with(b"TSWL"));
+    formats.extend(used.map(|bytes| ("log", number(&bytes, 4))));
     formats
 }
 

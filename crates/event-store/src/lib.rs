@@ -4,8 +4,15 @@
 
 mod embedded;
 mod error;
+mod histogram;
+mod report;
 mod store;
 
 pub use embedded::{EmbeddedStore, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
-pub use store::{Appended, EventStore, StoreStats};
+pub use histogram::HistogramSnapshot;
+pub use report::{
+    CopiedFile, Damage, EventsBackup, Progress, RunContent, Sample, SegmentContent, StoreContent, TypeContent, Unit,
+    Verification, Watch,
+};
+pub use store::{Appended, EventStore, StoreHistograms, StoreStats};

@@ -41,7 +41,7 @@ pub(crate) fn recover(
     // Everything before the last file that starts at or below the mark is sealed already.
     let needed_from = used.iter().rposition(|file| file.first_sequence <= marks.low + 1).unwrap_or(0);
     spare.extend(used.drain(..needed_from).map(|file| file.log));
-    let end = replay(dir, &used, &secret, marks, take)?;
+    let end = replay(dir, &used, &secret, marks, u64::MAX, take)?;
     let (kept, dropped): (Vec<_>, Vec<_>) = spare.into_iter().partition(|file| file.len == file_len);
     let mut kept = kept;
     for extra in kept.drain(SPARE_FILES.min(kept.len())..).chain(dropped) {
@@ -62,6 +62,20 @@ pub(crate) fn recover(
         compressor,
         buffer: Vec::new(),
     })
+}
+
+/// Reads the log as [`recover`] does, up to the frame `last` at most, and changes nothing.
+pub(crate) fn check(
+    dir: &Path,
+    secret: Secret,
+    marks: Marks,
+    last: u64,
+    take: &mut dyn FnMut(u64, Vec<Row>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let Found { mut used, .. } = find_files(dir, &secret, marks.low)?;
+    let needed_from = used.iter().rposition(|file| file.first_sequence <= marks.low + 1).unwrap_or(0);
+    used.drain(..needed_from);
+    replay(dir, &used, &secret, marks, last, take).map(drop)
 }
 
 struct Found {
@@ -111,6 +125,7 @@ fn replay(
     used: &[UsedFile],
     secret: &Secret,
     marks: Marks,
+    last: u64,
     take: &mut dyn FnMut(u64, Vec<Row>) -> Result<(), StoreError>,
 ) -> Result<End, StoreError> {
     let mut end =
@@ -120,13 +135,16 @@ fn replay(
         return Err(StoreError::damaged(&first.log.path, 0, what));
     }
     for (index, file) in used.iter().enumerate() {
+        if end.next_sequence > last {
+            break;
+        }
         if file.first_sequence != end.next_sequence {
             let what = format!("it starts with frame {}, but frame {} is due", file.first_sequence, end.next_sequence);
             return Err(StoreError::damaged(&file.log.path, 0, what));
         }
         end.position = BLOCK;
         let until = used.get(index + 1).map(|next| next.first_sequence);
-        while until.is_none_or(|until| end.next_sequence < until) {
+        while end.next_sequence <= last && until.is_none_or(|until| end.next_sequence < until) {
             match read_frame(file, secret, end.position, end.next_sequence, marks.low)? {
                 Frame::Rows(header, rows) => {
                     if header.sequence > marks.low {

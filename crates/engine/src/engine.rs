@@ -4,6 +4,7 @@ use crate::clock::{Clock, random_bytes};
 use crate::config::{EngineConfig, Limits};
 use crate::error::EngineError;
 use crate::keys::KeyRing;
+use crate::operate::{EVENTS_DIR, STATE_FILE};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,7 +117,7 @@ impl Engine {
         options.queue_bytes = config.store.queue_bytes;
         options.max_groups = config.limits.query_groups;
         options.max_distinct = config.limits.query_distinct_values;
-        let dir = config.data_dir.join("events");
+        let dir = config.data_dir.join(EVENTS_DIR);
         // A volume that is not mounted must not look like a new store: what is sent again would count again.
         if !dir.exists() && state.has_meters().await? {
             return Err(OpenError::EventsMissing { path: dir.display().to_string() });
@@ -237,11 +238,15 @@ fn create_data_dir(dir: &Path) -> std::io::Result<()> {
 }
 
 pub(crate) async fn open_state(data_dir: &Path, state_url: Option<&str>) -> Result<StateStore, OpenError> {
-    let url = match state_url {
-        Some(text) => StateUrl::parse(text)?,
-        None => StateUrl::Sqlite(data_dir.join("state.sqlite")),
-    };
-    Ok(StateStore::open(&url).await?)
+    Ok(StateStore::open(&state_url_of(data_dir, state_url)?).await?)
+}
+
+/// Where the state of a data folder is.
+pub(crate) fn state_url_of(data_dir: &Path, state_url: Option<&str>) -> Result<StateUrl, StateError> {
+    match state_url {
+        Some(text) => StateUrl::parse(text),
+        None => Ok(StateUrl::Sqlite(data_dir.join(STATE_FILE))),
+    }
 }
 
 pub(crate) fn new_meter_id(clock: &Clock) -> Result<MeterId, getrandom::Error> {

@@ -8,6 +8,7 @@ mod histogram;
 mod report;
 mod store;
 
+pub use embedded::disk::{Access, Disk, DiskFile, HostDisk};
 pub use embedded::{EmbeddedStore, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
 pub use histogram::HistogramSnapshot;

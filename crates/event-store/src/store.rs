@@ -6,7 +6,7 @@ use crate::report::{EventsBackup, StoreContent, Verification, Watch};
 use crate::{AppendError, QueryError, StoreError};
 use std::path::Path;
 use tallystick_domain::Namespace;
-use tallystick_domain::event::{EventQuery, StoredEvent};
+use tallystick_domain::event::{EventQuery, StoredEvent, StoredRef};
 use tallystick_domain::meter::{AggregatePlan, AggregateRow};
 
 /// What became of a batch.
@@ -206,7 +206,7 @@ impl EventStore {
     /// cannot be read.
     pub fn export(
         &self,
-        each: &mut dyn FnMut(&Namespace, &StoredEvent) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(&Namespace, StoredRef<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.export(each),

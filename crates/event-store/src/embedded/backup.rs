@@ -6,16 +6,14 @@
 //!
 //! Files are copied, not linked: a link would share every later fault of the disk with its original.
 
+use super::disk::{Access, Disk};
 use super::files::{Layout, sync_dir};
 use super::lock;
 use super::manifest::Manifest;
 use super::shared::{LiveRun, LiveSegment, Shared};
 use crate::StoreError;
 use crate::report::{CopiedFile, EventsBackup, Progress, Unit, Watch};
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::ops::ControlFlow;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Bytes that are read and written at a time.
@@ -24,10 +22,11 @@ const STEP: usize = 1 << 20;
 /// Copies what is sealed into `dir`, which must not hold a store.
 pub(crate) fn copy_sealed(shared: &Shared, dir: &Path, watch: Watch<'_>) -> Result<EventsBackup, StoreError> {
     let (manifest, segments, runs) = hold(shared);
-    let target = Layout::new(dir);
+    let target = Layout::new(shared.layout.shared_disk(), dir);
+    refuse_store(&target)?;
     target.create_dirs()?;
     let total = segments.iter().map(|live| live.segment.meta().bytes).chain(runs.iter().map(|live| live.run.bytes()));
-    let mut copier = Copier { root: dir, watch, done: 0, total: total.sum(), files: Vec::new() };
+    let mut copier = Copier { disk: target.disk(), root: dir, watch, done: 0, total: total.sum(), files: Vec::new() };
     for LiveSegment { number, segment } in &segments {
         let bytes = segment.meta().bytes;
         copier.copy(&target.segment(*number), bytes, &|buffer, offset| segment.read_raw(buffer, offset))?;
@@ -35,11 +34,11 @@ pub(crate) fn copy_sealed(shared: &Shared, dir: &Path, watch: Watch<'_>) -> Resu
     for LiveRun { number, run } in &runs {
         copier.copy(&target.run(*number), run.bytes(), &|buffer, offset| run.read_raw(buffer, offset))?;
     }
-    sync_dir(&target.segments_dir())?;
-    sync_dir(&target.dedupe_dir())?;
+    sync_dir(target.disk(), &target.segments_dir())?;
+    sync_dir(target.disk(), &target.dedupe_dir())?;
     manifest.write(&target)?;
     let mut files = copier.files;
-    files.push(described(dir, &target.manifest())?);
+    files.push(described(target.disk(), dir, &target.manifest())?);
     let events = manifest.segments.iter().map(|entry| entry.meta.rows).sum();
     Ok(EventsBackup { events, sequence: manifest.low, files })
 }
@@ -53,7 +52,17 @@ fn hold(shared: &Shared) -> (Manifest, Vec<LiveSegment>, Vec<LiveRun>) {
     (manifest, live.segments.clone(), live.runs.clone())
 }
 
+/// A store that is there is never written over.
+fn refuse_store(target: &Layout) -> Result<(), StoreError> {
+    let path = target.manifest();
+    match target.disk().exists(&path) {
+        true => Err(StoreError::io("cannot write over", &path)(std::io::ErrorKind::AlreadyExists.into())),
+        false => Ok(()),
+    }
+}
+
 struct Copier<'a> {
+    disk: &'a dyn Disk,
     root: &'a Path,
     watch: Watch<'a>,
     done: u64,
@@ -69,15 +78,14 @@ impl Copier<'_> {
         bytes: u64,
         read: &dyn Fn(&mut [u8], u64) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
-        let mut file = opened.map_err(StoreError::io("cannot create", path))?;
+        let file = self.disk.create(path, Access::Owner).map_err(StoreError::io("cannot create", path))?;
         let (mut offset, mut crc32c) = (0, 0);
         let mut buffer = vec![0; STEP];
         while offset < bytes {
             let step = usize::try_from(bytes - offset).unwrap_or(STEP).min(STEP);
             let part = &mut buffer[..step];
             read(part, offset)?;
-            file.write_all(part).map_err(StoreError::io("cannot write", path))?;
+            file.write_all_at(part, offset).map_err(StoreError::io("cannot write", path))?;
             crc32c = crc32c::crc32c_append(crc32c, part);
             offset += step as u64;
             self.done += step as u64;
@@ -92,8 +100,8 @@ impl Copier<'_> {
     }
 }
 
-fn described(root: &Path, path: &Path) -> Result<CopiedFile, StoreError> {
-    let bytes = std::fs::read(path).map_err(StoreError::io("cannot read", path))?;
+fn described(disk: &dyn Disk, root: &Path, path: &Path) -> Result<CopiedFile, StoreError> {
+    let bytes = disk.read(path).map_err(StoreError::io("cannot read", path))?;
     Ok(CopiedFile { path: inside(root, path), bytes: bytes.len() as u64, crc32c: crc32c::crc32c(&bytes) })
 }
 

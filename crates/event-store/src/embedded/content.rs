@@ -29,7 +29,7 @@ pub(crate) fn content(shared: &Shared) -> Result<StoreContent, StoreError> {
         }
     }
     for row in chunks.iter().flat_map(|chunk| chunk.iter()) {
-        let event = &row.stored.event;
+        let event = row.stored.event;
         types.add(row.namespace.as_str(), event.event_type(), 1, (event.time(), event.time()));
     }
     let sources: Vec<_> = segments.iter().map(|live| live.segment.clone()).collect();
@@ -97,8 +97,8 @@ fn sample(segments: &[Arc<Segment>]) -> Result<Sample, StoreError> {
 }
 
 fn add_block(taken: &mut Sample, segment: &Segment, table: &Table, block: &Block) -> Result<(), StoreError> {
-    for stored in segment.events(table, block, 0..block.rows)? {
-        taken.raw_bytes += codec::encoded_len(&table.namespace, &stored) as u64;
+    for stored in segment.reader(table).events(block, 0..block.rows)? {
+        taken.raw_bytes += codec::encoded_len(&table.namespace, stored.view()) as u64;
     }
     taken.events += block.rows as u64;
     taken.stored_bytes += block.len();

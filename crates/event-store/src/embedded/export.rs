@@ -1,31 +1,32 @@
 //! Every stored event, one after the other, for a copy in another format.
 
-use super::row::Row;
+use super::row::RowRef;
 use super::segment::Segment;
 use super::view::View;
 use crate::StoreError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tallystick_domain::Namespace;
-use tallystick_domain::event::StoredEvent;
+use tallystick_domain::event::StoredRef;
 
 /// Hands out every row of a view, by namespace and type; within a type sealed rows come first, each segment in its own
 /// order. Holds one block and pointers to the rows in memory.
 pub(crate) fn export(
     view: &View,
-    each: &mut dyn FnMut(&Namespace, &StoredEvent) -> Result<(), StoreError>,
+    each: &mut dyn FnMut(&Namespace, StoredRef<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     for ((namespace, event_type), part) in parts(view) {
         for segment in part.segments {
             let Some(table) = segment.table(&namespace, &event_type) else { continue };
+            let mut reader = segment.reader(table);
             for block in &table.blocks {
-                for stored in segment.events(table, block, 0..block.rows)? {
-                    each(&namespace, &stored)?;
+                for stored in reader.events(block, 0..block.rows)? {
+                    each(&namespace, stored.view())?;
                 }
             }
         }
         for row in part.rows {
-            each(&namespace, &row.stored)?;
+            each(&namespace, row.stored)?;
         }
     }
     Ok(())
@@ -35,7 +36,7 @@ pub(crate) fn export(
 #[derive(Default)]
 struct Part<'a> {
     segments: Vec<&'a Arc<Segment>>,
-    rows: Vec<&'a Row>,
+    rows: Vec<RowRef<'a>>,
 }
 
 fn parts(view: &View) -> BTreeMap<(Namespace, String), Part<'_>> {

@@ -8,7 +8,7 @@ use crate::{QueryError, StoreError};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use tallystick_domain::Instant;
-use tallystick_domain::event::{EventField, EventQuery, StoredEvent};
+use tallystick_domain::event::{EventField, EventQuery, StoredEvent, StoredRef};
 use tallystick_domain::meter::Filter;
 
 /// A page of the events of a view.
@@ -17,9 +17,9 @@ pub(crate) fn list(view: &View, query: &EventQuery) -> Result<Vec<StoredEvent>, 
         return Ok(Vec::new());
     }
     let mut page = Page { query, blocks: candidates(view, query), found: BinaryHeap::new() };
-    for row in view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| row.namespace == query.namespace) {
-        if query.matches(&row.stored) {
-            page.offer(Key::of(&row.stored), Place::Memory(&row.stored));
+    for row in view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| *row.namespace == query.namespace) {
+        if query.matches(row.stored) {
+            page.offer(Key::of(row.stored), Place::Memory(row.stored));
         }
     }
     for at in 0..page.blocks.len() {
@@ -57,7 +57,7 @@ struct Entry<'v> {
 
 #[derive(Clone, Copy)]
 enum Place<'v> {
-    Memory(&'v StoredEvent),
+    Memory(StoredRef<'v>),
     Stored { candidate: usize, row: usize },
 }
 
@@ -118,8 +118,9 @@ impl<'v> Page<'v> {
     }
 
     fn search(&mut self, candidate: usize) -> Result<(), StoreError> {
-        let Candidate { segment, block, .. } = self.blocks[candidate];
-        let times = segment.times(block)?;
+        let Candidate { segment, table, block } = self.blocks[candidate];
+        let mut reader = segment.reader(table);
+        let times = reader.times(block)?;
         let instants: Vec<Instant> = times.iter().filter_map(|micros| Instant::from_micros(*micros)).collect();
         let is_in_time = |time: Instant| {
             self.may_take(time)
@@ -128,11 +129,11 @@ impl<'v> Page<'v> {
         };
         let mut rows: Vec<usize> = (0..instants.len()).filter(|row| is_in_time(instants[*row])).collect();
         if let Some(filter) = self.query.ingested_at.as_ref().filter(|_| !rows.is_empty()) {
-            let ingested = segment.ingested(block, &times)?;
+            let ingested = reader.ingested(block, &times)?;
             rows.retain(|row| Instant::from_micros(ingested[*row]).is_some_and(|at| filter.matches(at)));
         }
         if filters(self.query, EventField::Subject).next().is_some() && !rows.is_empty() {
-            let subjects = segment.subjects(block)?;
+            let subjects = reader.subjects(block)?;
             rows.retain(|row| {
                 filters(self.query, EventField::Subject).all(|filter| filter.matches(subjects.get(*row)))
             });
@@ -140,7 +141,7 @@ impl<'v> Page<'v> {
         if rows.is_empty() {
             return Ok(());
         }
-        let (sources, ids) = (segment.sources(block)?, segment.ids(block)?);
+        let (sources, ids) = (reader.sources(block)?, reader.ids(block)?);
         for row in rows {
             let key = Key { time: instants[row], source: sources.get(row), id: ids.get(row) };
             if self.is_wanted(&key) {
@@ -164,14 +165,14 @@ impl<'v> Page<'v> {
         let mut stored = Vec::new();
         for (position, entry) in entries.iter().enumerate() {
             match entry.place {
-                Place::Memory(event) => events[position] = Some(event.clone()),
+                Place::Memory(event) => events[position] = Some(event.to_stored()),
                 Place::Stored { candidate, row } => stored.push((candidate, row, position)),
             }
         }
         stored.sort_unstable();
         for of_block in stored.chunk_by(|left, right| left.0 == right.0) {
             let Candidate { segment, table, block } = self.blocks[of_block[0].0];
-            let read = segment.events(table, block, of_block.iter().map(|(_, row, _)| *row))?;
+            let read = segment.reader(table).events(block, of_block.iter().map(|(_, row, _)| *row))?;
             for (event, (_, _, position)) in read.into_iter().zip(of_block) {
                 events[*position] = Some(event);
             }
@@ -181,7 +182,7 @@ impl<'v> Page<'v> {
 }
 
 impl<'k> Key<'k> {
-    fn of(stored: &'k StoredEvent) -> Self {
+    fn of(stored: StoredRef<'k>) -> Self {
         Self { time: stored.event.time(), source: stored.event.source(), id: stored.event.id() }
     }
 }

@@ -9,6 +9,7 @@ mod codec;
 mod compaction;
 mod content;
 mod dedupe;
+pub(crate) mod disk;
 mod export;
 mod files;
 mod flush;
@@ -20,10 +21,12 @@ mod options;
 mod queue;
 mod recovery;
 mod row;
+mod rows;
 #[cfg(test)]
 mod sample;
 mod segment;
 mod shared;
+mod sort;
 mod verify;
 mod view;
 mod wal;
@@ -33,16 +36,16 @@ pub use options::StoreOptions;
 
 use crate::report::{Damage, EventsBackup, StoreContent, Verification, Watch};
 use crate::{AppendError, Appended, QueryError, StoreError, StoreHistograms, StoreStats};
+use disk::DiskFile;
 use queue::{Batch, BatchSize};
 use shared::Shared;
-use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use tallystick_domain::Namespace;
-use tallystick_domain::event::{EventQuery, StoredEvent};
+use tallystick_domain::event::{EventQuery, StoredEvent, StoredRef};
 use tallystick_domain::meter::{AggregatePlan, AggregateRow};
 use tokio::sync::oneshot;
 use view::QueryLimits;
@@ -65,7 +68,7 @@ struct Running {
     writer: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     /// Releases the directory when dropped, after the threads ended.
-    _lock: File,
+    _lock: Arc<dyn DiskFile>,
 }
 
 impl EmbeddedStore {
@@ -94,7 +97,7 @@ impl EmbeddedStore {
         if events.is_empty() {
             return Ok(Appended::default());
         }
-        let answer = self.submit(namespace, events)?;
+        let answer = self.submit(namespace, &events)?;
         answer.await.unwrap_or_else(|_| {
             let reason = self.shared().fault().unwrap_or("the store was closed");
             Err(AppendError::Stopped(reason.into()))
@@ -104,13 +107,13 @@ impl EmbeddedStore {
     fn submit(
         &self,
         namespace: &Namespace,
-        events: Vec<StoredEvent>,
+        events: &[StoredEvent],
     ) -> Result<oneshot::Receiver<queue::Answer>, AppendError> {
         let shared = self.shared();
         if let Some(reason) = shared.fault() {
             return Err(AppendError::Stopped(reason.into()));
         }
-        let size = BatchSize::of(namespace, &events);
+        let size = BatchSize::of(namespace, events);
         let frame_limit = Wal::capacity(shared.options.wal_file_len());
         if size.encoded > frame_limit {
             return Err(AppendError::TooLarge { bytes: size.encoded, limit: frame_limit });
@@ -124,7 +127,7 @@ impl EmbeddedStore {
             }
         })?;
         let (sender, receiver) = oneshot::channel();
-        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace.clone(), events, &size, sender))?;
+        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace, events, &size, sender))?;
         Ok(receiver)
     }
 
@@ -205,7 +208,7 @@ impl EmbeddedStore {
     /// Hands out every event of this moment.
     pub(crate) fn export(
         &self,
-        each: &mut dyn FnMut(&Namespace, &StoredEvent) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(&Namespace, StoredRef<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         export::export(&self.shared().view(), each)
     }

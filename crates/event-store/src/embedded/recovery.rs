@@ -1,14 +1,16 @@
 //! Opening a store: MANIFEST, segments and runs, then what only the log knows.
 
 use super::dedupe::{IdentitySet, Run};
+use super::disk::DiskFile;
 use super::files::{self, Layout, numbered_files, remove, remove_leftovers};
 use super::flush::seal;
 use super::identity::Secret;
 use super::lock;
 use super::manifest::Manifest;
-use super::memtable::{Frozen, Memtable, row_weight};
+use super::memtable::{Frozen, Memtable};
 use super::options::StoreOptions;
-use super::row::Row;
+use super::row::RowRef;
+use super::rows::Rows;
 use super::segment::Segment;
 use super::shared::{LiveRun, LiveSegment, Shared};
 use super::wal::{self, Wal};
@@ -25,12 +27,12 @@ pub(crate) struct Opened {
     /// Identities of the rows that the log gave back.
     pub identities: IdentitySet,
     /// Holds the directory.
-    pub lock: std::fs::File,
+    pub lock: Arc<dyn DiskFile>,
 }
 
 /// Opens the store in a directory, or creates it there.
 pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Opened, StoreError> {
-    let layout = Layout::new(dir);
+    let layout = Layout::new(options.disk.clone(), dir);
     layout.create_dirs()?;
     let lock_file = layout.lock()?;
     let manifest = match Manifest::read(&layout)? {
@@ -47,7 +49,7 @@ pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Opened, StoreErr
 /// Writes the first MANIFEST, unless files show that there was one.
 fn create(layout: &Layout, options: &StoreOptions) -> Result<Manifest, StoreError> {
     for (dir, extension) in [(layout.wal_dir(), "wal"), (layout.segments_dir(), "seg"), (layout.dedupe_dir(), "run")] {
-        if let Some((_, path)) = numbered_files(&dir, extension)?.first() {
+        if let Some((_, path)) = numbered_files(layout.disk(), &dir, extension)?.first() {
             let what = format!("it is missing, but {} is there", path.display());
             return Err(StoreError::damaged(&layout.manifest(), 0, what));
         }
@@ -58,11 +60,11 @@ fn create(layout: &Layout, options: &StoreOptions) -> Result<Manifest, StoreErro
 }
 
 fn remove_unknown_files(layout: &Layout, manifest: &Manifest) -> Result<(), StoreError> {
-    remove(&layout.manifest().with_extension("new"))?;
+    remove(layout.disk(), &layout.manifest().with_extension("new"))?;
     let segments: HashSet<u64> = manifest.segments.iter().map(|entry| entry.number).collect();
     let runs: HashSet<u64> = manifest.runs.iter().map(|entry| entry.number).collect();
-    remove_leftovers(&layout.segments_dir(), "seg", &segments)?;
-    remove_leftovers(&layout.dedupe_dir(), "run", &runs)
+    remove_leftovers(layout.disk(), &layout.segments_dir(), "seg", &segments)?;
+    remove_leftovers(layout.disk(), &layout.dedupe_dir(), "run", &runs)
 }
 
 /// Opens what the MANIFEST names, and refuses a file that is not the one it means.
@@ -71,7 +73,7 @@ fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
     let mut live = lock(&shared.live);
     for entry in &catalog.segments {
         let path = shared.layout.segment(entry.number);
-        let segment = Segment::open(&path)?;
+        let segment = Segment::open(shared.layout.disk(), &path)?;
         if *segment.meta() != entry.meta {
             return Err(StoreError::damaged(&path, 0, "it is not the segment that the MANIFEST names"));
         }
@@ -79,7 +81,7 @@ fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
     }
     for entry in &catalog.runs {
         let path = shared.layout.run(entry.number);
-        let run = Run::open(&path)?;
+        let run = Run::open(shared.layout.disk(), &path)?;
         if run.keys() != entry.keys {
             return Err(StoreError::damaged(&path, 0, "it is not the run that the MANIFEST names"));
         }
@@ -96,7 +98,7 @@ fn replay(shared: &Shared) -> Result<(Wal, IdentitySet), StoreError> {
         wal::Marks { low: catalog.low, durable: catalog.durable }
     };
     let mut collected = Collected::default();
-    let mut take = |sequence: u64, rows: Vec<Row>| {
+    let mut take = |sequence: u64, rows: Rows| {
         if collected.memtable.rows > 0 && collected.memtable.bytes >= shared.options.memtable_bytes {
             collected.seal(shared)?;
         }
@@ -104,7 +106,7 @@ fn replay(shared: &Shared) -> Result<(Wal, IdentitySet), StoreError> {
         Ok(())
     };
     let file_len = shared.options.wal_file_len();
-    let wal = wal::recover(&shared.layout.wal_dir(), shared.secret, marks, file_len, &mut take)?;
+    let wal = wal::recover(&shared.layout, shared.secret, marks, file_len, &mut take)?;
     shared.durable.store(wal.last_sequence(), Ordering::Release);
     lock(&shared.live).active = collected.memtable;
     Ok((wal, collected.identities))
@@ -118,13 +120,13 @@ struct Collected {
 }
 
 impl Collected {
-    fn add(&mut self, shared: &Shared, sequence: u64, mut rows: Vec<Row>) {
-        rows.retain(|row| {
-            let event = &row.stored.event;
-            self.identities.insert(shared.secret.identity(row.namespace.as_str(), event.source(), event.id()))
-        });
-        let bytes = rows.iter().map(|row| row_weight(&row.stored.event)).sum();
-        self.memtable.push(rows, bytes);
+    fn add(&mut self, shared: &Shared, sequence: u64, rows: Rows) {
+        let identity = |row: RowRef<'_>| {
+            let event = row.stored.event;
+            shared.secret.identity(row.namespace.as_str(), event.source(), event.id())
+        };
+        let is_new: Vec<bool> = rows.iter().map(|row| self.identities.insert(identity(row))).collect();
+        self.memtable.push(if is_new.contains(&false) { rows.only(&is_new) } else { rows });
         self.last_sequence = sequence;
         shared.durable.fetch_max(sequence, Ordering::AcqRel);
     }
@@ -161,7 +163,7 @@ mod tests {
 
     /// Everything that [`open`] does before it reads the log.
     fn prepared(dir: &Path, options: &StoreOptions) -> Shared {
-        let layout = Layout::new(dir);
+        let layout = Layout::new(options.disk.clone(), dir);
         let manifest = Manifest::read(&layout).unwrap().unwrap();
         remove_unknown_files(&layout, &manifest).unwrap();
         let shared = Shared::new(layout, options.clone(), manifest);

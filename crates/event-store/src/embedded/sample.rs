@@ -1,6 +1,8 @@
 //! Random events for the tests of this room: few distinct values, so that they meet, and many odd ones.
 
+use super::disk::HostDisk;
 use super::row::{Row, segment_order};
+use super::rows::Rows;
 use super::segment::{Segment, write_segment};
 use super::view::View;
 use proptest::prelude::*;
@@ -147,8 +149,8 @@ pub(crate) fn split(dir: &Path, rows: &[Row], places: &[usize]) -> View {
     };
     let segments = (0..4).map(|place| {
         let path = dir.join(place.to_string());
-        write_segment(&path, &mut sorted(at(place)).into_iter().map(Ok)).unwrap();
-        Arc::new(Segment::open(&path).unwrap())
+        write_segment(&HostDisk, &path, &mut sorted(at(place)).into_iter().map(Ok)).unwrap();
+        Arc::new(Segment::open(&HostDisk, &path).unwrap())
     });
-    View { segments: segments.collect(), chunks: (4..6).map(|place| Arc::new(at(place))).collect() }
+    View { segments: segments.collect(), chunks: (4..6).map(|place| Arc::new(Rows::of(&at(place)))).collect() }
 }

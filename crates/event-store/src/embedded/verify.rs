@@ -5,11 +5,13 @@
 //! what is only in the log with the runs (an identity must not be in both).
 
 use super::dedupe::Run;
+use super::disk::HostDisk;
 use super::files::Layout;
 use super::identity::Secret;
 use super::lock;
 use super::manifest::Manifest;
-use super::row::Row;
+use super::row::{Row, RowRef, RowView};
+use super::rows::Rows;
 use super::segment::Segment;
 use super::shared::Shared;
 use super::wal::{self, Marks};
@@ -59,10 +61,10 @@ pub(crate) fn verify_open(shared: &Shared, watch: Watch<'_>) -> Result<Verificat
 
 /// Checks a store that nobody has open, and changes nothing. Files that the MANIFEST does not name are no part of it.
 pub(crate) fn verify_closed(dir: &Path, watch: Watch<'_>) -> Result<Verification, StoreError> {
-    let layout = Layout::new(dir);
+    let layout = Layout::new(Arc::new(HostDisk), dir);
     let mut report = Verification::default();
     // A backup has none, and nobody works in it.
-    let _held = if dir.join("LOCK").exists() { Some(layout.lock()?) } else { None };
+    let _held = if layout.disk().exists(&dir.join("LOCK")) { Some(layout.lock()?) } else { None };
     let manifest = match Manifest::read(&layout) {
         Ok(Some(manifest)) => manifest,
         Ok(None) => {
@@ -76,12 +78,12 @@ pub(crate) fn verify_closed(dir: &Path, watch: Watch<'_>) -> Result<Verification
     };
     let segments = manifest.segments.iter().filter_map(|entry| {
         let path = layout.segment(entry.number);
-        report.keep(Segment::open(&path), &path, |segment| *segment.meta() == entry.meta)
+        report.keep(Segment::open(layout.disk(), &path), &path, |segment| *segment.meta() == entry.meta)
     });
     let segments = segments.collect();
     let runs = manifest.runs.iter().filter_map(|entry| {
         let path = layout.run(entry.number);
-        report.keep(Run::open(&path), &path, |run| run.keys() == entry.keys)
+        report.keep(Run::open(layout.disk(), &path), &path, |run| run.keys() == entry.keys)
     });
     let runs = runs.collect();
     let subject = Subject { layout, secret: manifest.secret, segments, runs };
@@ -104,7 +106,7 @@ impl Subject {
         for segment in &self.segments {
             let meta = segment.meta();
             let mut each = |row: &Row| {
-                of_rows = of_rows.wrapping_add(identity_of(&self.secret, row));
+                of_rows = of_rows.wrapping_add(identity_of(&self.secret, row.view()));
                 meter.advance(meta.rows, meta.bytes)
             };
             match segment.verify_rows(&mut each) {
@@ -151,10 +153,10 @@ impl Subject {
     /// Reads the frames above the low-water mark; none of their identities may be in a run.
     fn check_log(&self, marks: Marks, last: u64, runs: &[Arc<Run>]) -> Result<InLog, StoreError> {
         let mut found = InLog::default();
-        let mut take = |_, rows: Vec<Row>| {
+        let mut take = |_, rows: Rows| {
             found.frames += 1;
             found.rows += rows.len() as u64;
-            for row in &rows {
+            for row in rows.iter() {
                 let identity = identity_of(&self.secret, row);
                 for run in runs {
                     found.sealed_too += u64::from(run.contains(identity)?);
@@ -162,7 +164,7 @@ impl Subject {
             }
             Ok(())
         };
-        wal::check(&self.layout.wal_dir(), self.secret, marks, last, &mut take)?;
+        wal::check(&self.layout, self.secret, marks, last, &mut take)?;
         Ok(found)
     }
 }
@@ -200,8 +202,8 @@ fn check_running_log(
     }
 }
 
-fn identity_of(secret: &Secret, row: &Row) -> u128 {
-    let event = &row.stored.event;
+fn identity_of(secret: &Secret, row: RowRef<'_>) -> u128 {
+    let event = row.stored.event;
     secret.identity(row.namespace.as_str(), event.source(), event.id())
 }
 

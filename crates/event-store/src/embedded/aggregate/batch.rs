@@ -1,9 +1,9 @@
 //! Up to a block of events of one namespace and type, seen by columns, wherever they are.
 
 use crate::StoreError;
-use crate::embedded::segment::{Block, Bodies, CodedTexts, Column, ColumnBuilder, Segment, Table, Texts};
+use crate::embedded::segment::{Block, BlockReader, Bodies, CodedTexts, Column, ColumnBuilder, Segment, Table, Texts};
 use std::rc::Rc;
-use tallystick_domain::event::StoredEvent;
+use tallystick_domain::event::EventRef;
 use tallystick_domain::json::lookup;
 use tallystick_domain::meter::JsonPath;
 
@@ -16,19 +16,18 @@ pub(super) struct Batch<'a, 'p> {
 
 enum Place<'a> {
     Stored {
-        segment: &'a Segment,
-        table: &'a Table,
+        reader: BlockReader<'a>,
         block: &'a Block,
         /// The data texts, once they were needed.
         data: Option<Bodies>,
     },
-    Memory(Vec<&'a StoredEvent>),
+    Memory(Vec<EventRef<'a>>),
 }
 
 /// Sources and ids by row.
 pub(super) enum Identities<'a> {
     Stored(CodedTexts, Texts),
-    Memory(&'a [&'a StoredEvent]),
+    Memory(&'a [EventRef<'a>]),
 }
 
 impl Identities<'_> {
@@ -36,7 +35,7 @@ impl Identities<'_> {
     pub fn get(&self, row: usize) -> (&str, &str) {
         match self {
             Identities::Stored(sources, ids) => (sources.get(row), ids.get(row)),
-            Identities::Memory(events) => (events[row].event.source(), events[row].event.id()),
+            Identities::Memory(events) => (events[row].source(), events[row].id()),
         }
     }
 }
@@ -44,36 +43,34 @@ impl Identities<'_> {
 impl<'a, 'p> Batch<'a, 'p> {
     /// The events of a block.
     pub fn stored(segment: &'a Segment, table: &'a Table, block: &'a Block) -> Self {
-        Self { place: Place::Stored { segment, table, block, data: None }, columns: Vec::new() }
+        Self { place: Place::Stored { reader: segment.reader(table), block, data: None }, columns: Vec::new() }
     }
 
     /// Events in memory.
-    pub fn in_memory(events: Vec<&'a StoredEvent>) -> Self {
+    pub fn in_memory(events: Vec<EventRef<'a>>) -> Self {
         Self { place: Place::Memory(events), columns: Vec::new() }
     }
 
     /// Times in microseconds.
-    pub fn times(&self) -> Result<Vec<i64>, StoreError> {
-        match &self.place {
-            Place::Stored { segment, block, .. } => segment.times(block),
-            Place::Memory(events) => Ok(events.iter().map(|stored| stored.event.time().as_micros()).collect()),
+    pub fn times(&mut self) -> Result<Vec<i64>, StoreError> {
+        match &mut self.place {
+            Place::Stored { reader, block, .. } => reader.times(block),
+            Place::Memory(events) => Ok(events.iter().map(|event| event.time().as_micros()).collect()),
         }
     }
 
     /// Subjects.
-    pub fn subjects(&self) -> Result<CodedTexts, StoreError> {
-        match &self.place {
-            Place::Stored { segment, block, .. } => segment.subjects(block),
-            Place::Memory(events) => Ok(CodedTexts::of(events.iter().map(|stored| stored.event.subject()))),
+    pub fn subjects(&mut self) -> Result<CodedTexts, StoreError> {
+        match &mut self.place {
+            Place::Stored { reader, block, .. } => Ok(reader.subjects(block)?.with_own_texts()),
+            Place::Memory(events) => Ok(CodedTexts::of(events.iter().map(|event| event.subject()))),
         }
     }
 
     /// Sources and ids.
-    pub fn identities(&self) -> Result<Identities<'_>, StoreError> {
-        match &self.place {
-            Place::Stored { segment, block, .. } => {
-                Ok(Identities::Stored(segment.sources(block)?, segment.ids(block)?))
-            }
+    pub fn identities(&mut self) -> Result<Identities<'_>, StoreError> {
+        match &mut self.place {
+            Place::Stored { reader, block, .. } => Ok(Identities::Stored(reader.sources(block)?, reader.ids(block)?)),
             Place::Memory(events) => Ok(Identities::Memory(events)),
         }
     }
@@ -90,17 +87,17 @@ impl<'a, 'p> Batch<'a, 'p> {
 
     fn load(&mut self, path: &JsonPath) -> Result<Column, StoreError> {
         match &mut self.place {
-            Place::Stored { segment, table, block, data } => {
-                if let Some(column) = segment.column(table, block, path)? {
-                    return Ok(column);
+            Place::Stored { reader, block, data } => {
+                if let Some(column) = reader.column(block, path)? {
+                    return Ok(column.with_own_texts());
                 }
                 let data = match data {
                     Some(data) => data,
-                    None => data.insert(segment.data(block)?),
+                    None => data.insert(reader.data(block)?),
                 };
                 Ok(column_of(block.rows, |row| data.get(row), path))
             }
-            Place::Memory(events) => Ok(column_of(events.len(), |row| events[row].event.data(), path)),
+            Place::Memory(events) => Ok(column_of(events.len(), |row| events[row].data(), path)),
         }
     }
 }

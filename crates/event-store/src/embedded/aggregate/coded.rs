@@ -3,6 +3,7 @@
 use crate::embedded::segment::{CodedTexts, Column, Kind, Texts};
 use hashbrown::HashMap;
 use std::borrow::Cow;
+use std::sync::Arc;
 use tallystick_domain::Quantity;
 use tallystick_domain::json::Leaf;
 use tallystick_domain::meter::{JsonPath, dimension_leaf, distinct_leaf, numeric_leaf};
@@ -13,7 +14,7 @@ pub(super) const NONE: u32 = u32::MAX;
 /// Texts by code, and a code per row. Two codes may have the same text.
 #[derive(Default)]
 pub(super) struct Coded {
-    pub texts: Texts,
+    pub texts: Arc<Texts>,
     pub codes: Vec<u32>,
 }
 
@@ -51,7 +52,7 @@ impl Coded {
     pub fn map<'t>(self, text: impl Fn(&str) -> &'t str) -> Self {
         let mut texts = Texts::default();
         self.texts.iter().for_each(|old| texts.push(text(old)));
-        Self { texts, codes: self.codes }
+        Self { texts: Arc::new(texts), codes: self.codes }
     }
 
     /// Asks `text` once for each distinct value; once for all numbers if they are alike to it.
@@ -70,21 +71,21 @@ impl Coded {
         let of_texts: Vec<u32> = column.texts.iter().map(|text| add(Some(Leaf::Text(text.into())))).collect();
         if column.is_all(Kind::Text) {
             let codes = column.values.iter().map(|value| of_texts[*value as usize]).collect();
-            return Self { texts, codes };
+            return Self { texts: Arc::new(texts), codes };
         }
         let mut of_kinds = [None; Kind::Object as usize + 1];
         let mut of_numbers: HashMap<i64, u32> = HashMap::new();
-        let rows = column.kinds.iter().zip(&column.values);
-        let codes = rows.map(|(kind, value)| match kind {
+        let rows = column.values.iter().enumerate();
+        let codes = rows.map(|(row, value)| match column.kinds.get(row) {
             Kind::Text => of_texts[*value as usize],
             Kind::Number => *of_numbers.entry(if numbers_alike { 0 } else { *value }).or_insert_with(|| {
                 // Every 64-bit mantissa fits a quantity.
                 let number = Quantity::from_parts(i128::from(*value), column.scale).unwrap_or(Quantity::ZERO);
                 add(Some(Leaf::Number(&number.to_string())))
             }),
-            other => *of_kinds[*other as usize].get_or_insert_with(|| add(other.leaf())),
+            other => *of_kinds[other as usize].get_or_insert_with(|| add(other.leaf())),
         });
         let codes = codes.collect();
-        Self { texts, codes }
+        Self { texts: Arc::new(texts), codes }
     }
 }

@@ -222,7 +222,7 @@ impl Numbers {
     #[inline]
     fn scaled(&self, row: u32) -> Option<(i128, u32)> {
         let value = self.column.values[row as usize];
-        match self.column.kinds[row as usize] {
+        match self.column.kinds.get(row as usize) {
             Kind::Number => Some((i128::from(value), self.column.scale)),
             Kind::Text => self.of_texts[value as usize].map(|number| (number.mantissa(), number.scale())),
             _ => None,

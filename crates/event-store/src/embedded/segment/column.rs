@@ -3,8 +3,9 @@
 //! Invariant: a column answers every question of a plan as domain's functions answer it from the data text.
 
 use super::bytes::{Corrupt, Reader};
-use super::ints::{get_codes, get_ints, put_codes, put_ints};
-use super::texts::{CodedTexts, Dictionary, Texts};
+use super::ints::{get_codes, get_ints_into, put_codes, put_ints};
+use super::texts::{CodedTexts, Dictionary, DictionaryId, Texts};
+use std::sync::Arc;
 use tallystick_domain::Quantity;
 use tallystick_domain::json::Leaf;
 use tallystick_domain::meter::dimension_leaf;
@@ -63,23 +64,83 @@ impl Kind {
     }
 }
 
+/// What stands at a path in each row of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kinds {
+    /// In every row the same: nothing has to be looked at row by row.
+    All(Kind),
+    /// By row; at least two of them differ.
+    Each(Vec<Kind>),
+}
+
+impl Kinds {
+    /// Says the kinds of rows in the shortest way.
+    pub fn of(kinds: Vec<Kind>) -> Self {
+        match kinds.first() {
+            None => Kinds::All(Kind::Missing),
+            Some(first) if kinds.iter().all(|kind| kind == first) => Kinds::All(*first),
+            Some(_) => Kinds::Each(kinds),
+        }
+    }
+
+    /// What stands there in a row, which must exist.
+    #[inline]
+    pub fn get(&self, row: usize) -> Kind {
+        match self {
+            Kinds::All(kind) => *kind,
+            Kinds::Each(kinds) => kinds[row],
+        }
+    }
+
+    /// How many of `rows` rows have something of this kind.
+    fn count(&self, kind: Kind, rows: usize) -> usize {
+        match self {
+            Kinds::All(all) => {
+                if *all == kind {
+                    rows
+                } else {
+                    0
+                }
+            }
+            Kinds::Each(kinds) => kinds.iter().filter(|other| **other == kind).count(),
+        }
+    }
+}
+
 /// The values at one path in the rows of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
-    /// Per row, what stands there.
-    pub kinds: Vec<Kind>,
-    /// Per row, a mantissa or a code, by kind.
+    /// What stands there.
+    pub kinds: Kinds,
+    /// Per row, a mantissa or a code, by kind; of no meaning for other kinds.
     pub values: Vec<i64>,
     /// Digits after the decimal point of all mantissas.
     pub scale: u32,
     /// The texts by code.
-    pub texts: Texts,
+    pub texts: Arc<Texts>,
+    /// Whose texts these are, if all blocks of the table share them.
+    pub shared: Option<DictionaryId>,
+}
+
+impl Default for Column {
+    /// A column of no rows.
+    fn default() -> Self {
+        Self { kinds: Kinds::All(Kind::Missing), values: Vec::new(), scale: 0, texts: Arc::default(), shared: None }
+    }
 }
 
 impl Column {
-    /// A column in which the path leads nowhere.
-    pub fn missing(rows: usize) -> Self {
-        Self { kinds: vec![Kind::Missing; rows], values: vec![0; rows], scale: 0, texts: Texts::default() }
+    /// Makes it a column in which the path leads nowhere.
+    pub fn set_missing(&mut self, rows: usize) {
+        self.values.clear();
+        self.values.resize(rows, 0);
+        (self.kinds, self.scale, self.shared) = (Kinds::All(Kind::Missing), 0, None);
+        self.texts = Arc::default();
+    }
+
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.values.len()
     }
 
     /// Whether its texts are short enough to be stored twice.
@@ -89,53 +150,71 @@ impl Column {
 
     /// Whether each row has something of this kind.
     pub fn is_all(&self, kind: Kind) -> bool {
-        self.kinds.iter().all(|other| *other == kind)
+        self.kinds == Kinds::All(kind)
+    }
+
+    /// The same column with no other texts than those of its rows, in a dictionary of its own.
+    pub fn with_own_texts(mut self) -> Self {
+        if self.shared.take().is_none() {
+            return self;
+        }
+        let mut own = Dictionary::default();
+        for row in 0..self.values.len() {
+            if self.kinds.get(row) == Kind::Text {
+                self.values[row] = i64::from(own.code(self.texts.get(self.values[row] as usize)));
+            }
+        }
+        self.texts = Arc::new(own.into_texts());
+        self
     }
 
     fn values_of(&self, kind: Kind) -> Vec<i64> {
-        let rows = self.kinds.iter().zip(&self.values);
-        rows.filter(|(other, _)| **other == kind).map(|(_, value)| *value).collect()
+        let rows = self.values.iter().enumerate();
+        rows.filter(|(row, _)| self.kinds.get(*row) == kind).map(|(_, value)| *value).collect()
     }
 
     /// Appends the column; how many rows there are is not written.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         out.push(self.scale as u8);
-        let kinds: Vec<u32> = self.kinds.iter().map(|kind| *kind as u32).collect();
+        let kinds: Vec<u32> = (0..self.rows()).map(|row| self.kinds.get(row) as u32).collect();
         put_codes(out, &kinds, Kind::ALL.len());
         put_ints(out, &self.values_of(Kind::Number));
         let codes = self.values_of(Kind::Text);
         if !codes.is_empty() {
             let codes = codes.into_iter().map(|code| code as u32).collect();
-            CodedTexts { texts: self.texts.clone(), codes }.put(out);
+            CodedTexts { texts: self.texts.clone(), codes, shared: None }.put(out);
         }
     }
 
-    /// Reads a column of `count` rows.
-    pub(super) fn get_from(reader: &mut Reader<'_>, count: usize) -> Result<Self, Corrupt> {
-        let scale = u32::from(reader.byte()?);
-        if scale > tallystick_domain::quantity::MAX_SCALE {
+    /// Reads a column of `count` rows, using the memory that it has.
+    pub(super) fn read(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), Corrupt> {
+        self.scale = u32::from(reader.byte()?);
+        if self.scale > tallystick_domain::quantity::MAX_SCALE {
             return Err(Corrupt("a column has too many digits after the point"));
         }
         let kinds = get_codes(reader, count, Kind::ALL.len())?;
-        let kinds: Vec<Kind> = kinds.into_iter().map(|code| Kind::ALL[code as usize]).collect();
-        let how_many = |wanted: Kind| kinds.iter().filter(|kind| **kind == wanted).count();
-        let (number_count, text_count) = (how_many(Kind::Number), how_many(Kind::Text));
-        let numbers = get_ints(reader, number_count)?;
-        let coded = if text_count == 0 { CodedTexts::default() } else { CodedTexts::get_from(reader, text_count)? };
-        if number_count == count {
-            return Ok(Self { kinds, values: numbers, scale, texts: coded.texts });
+        self.kinds = Kinds::of(kinds.into_iter().map(|code| Kind::ALL[code as usize]).collect());
+        self.shared = None;
+        let (number_count, text_count) = (self.kinds.count(Kind::Number, count), self.kinds.count(Kind::Text, count));
+        self.values.clear();
+        get_ints_into(reader, number_count, &mut self.values)?;
+        let mut coded = CodedTexts::default();
+        if text_count > 0 {
+            coded.read(reader, text_count)?;
         }
-        if text_count == count {
-            let values = coded.codes.into_iter().map(i64::from).collect();
-            return Ok(Self { kinds, values, scale, texts: coded.texts });
+        self.texts = coded.texts;
+        if let Kinds::Each(kinds) = &self.kinds {
+            let (mut numbers, mut codes) = (std::mem::take(&mut self.values).into_iter(), coded.codes.into_iter());
+            self.values.extend(kinds.iter().map(|kind| match kind {
+                Kind::Number => numbers.next().unwrap_or_default(),
+                Kind::Text => codes.next().map(i64::from).unwrap_or_default(),
+                _ => 0,
+            }));
+        } else {
+            self.values.extend(coded.codes.into_iter().map(i64::from));
+            self.values.resize(count, 0);
         }
-        let (mut numbers, mut codes) = (numbers.into_iter(), coded.codes.into_iter().map(i64::from));
-        let value = |kind: &Kind| match kind {
-            Kind::Number => numbers.next().unwrap_or_default(),
-            Kind::Text => codes.next().unwrap_or_default(),
-            _ => 0,
-        };
-        Ok(Self { values: kinds.iter().map(value).collect(), kinds, scale, texts: coded.texts })
+        Ok(())
     }
 }
 
@@ -194,7 +273,8 @@ impl ColumnBuilder {
                 }
             }
         }
-        Column { kinds: self.kinds, values: self.values, scale, texts: self.texts.into_texts() }
+        let (kinds, texts) = (Kinds::of(self.kinds), Arc::new(self.texts.into_texts()));
+        Column { kinds, values: self.values, scale, texts, shared: None }
     }
 }
 
@@ -226,7 +306,9 @@ mod tests {
         let mut out = Vec::new();
         column.put(&mut out);
         let mut reader = Reader::new(&out);
-        assert_eq!(Column::get_from(&mut reader, values.len()).unwrap(), column);
+        let mut read = Column::default();
+        read.read(&mut reader, values.len()).unwrap();
+        assert_eq!(read, column);
         assert_eq!(reader.finish(), Ok(()));
         column
     }
@@ -235,22 +317,37 @@ mod tests {
     fn numbers_share_one_scale() {
         let column = column(&["1.5", "2", "-0.25", "1e2"]);
         assert_eq!((column.scale, column.values.as_slice()), (2, &[150, 200, -25, 10_000][..]));
-        assert!(column.kinds.iter().all(|kind| *kind == Kind::Number));
+        assert_eq!(column.kinds, Kinds::All(Kind::Number));
     }
 
     #[test]
     fn one_odd_number_does_not_push_the_others_out() {
         let column = column(&["9000000000000000000", "0.0000000000000000000000000001", "1", "2"]);
         assert_eq!((column.scale, column.values[0]), (0, 9_000_000_000_000_000_000));
-        assert_eq!(column.kinds, [Kind::Number, Kind::Text, Kind::Number, Kind::Number]);
+        assert_eq!(column.kinds, Kinds::Each(vec![Kind::Number, Kind::Text, Kind::Number, Kind::Number]));
         assert_eq!(column.texts.iter().collect::<Vec<_>>(), ["0.0000000000000000000000000001"]);
+    }
+
+    #[test]
+    fn own_texts_are_those_of_the_rows() {
+        let shared = Texts::from_iter(["a", "b", "c", "d"]);
+        let column = Column {
+            kinds: Kinds::Each(vec![Kind::Text, Kind::Null, Kind::Text, Kind::Text]),
+            values: vec![3, 0, 1, 3],
+            texts: Arc::new(shared),
+            shared: Some(DictionaryId { segment: 0, table: 0, column: 0 }),
+            ..Column::default()
+        };
+        let own = column.with_own_texts();
+        assert_eq!((own.values, own.shared), (vec![0, 0, 1, 0], None));
+        assert_eq!(own.texts.iter().collect::<Vec<_>>(), ["d", "b"]);
     }
 
     #[test]
     fn kinds_stay_apart() {
         let column = column(&["", "null", "true", "false", "[1]", "{}", "\"1\"", "1", "1e999"]);
         use Kind::*;
-        assert_eq!(column.kinds, [NoData, Null, True, False, Array, Object, Text, Number, Text]);
+        assert_eq!(column.kinds, Kinds::Each(vec![NoData, Null, True, False, Array, Object, Text, Number, Text]));
         assert_eq!(column.texts.iter().collect::<Vec<_>>(), ["1", "1e999"]);
     }
 

@@ -54,8 +54,15 @@ pub(super) fn put_ints(out: &mut Vec<u8>, values: &[i64]) {
 
 /// Reads `count` values.
 pub(super) fn get_ints(reader: &mut Reader<'_>, count: usize) -> Result<Vec<i64>, Corrupt> {
+    let mut values = Vec::new();
+    get_ints_into(reader, count, &mut values)?;
+    Ok(values)
+}
+
+/// Appends `count` values to those that were read before.
+pub(super) fn get_ints_into(reader: &mut Reader<'_>, count: usize, values: &mut Vec<i64>) -> Result<(), Corrupt> {
     if count == 0 {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let layout = reader.byte()?;
     let base = reader.signed()?;
@@ -64,25 +71,29 @@ pub(super) fn get_ints(reader: &mut Reader<'_>, count: usize) -> Result<Vec<i64>
     match layout {
         PACKED => {
             let width = get_width(reader)?;
-            unpack(reader, count, width, value)
+            unpack(reader, count, width, value, values)
         }
         DELTAS => {
             let mut step = 0u64;
-            let mut values = Vec::with_capacity(count);
+            values.reserve(count.min(1 << 16));
             for _ in 0..count {
                 step = step.wrapping_add(unzigzag(reader.varint()?) as u64);
                 values.push(value(step));
             }
-            Ok(values)
+            Ok(())
         }
         DISTINCT => {
             let known = reader.count()?;
             let width = get_width(reader)?;
-            let distinct = unpack(reader, known, width, value)?;
+            let (mut distinct, mut codes) = (Vec::new(), Vec::new());
+            unpack(reader, known, width, value, &mut distinct)?;
             let code_width = bits((known as u64).checked_sub(1).ok_or(Corrupt("a column has no values"))?);
-            let codes = unpack(reader, count, code_width, |code| code as usize)?;
-            let values = codes.into_iter().map(|code| distinct.get(code).copied());
-            values.collect::<Option<_>>().ok_or(Corrupt("a value has an unknown code"))
+            unpack(reader, count, code_width, |code| code as usize, &mut codes)?;
+            if codes.iter().any(|code| *code >= distinct.len()) {
+                return Err(Corrupt("a value has an unknown code"));
+            }
+            values.extend(codes.into_iter().map(|code| distinct[code]));
+            Ok(())
         }
         _ => Err(Corrupt("a column has an unknown layout")),
     }
@@ -110,31 +121,45 @@ pub(super) fn put_codes(out: &mut Vec<u8>, codes: &[u32], known: usize) {
 
 /// Reads `count` codes below `known`.
 pub(super) fn get_codes(reader: &mut Reader<'_>, count: usize, known: usize) -> Result<Vec<u32>, Corrupt> {
+    let mut codes = Vec::new();
+    get_codes_into(reader, count, known, &mut codes)?;
+    Ok(codes)
+}
+
+/// Appends `count` codes below `known` to those that were read before.
+pub(super) fn get_codes_into(
+    reader: &mut Reader<'_>,
+    count: usize,
+    known: usize,
+    codes: &mut Vec<u32>,
+) -> Result<(), Corrupt> {
+    let end = codes.len() + count;
     if known == 0 && count > 0 {
         return Err(Corrupt("codes without values"));
     }
     if known <= 1 || count == 0 {
-        return Ok(vec![0; count]);
+        codes.resize(end, 0);
+        return Ok(());
     }
-    let codes = match reader.byte()? {
-        CODES_PACKED => unpack(reader, count, bits(known as u64 - 1), |code| code as u32)?,
-        CODES_RUNS => get_runs(reader, count)?,
+    match reader.byte()? {
+        CODES_PACKED => unpack(reader, count, bits(known as u64 - 1), |code| code as u32, codes)?,
+        CODES_RUNS => get_runs(reader, end, codes)?,
         _ => return Err(Corrupt("codes have an unknown layout")),
-    };
-    if codes.iter().any(|code| *code as usize >= known) { Err(Corrupt("an unknown code")) } else { Ok(codes) }
+    }
+    let highest = codes[end - count..].iter().max();
+    if highest.is_some_and(|code| *code as usize >= known) { Err(Corrupt("an unknown code")) } else { Ok(()) }
 }
 
-fn get_runs(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, Corrupt> {
-    let mut codes = Vec::with_capacity(count);
-    while codes.len() < count {
+fn get_runs(reader: &mut Reader<'_>, end: usize, codes: &mut Vec<u32>) -> Result<(), Corrupt> {
+    while codes.len() < end {
         let code = u32::try_from(reader.varint()?).map_err(|_| Corrupt("an unknown code"))?;
         let length = reader.varint()?;
-        if length == 0 || length > (count - codes.len()) as u64 {
+        if length == 0 || length > (end - codes.len()) as u64 {
             return Err(Corrupt("a run of codes has the wrong length"));
         }
         codes.resize(codes.len() + length as usize, code);
     }
-    Ok(codes)
+    Ok(())
 }
 
 fn deltas(steps: &[u64]) -> impl Iterator<Item = u64> + '_ {
@@ -180,10 +205,16 @@ fn pack(out: &mut Vec<u8>, values: impl Iterator<Item = u64>, width: u32) {
     }
 }
 
-fn unpack<T>(reader: &mut Reader<'_>, count: usize, width: u32, map: impl Fn(u64) -> T) -> Result<Vec<T>, Corrupt> {
+fn unpack<T>(
+    reader: &mut Reader<'_>,
+    count: usize,
+    width: u32,
+    map: impl Fn(u64) -> T,
+    values: &mut Vec<T>,
+) -> Result<(), Corrupt> {
     let packed = reader.bytes(packed_bytes(count, width))?;
     let width = width as usize;
-    let mut values = Vec::with_capacity(count);
+    values.reserve(count);
     if width == 0 {
         values.extend((0..count).map(|_| map(0)));
     } else if width <= MAX_NARROW {
@@ -206,7 +237,7 @@ fn unpack<T>(reader: &mut Reader<'_>, count: usize, width: u32, map: impl Fn(u64
             map((wide >> (at % 8)) as u64 & mask)
         }));
     }
-    Ok(values)
+    Ok(())
 }
 
 #[inline]

@@ -127,7 +127,8 @@ mod tests {
         let data = [Some(r#"{"a":1,"b":{"c":"x","d":[{"e":1}]}}"#), None, Some(r#"{"b":2}"#)];
         let block = paths.split(data.into_iter());
         assert_eq!(shown(&paths), ["a", "b", "b.c", "b.d"]);
-        let kinds: Vec<_> = block.columns.iter().flatten().map(|column| column.kinds.clone()).collect();
+        let of_rows = |column: &Column| [0, 1, 2].map(|row| column.kinds.get(row));
+        let kinds: Vec<_> = block.columns.iter().flatten().map(of_rows).collect();
         use Kind::*;
         let want =
             [[Number, NoData, Missing], [Object, NoData, Number], [Text, NoData, Missing], [Array, NoData, Missing]];

@@ -1,10 +1,11 @@
 //! Columns of texts: by dictionary, as bodies that may be absent, and as ids.
 
 use super::bytes::{Corrupt, Reader, put_varint};
-use super::ints::{get_codes, get_ints, put_codes, put_ints};
+use super::ints::{get_codes, get_codes_into, get_ints, put_codes, put_ints};
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 /// Many texts in one allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,13 +68,35 @@ impl Texts {
     }
 }
 
+impl<'a> FromIterator<&'a str> for Texts {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(all: I) -> Self {
+        let mut texts = Self::default();
+        all.into_iter().for_each(|text| texts.push(text));
+        texts
+    }
+}
+
+/// Names the texts that all blocks of a table share for one of its columns: what was found out about the texts of one
+/// block holds for every other block whose texts have the same name. No two open segments have the same names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct DictionaryId {
+    /// The open segment.
+    pub segment: u64,
+    /// Position of the table in the segment.
+    pub table: u32,
+    /// Which of the table's dictionaries it is.
+    pub column: u32,
+}
+
 /// A text per row, each distinct text held once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CodedTexts {
     /// The distinct texts.
-    pub texts: Texts,
+    pub texts: Arc<Texts>,
     /// Per row, the position of its text.
     pub codes: Vec<u32>,
+    /// Whose texts these are, if all blocks of the table share them.
+    pub shared: Option<DictionaryId>,
 }
 
 impl CodedTexts {
@@ -81,7 +104,12 @@ impl CodedTexts {
     pub fn of<'a>(rows: impl Iterator<Item = &'a str>) -> Self {
         let mut dictionary = Dictionary::default();
         let codes = rows.map(|text| dictionary.code(text)).collect();
-        Self { texts: dictionary.into_texts(), codes }
+        Self { texts: Arc::new(dictionary.into_texts()), codes, shared: None }
+    }
+
+    /// The same rows with no other texts than theirs, in a dictionary of their own.
+    pub fn with_own_texts(self) -> Self {
+        if self.shared.is_none() { self } else { Self::of((0..self.codes.len()).map(|row| self.get(row))) }
     }
 
     /// The text of a row, which must exist.
@@ -96,12 +124,13 @@ impl CodedTexts {
         put_codes(out, &self.codes, self.texts.len());
     }
 
-    /// Reads `count` rows.
-    pub(super) fn get_from(reader: &mut Reader<'_>, count: usize) -> Result<Self, Corrupt> {
+    /// Reads `count` rows, in the place of what was there.
+    pub(super) fn read(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), Corrupt> {
         let known = reader.count()?;
-        let texts = Texts::get_from(reader, known)?;
-        let codes = get_codes(reader, count, known)?;
-        Ok(Self { texts, codes })
+        self.texts = Arc::new(Texts::get_from(reader, known)?);
+        self.codes.clear();
+        self.shared = None;
+        get_codes_into(reader, count, known, &mut self.codes)
     }
 }
 
@@ -285,7 +314,8 @@ mod tests {
             let mut out = Vec::new();
             coded.put(&mut out);
             let mut reader = Reader::new(&out);
-            let read = CodedTexts::get_from(&mut reader, rows.len()).unwrap();
+            let mut read = CodedTexts::default();
+            read.read(&mut reader, rows.len()).unwrap();
             prop_assert_eq!((0..rows.len()).map(|row| read.get(row)).collect::<Vec<_>>(), rows);
             prop_assert_eq!(reader.finish(), Ok(()));
         }
@@ -303,7 +333,7 @@ mod tests {
         #[test]
         fn any_bytes_end_in_an_answer(bytes: Vec<u8>, count in 0usize..200) {
             let _ = get_ids(&mut Reader::new(&bytes), count);
-            let _ = CodedTexts::get_from(&mut Reader::new(&bytes), count);
+            let _ = CodedTexts::default().read(&mut Reader::new(&bytes), count);
             let _ = Bodies::get_from(&mut Reader::new(&bytes), count);
         }
     }

@@ -7,7 +7,6 @@ use super::paths::Paths;
 use super::{Segment, Table, check_header};
 use crate::StoreError;
 use crate::embedded::row::{Row, segment_order};
-use std::os::unix::fs::FileExt;
 
 impl Segment {
     /// Checks it and gives the number of rows.
@@ -40,7 +39,7 @@ impl Segment {
     }
 
     fn verify_block(&self, table: &Table, block: &Block) -> Result<Vec<Row>, StoreError> {
-        let events = self.events(table, block, 0..block.rows)?;
+        let events = self.reader(table).events(block, 0..block.rows)?;
         let (mut times, mut ingested) = (Span::EMPTY, Span::EMPTY);
         for stored in &events {
             times.include(stored.event.time());
@@ -56,7 +55,10 @@ impl Segment {
         let split = Paths::of(&table.paths).split(events.iter().map(|stored| stored.event.data()));
         for (path, chunk) in &block.columns {
             let Some(place) = block.column(*path).filter(|_| chunk.len > 0) else { continue };
-            let stored = self.chunk(place, |reader| Column::get_from(reader, block.rows))?;
+            let stored = self.chunk(place, |reader| {
+                let mut column = Column::default();
+                column.read(reader, block.rows).map(|()| column)
+            })?;
             if split.columns.get(*path as usize).and_then(Option::as_ref) != Some(&stored) {
                 return Err(self.damaged(place.0, "a property column does not fit the data"));
             }

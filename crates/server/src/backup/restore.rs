@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use tallystick_engine::{EVENTS_DIR, Progress, Unit, Watch, verify_backup};
+use tallystick_engine::{EVENTS_DIR, Progress, STATE_FILE, Unit, Watch, verify_backup};
 use tokio::runtime::Handle;
 
 /// Why there is no data directory.
@@ -64,10 +64,15 @@ fn check(dir: &Path, description: &Description, runtime: &Handle, watch: Watch<'
             return Err(refused(&"ended"));
         }
     }
+    if !damaged.is_empty() {
+        let mut result = VerifyResult::default();
+        result.add_damaged(damaged);
+        return Err(RestoreError::Damaged(Box::new(result)));
+    }
     let checked = verify_backup(dir, runtime, watch).map_err(|error| refused(&error))?;
     let events = checked.events.segment_rows;
-    let mut result = VerifyResult::of(checked, &dir.join(tallystick_engine::STATE_FILE).display().to_string());
-    if damaged.is_empty() && result.ok && events != description.events {
+    let mut result = VerifyResult::of(checked, &dir.join(STATE_FILE).display().to_string());
+    if result.ok && events != description.events {
         let what = format!("it holds {events} events and was made with {}", description.events);
         damaged.push((dir.join(EVENTS_DIR), what));
     }

@@ -18,19 +18,36 @@ const RETRY_AFTER: Duration = Duration::from_millis(300);
 /// Seals what the writer froze, until the store ends.
 pub(crate) fn run(shared: &Shared) {
     while let Some(frozen) = next_frozen(shared) {
-        match seal(shared, &frozen) {
-            Ok(()) => {}
-            Err(error) if files::is_full(&error) => {
-                tracing::warn!(%error, "no space to seal events; trying again");
-                let mut live = lock(&shared.live);
-                live.full = Some(error.to_string());
-                shared.changed.notify_all();
-                let waited = shared.changed.wait_timeout_while(live, RETRY_AFTER, |_| !shared.is_ending());
-                drop(waited.unwrap_or_else(PoisonError::into_inner));
-            }
-            Err(error) => return shared.stop(format!("cannot seal events: {error}")),
+        if !attempt(shared, &frozen) {
+            let live = lock(&shared.live);
+            let waited = shared.changed.wait_timeout_while(live, RETRY_AFTER, |_| !shared.is_ending());
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
     }
+}
+
+/// Tries to seal the oldest frozen memtable; `false` if there is no space for it now.
+fn attempt(shared: &Shared, frozen: &Frozen) -> bool {
+    match seal(shared, frozen) {
+        Ok(()) => true,
+        Err(error) if files::is_full(&error) => {
+            tracing::warn!(%error, "no space to seal events; trying again");
+            lock(&shared.live).full = Some(error.to_string());
+            shared.changed.notify_all();
+            false
+        }
+        Err(error) => {
+            shared.stop(format!("cannot seal events: {error}"));
+            true
+        }
+    }
+}
+
+/// What [`run`] would do next, once; `false` if there is nothing, or no space for it.
+#[cfg(any(test, feature = "faults"))]
+pub(crate) fn step(shared: &Shared) -> bool {
+    let oldest = lock(&shared.live).frozen.front().cloned();
+    oldest.is_some_and(|frozen| !shared.is_ending() && attempt(shared, &frozen))
 }
 
 fn next_frozen(shared: &Shared) -> Option<Arc<Frozen>> {

@@ -27,6 +27,8 @@ mod sample;
 mod segment;
 mod shared;
 mod sort;
+#[cfg(any(test, feature = "faults"))]
+pub(crate) mod stepped;
 mod verify;
 mod view;
 mod wal;
@@ -293,6 +295,11 @@ impl Handle {
         let _ = writer.join();
         self.shared.end();
         background.into_iter().for_each(|thread| drop(thread.join()));
+        self.finish()
+    }
+
+    /// The end of a store whose threads have ended.
+    fn finish(&self) -> Result<(), StoreError> {
         match self.shared.fault() {
             Some(reason) => Err(StoreError::Stopped { reason: reason.into() }),
             // Notes which frames are durable: after a clean end a missing one is damage, not a torn tail.

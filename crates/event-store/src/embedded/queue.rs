@@ -176,13 +176,20 @@ impl Queue {
     pub fn take(&self, limit: GroupLimit) -> Option<Work> {
         let mut state = lock(&self.state);
         loop {
-            match state.waiting.pop_front() {
-                Some(Waiting::Seal(answer)) => return Some(Work::Seal(answer)),
-                Some(Waiting::Batch(first)) => return Some(Work::Group(state.group_from(first, limit))),
-                None if state.closed => return None,
-                None => state = self.arrived.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
+            if let Some(work) = state.next(limit) {
+                return Some(work);
             }
+            if state.closed {
+                return None;
+            }
+            state = self.arrived.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
+    }
+
+    /// As [`Queue::take`], without waiting.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn try_take(&self, limit: GroupLimit) -> Option<Work> {
+        lock(&self.state).next(limit)
     }
 
     /// Lets nobody in any more; what waits is still stored.
@@ -203,6 +210,13 @@ impl Queue {
 }
 
 impl State {
+    fn next(&mut self, limit: GroupLimit) -> Option<Work> {
+        match self.waiting.pop_front()? {
+            Waiting::Seal(answer) => Some(Work::Seal(answer)),
+            Waiting::Batch(first) => Some(Work::Group(self.group_from(first, limit))),
+        }
+    }
+
     /// The first batch, and as many of those behind it as the limit takes.
     fn group_from(&mut self, first: Batch, limit: GroupLimit) -> Vec<Batch> {
         let (mut queued, mut encoded) = (first.bytes, first.encoded.len());

@@ -107,6 +107,9 @@ pub(crate) struct Shared {
     next_file: AtomicU64,
     fault: OnceLock<String>,
     ending: AtomicBool,
+    /// No thread runs: who would wait does the work of the others.
+    #[cfg(any(test, feature = "faults"))]
+    pub stepped: AtomicBool,
 }
 
 impl Shared {
@@ -125,6 +128,8 @@ impl Shared {
             counters: Counters::default(),
             fault: OnceLock::new(),
             ending: AtomicBool::new(false),
+            #[cfg(any(test, feature = "faults"))]
+            stepped: AtomicBool::new(false),
         }
     }
 
@@ -169,7 +174,13 @@ impl Shared {
     }
 
     /// Waits for a change of `live`.
-    pub fn wait<'a>(&self, live: MutexGuard<'a, Live>) -> MutexGuard<'a, Live> {
+    pub fn wait<'a>(&'a self, live: MutexGuard<'a, Live>) -> MutexGuard<'a, Live> {
+        #[cfg(any(test, feature = "faults"))]
+        if self.stepped.load(Ordering::Relaxed) {
+            drop(live);
+            super::flush::step(self);
+            return lock(&self.live);
+        }
         self.changed.wait(live).unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -47,13 +47,27 @@ impl Writer {
     /// Works until the queue is closed and empty.
     pub fn run(mut self) {
         while let Some(work) = self.shared.queue.take(self.limit) {
-            match work {
-                Work::Group(group) => self.answer_group(group),
-                Work::Seal(answer) => {
-                    let sealed = self.freeze().map(|()| self.generation);
-                    // Who asked may have stopped waiting.
-                    let _ = answer.send(sealed);
-                }
+            self.work(work);
+        }
+    }
+
+    /// What [`Writer::run`] would do next, once; `false` if nothing waits.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn step(&mut self) -> bool {
+        match self.shared.queue.try_take(self.limit) {
+            Some(work) => self.work(work),
+            None => return false,
+        }
+        true
+    }
+
+    fn work(&mut self, work: Work) {
+        match work {
+            Work::Group(group) => self.answer_group(group),
+            Work::Seal(answer) => {
+                let sealed = self.freeze().map(|()| self.generation);
+                // Who asked may have stopped waiting.
+                let _ = answer.send(sealed);
             }
         }
     }

@@ -11,10 +11,11 @@ use super::{COMPRESSION_LEVEL, LogFile, SPARE_FILES, UsedFile, Wal, numbered_fil
 use crate::StoreError;
 use crate::embedded::codec;
 use crate::embedded::disk::Disk;
-use crate::embedded::files::{self, Layout};
+use crate::embedded::files::{self, Layout, sync_dir};
 use crate::embedded::identity::Secret;
 use crate::embedded::rows::Rows;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 /// How much of a file is read at once while headers are looked for; whole blocks.
@@ -45,6 +46,7 @@ pub(crate) fn recover(
     let needed_from = used.iter().rposition(|file| file.first_sequence <= marks.low + 1).unwrap_or(0);
     spare.extend(used.drain(..needed_from).map(|file| file.log));
     let end = replay(&dir, &used, &secret, marks, u64::MAX, take)?;
+    make_last(layout.disk(), &dir, &used, &end, marks)?;
     let (kept, dropped): (Vec<_>, Vec<_>) = spare.into_iter().partition(|file| file.len == file_len);
     let mut kept = kept;
     for extra in kept.drain(SPARE_FILES.min(kept.len())..).chain(dropped) {
@@ -122,6 +124,8 @@ fn find_files(disk: &dyn Disk, dir: &Path, secret: &Secret, low: u64) -> Result<
 struct End {
     position: u64,
     next_sequence: u64,
+    /// Where the last frame lies in the last file, if that has one.
+    last_frame: Option<Range<u64>>,
 }
 
 fn replay(
@@ -132,8 +136,8 @@ fn replay(
     last: u64,
     take: &mut dyn FnMut(u64, Rows) -> Result<(), StoreError>,
 ) -> Result<End, StoreError> {
-    let mut end =
-        End { position: BLOCK, next_sequence: used.first().map_or(marks.low + 1, |file| file.first_sequence) };
+    let first_sequence = used.first().map_or(marks.low + 1, |file| file.first_sequence);
+    let mut end = End { position: BLOCK, next_sequence: first_sequence, last_frame: None };
     if let Some(first) = used.first().filter(|first| first.first_sequence > marks.low + 1) {
         let what = format!("it starts with frame {}, but frame {} is missing", first.first_sequence, marks.low + 1);
         return Err(StoreError::damaged(&first.log.path, 0, what));
@@ -146,7 +150,7 @@ fn replay(
             let what = format!("it starts with frame {}, but frame {} is due", file.first_sequence, end.next_sequence);
             return Err(StoreError::damaged(&file.log.path, 0, what));
         }
-        end.position = BLOCK;
+        (end.position, end.last_frame) = (BLOCK, None);
         let until = used.get(index + 1).map(|next| next.first_sequence);
         while end.next_sequence <= last && until.is_none_or(|until| end.next_sequence < until) {
             match read_frame(file, secret, end.position, end.next_sequence, marks.low)? {
@@ -154,7 +158,9 @@ fn replay(
                     if header.sequence > marks.low {
                         take(header.sequence, rows)?;
                     }
-                    end.position += header.frame_len();
+                    let after = end.position + header.frame_len();
+                    end.last_frame = Some(end.position..after);
+                    end.position = after;
                     end.next_sequence += 1;
                 }
                 Frame::Bad(what) => {
@@ -176,6 +182,24 @@ fn replay(
         return Err(StoreError::damaged(path, end.position, what));
     }
     Ok(end)
+}
+
+/// Makes last what the process before may have left in the system's cache only: the names of the files, and the last thing
+/// that it wrote. That one can be read, so it will be counted and its senders told that it is there; but the process may
+/// have been killed before its sync, or the sync failed and the system took the pages for written. Only writing it
+/// again makes sure. Everything before it was durable when it was written.
+fn make_last(disk: &dyn Disk, dir: &Path, used: &[UsedFile], end: &End, marks: Marks) -> Result<(), StoreError> {
+    sync_dir(disk, dir)?;
+    let Some(UsedFile { log, .. }) = used.last() else { return Ok(()) };
+    let uncertain = match &end.last_frame {
+        None => 0..BLOCK,
+        Some(_) if end.next_sequence <= marks.durable.max(marks.low) + 1 => return Ok(()),
+        Some(frame) => frame.clone(),
+    };
+    let len = usize::try_from(uncertain.end - uncertain.start).unwrap_or(usize::MAX);
+    let bytes = read_at_most(log, uncertain.start, len)?;
+    let written = log.file.write_all_at(&bytes, uncertain.start).and_then(|()| log.file.sync_data());
+    written.map_err(StoreError::io("cannot write", &log.path))
 }
 
 /// A bad frame with a later frame behind it is damage; without one it is the torn tail, or just the end.

@@ -25,6 +25,7 @@ const VERSION: u32 = 1;
 pub(crate) struct Run {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
+    bytes: u64,
     keys: u64,
     first_keys: Vec<u128>,
     bloom: Bloom,
@@ -174,12 +175,27 @@ impl Run {
         let bloom = Bloom::from_bytes(&filter)
             .ok_or_else(|| StoreError::damaged(path, filter_at, "the filter has no whole blocks"))?;
         let first_keys = first_keys.as_chunks().0.iter().map(|bytes| u128::from_le_bytes(*bytes)).collect();
-        Ok(Self { path: path.to_path_buf(), keys: footer.keys, first_keys, bloom, file })
+        Ok(Self { path: path.to_path_buf(), bytes: len, keys: footer.keys, first_keys, bloom, file })
+    }
+
+    /// Size of the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of the file as they are, whatever became of its name.
+    pub fn read_raw(&self, bytes: &mut [u8], offset: u64) -> Result<(), StoreError> {
+        self.file.read_exact_at(bytes, offset).map_err(StoreError::io("cannot read", &self.path))
     }
 
     /// Number of keys.
     pub fn keys(&self) -> u64 {
         self.keys
+    }
+
+    /// Whether the filter cannot rule the key out; reads nothing.
+    pub fn may_contain(&self, key: u128) -> bool {
+        self.bloom.may_contain(key)
     }
 
     /// Whether the run holds the key; reads one block of the file if the filter does not rule it out.
@@ -219,8 +235,14 @@ impl Run {
         })
     }
 
-    /// Reads everything again and checks it; returns the number of keys.
+    /// Checks it and returns the number of keys.
+    #[cfg(test)]
     pub fn verify(&self) -> Result<u64, StoreError> {
+        self.verify_keys(&mut |_| Ok(()))
+    }
+
+    /// Reads everything again and checks it; hands out every key and returns their number.
+    pub fn verify_keys(&self, each: &mut dyn FnMut(u128) -> Result<(), StoreError>) -> Result<u64, StoreError> {
         // Through the open file: a merge may have taken its name away by now.
         let reopened = Self::load(&self.path, self.file.clone())?;
         let (mut count, mut last) = (0, None);
@@ -229,6 +251,7 @@ impl Run {
             if last >= Some(key) || !reopened.bloom.may_contain(key) {
                 return Err(StoreError::damaged(&self.path, 0, "the keys are not in order or not in the filter"));
             }
+            each(key)?;
             last = Some(key);
             count += 1;
         }

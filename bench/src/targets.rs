@@ -1,6 +1,6 @@
 //! What must be reached, as ratios inside one run.
 
-use crate::results::{Results, number};
+use crate::results::{Results, number, rounded};
 use crate::sections::{OURS, contention_name, hard_cases, load_name, query_name, variant_name};
 use crate::store::QUESTIONS;
 
@@ -39,8 +39,8 @@ pub fn table(results: &Results) -> String {
     for Target { what, figure, bound } in targets(results) {
         let (measured, verdict) = match figure {
             None => ("–".to_string(), "not measured"),
-            Some(figure) if bound.holds(figure) => (number(figure), "reached"),
-            Some(figure) => (number(figure), "**missed**"),
+            Some(figure) if bound.holds(figure) => (number(rounded(figure)), "reached"),
+            Some(figure) => (number(rounded(figure)), "**missed**"),
         };
         text.push_str(&format!("| {what} | {} | {measured} | {verdict} |\n", bound.text()));
     }

@@ -25,7 +25,7 @@ pub enum Endpoint {
 }
 
 /// Bodies from this size on are parsed beside the async threads, as the product does.
-const PARSE_ASIDE_BYTES: usize = 256 << 10;
+const PARSE_ASIDE_BYTES: usize = 1 << 20;
 
 /// Serves on a free port until the process is ended; the first line on stdout says where, as the product's does.
 pub fn serve(endpoint: Endpoint) -> Result<()> {

@@ -6,6 +6,7 @@ mod envelope;
 mod ingest;
 mod item;
 mod list;
+mod plain;
 mod structured;
 
 pub use ingest::parse_only;

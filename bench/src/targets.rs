@@ -111,6 +111,7 @@ fn server(results: &Results) -> Vec<Target> {
         at_most("bytes per event, with ids and identities", "", 36.0),
         at_most("memory, idle", " (MiB)", 512.0),
         at_most("memory, most during queries over everything", " (MiB)", 1024.0),
+        at_most("live total of one subject, p99", " (µs)", 5.0),
         at_most("start, after an orderly end", " (ms)", 100.0),
         at_most("start, after a kill", " (ms)", 1000.0),
     ]

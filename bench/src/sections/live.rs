@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::client::percentile;
-use crate::data::{ASKED_TYPE, Random, Row, START_MS, subject_name, type_name};
+use crate::data::{ASKED_TYPE, Random, START_MS, subject_name, type_name};
 use crate::store::{self, Manner, billionths};
 use anyhow::{Result, anyhow, bail};
 use std::time::Instant;
@@ -30,7 +30,7 @@ pub fn run(run: &mut Run<'_>) -> Result<()> {
     }
     let mut sum = 0;
     let rows = run.options.data().rows().take(subjects as usize).zip(0..);
-    let rows = rows.map(|(row, subject)| Row { subject, event_type: ASKED_TYPE, time_ms: row.arrived_ms, ..row });
+    let rows = rows.map(|(row, subject)| row.moved_to(subject, ASKED_TYPE));
     store::fill(&store, rows, |row| sum += i128::from(row.mantissa) * 100_000)?;
     check(&store, subjects, sum)?;
     run.results.add("live, subjects", "Tallystick", f64::from(subjects), "subjects");

@@ -16,7 +16,7 @@ struct Edge {
 }
 
 /// What each crate may depend on among ours. `dialect-*` stands for every dialect.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("state-store", &["domain"]),
     ("event-store", &["domain"]),
@@ -26,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("workers", &["engine"]),
     ("server", &["dialect-*", "workers", "http-kit", "engine", "domain"]),
     ("testkit", &["server", "dialect-*", "http-kit", "engine", "state-store", "event-store", "domain"]),
+    ("simulator", &["event-store", "domain"]),
     ("xtask", &[]),
 ];
 
@@ -33,7 +34,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
 const CONFINED: [(&str, &[&str]); 5] = [
     ("axum*", &["http-kit", "dialect-*", "server"]),
     ("sqlx*", &["state-store"]),
-    ("clap*", &["server", "xtask"]),
+    ("clap*", &["server", "simulator", "xtask"]),
     ("anyhow", &["server", "xtask"]),
     ("tokio*", &["state-store", "event-store", "engine", "http-kit", "dialect-*", "workers", "server", "testkit"]),
 ];

@@ -1,9 +1,10 @@
 //! Chores of the repository: `cargo xtask check` before a push, `cargo xtask test` for everything.
 //!
-//! Invariant: a check reads the repository and changes nothing; only `test` installs or builds.
+//! Invariant: a check reads the repository and changes nothing; only `test` and `soak` install or build.
 
 mod arrows;
 mod repository;
+mod soak;
 mod test_command;
 mod tidy;
 
@@ -30,6 +31,8 @@ enum Chore {
     Tidy,
     /// Which crate may depend on which
     Arrows,
+    /// Random histories of the event store on a failing disk, and kills of the real binary; ends at the first failure
+    Soak(soak::Soak),
     /// Install what the tests need, then lint, test the crates and run the conformance suites
     Test {
         /// Run one part only
@@ -62,6 +65,7 @@ fn run(chore: Chore) -> Result<()> {
         }
         Chore::Tidy => report("tidy", &tidy::check(&Repository::read(&root)?)),
         Chore::Arrows => report("arrows", &arrows::check(&root)?),
+        Chore::Soak(soak) => soak::run(&root, &soak),
         Chore::Test { only, keep_going } => test_command::run(&root, only, keep_going),
     }
 }

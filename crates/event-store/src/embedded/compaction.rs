@@ -36,6 +36,7 @@ struct Replaced {
 
 /// Merges whatever there is too much of, until the store ends.
 pub(crate) fn run(shared: &Shared) {
+    super::flush::yield_to_others();
     let mut replaced = Vec::new();
     while let Some(task) = next_task(shared, &mut replaced) {
         match attempt(shared, task, &mut replaced) {

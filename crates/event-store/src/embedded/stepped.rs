@@ -5,6 +5,7 @@
 use super::compaction::Merger;
 use super::disk::DiskFile;
 use super::queue::Answer;
+use super::rows::Rows;
 use super::writer::Writer;
 use super::{EmbeddedStore, Handle, flush, recovery};
 use crate::{AppendError, EventStore, StoreError, StoreOptions};
@@ -61,7 +62,7 @@ impl SteppedStore {
     /// # Errors
     /// See [`AppendError`]; nothing of the batch is stored.
     pub fn submit(&self, namespace: &Namespace, events: &[StoredEvent]) -> Result<Ticket, AppendError> {
-        self.store.submit(namespace, events).map(Ticket)
+        self.store.submit(Rows::of_events(namespace, events)).map(Ticket)
     }
 
     /// Asks the writer to have sealed what is in memory.

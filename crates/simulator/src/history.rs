@@ -65,8 +65,9 @@ fn step(world: &mut World) {
         // A store that stopped lets nobody in.
         56..62 => drop(world.store().request_seal()),
         62..71 => drop(world.store().step_sealer()),
-        71..77 => drop(world.store().step_merger()),
-        77..82 => world.audit(),
+        71..76 => drop(world.store().step_merger()),
+        76..78 => world.store().step_log(),
+        78..82 => world.audit(),
         82..87 => world.send_again(),
         87..89 => world.reopen(),
         89..91 => world.kill(),

@@ -94,6 +94,7 @@ fn only_file(disk: &FaultyDisk, kind: FileKind) -> PathBuf {
 
 /// After a kill, whatever is answered must survive a power cut, even if the process before did the work.
 fn what_is_answered_after_it_lasts(disk: &FaultyDisk, seed: u64, context: &str) {
+    disk.clear_faults();
     disk.start_process();
     let mut store = open(disk).unwrap_or_else(|error| panic!("{context}: {error}"));
     append(&mut store, "b").unwrap();

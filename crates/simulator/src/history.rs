@@ -101,6 +101,12 @@ fn any_fault(world: &mut World) -> Fault {
         (Action::Create, Harm::Fail),
         (Action::Rename, Harm::Fail),
         (Action::Remove, Harm::Fail),
+        (Action::Open, Harm::Fail),
+        (Action::SyncDir, Harm::Fail),
+        (Action::SyncDir, Harm::Full),
+        (Action::List, Harm::Fail),
     ]);
+    let of_directories = matches!(action, Action::SyncDir | Action::List);
+    let kind = if of_directories { FileKind::Other } else { kind };
     Fault { on: Trigger::Nth { action, kind, nth }, harm }
 }

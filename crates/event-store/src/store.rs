@@ -53,6 +53,16 @@ pub struct StoreStats {
     pub segment_merges: u64,
     /// How often runs were merged.
     pub run_merges: u64,
+    /// Bytes of partial results that are kept.
+    pub query_cache_bytes: u64,
+    /// How often one of them was used.
+    pub query_cache_hits: u64,
+    /// Bytes that running queries hold.
+    pub query_memory_bytes: u64,
+    /// Bytes of columns of rows in memory.
+    pub column_memory_bytes: u64,
+    /// Totals of single subjects that are kept up to date.
+    pub live_counters: u64,
 }
 
 /// Where usage events are kept. Clones are the same store.

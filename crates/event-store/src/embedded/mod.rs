@@ -167,6 +167,7 @@ impl EmbeddedStore {
             max_groups: shared.options.max_groups,
             max_distinct: shared.options.max_distinct,
             threads: shared.options.query_threads,
+            rows_per_thread: aggregate::ROWS_PER_THREAD,
             memory: &shared.query_memory,
             columns: &shared.column_memory,
             cache: &shared.partials,
@@ -249,6 +250,10 @@ impl EmbeddedStore {
             stats.segment_bytes += meta.bytes;
         }
         stats.runs = live.runs.len() as u64;
+        (stats.query_cache_bytes, stats.query_cache_hits) = shared.partials.figures();
+        stats.query_memory_bytes = shared.query_memory.held() as u64;
+        stats.column_memory_bytes = shared.column_memory.held() as u64;
+        stats.live_counters = shared.live_counters.len() as u64;
         stats.events = stats.memtable_rows + stats.segment_rows;
         stats
     }

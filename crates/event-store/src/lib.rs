@@ -6,6 +6,7 @@ mod embedded;
 mod error;
 mod store;
 
+pub use embedded::disk::{Access, Disk, DiskFile, HostDisk};
 pub use embedded::{EmbeddedStore, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
 pub use store::{Appended, EventStore, StoreStats};

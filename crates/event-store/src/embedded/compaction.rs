@@ -11,7 +11,7 @@ use super::segment::{Segment, merge_segments};
 use super::shared::{LiveRun, LiveSegment, Shared};
 use crate::StoreError;
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub(crate) fn run(shared: &Shared) {
             Err(error) => return tracing::error!(%error, "merging ends until the next start"),
         }
     }
-    remove_unheld(&mut replaced);
+    remove_unheld(shared, &mut replaced);
 }
 
 fn next_task(shared: &Shared, replaced: &mut Vec<Replaced>) -> Option<Task> {
@@ -76,7 +76,7 @@ fn next_task(shared: &Shared, replaced: &mut Vec<Replaced>) -> Option<Task> {
             true => shared.wait(live),
             false => {
                 drop(live);
-                remove_unheld(replaced);
+                remove_unheld(shared, replaced);
                 let waited = shared.changed.wait_timeout(lock(&shared.live), LOOK_AGAIN);
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
@@ -111,9 +111,9 @@ fn merge_live_segments(
     let path = shared.layout.segment(number);
     let gone: HashSet<u64> = inputs.iter().map(|input| input.number).collect();
     let sources: Vec<_> = inputs.iter().map(|input| input.segment.clone()).collect();
-    let made = merge_segments(&path, &sources).and_then(|meta| {
-        sync_dir(&shared.layout.segments_dir())?;
-        let segment = Arc::new(Segment::open(&path)?);
+    let made = merge_segments(shared.layout.disk(), &path, &sources).and_then(|meta| {
+        sync_dir(shared.layout.disk(), &shared.layout.segments_dir())?;
+        let segment = Arc::new(Segment::open(shared.layout.disk(), &path)?);
         let expected: u64 = sources.iter().map(|source| source.meta().rows).sum();
         if meta.rows != expected {
             let what = format!("merging {expected} rows gave {}", meta.rows);
@@ -130,7 +130,7 @@ fn merge_live_segments(
             },
         )
     });
-    forget_if_full(&made, &path)?;
+    forget_if_full(shared, &made, &path)?;
     made?;
     shared.counters.segment_merges.fetch_add(1, Ordering::Relaxed);
     replaced.extend(
@@ -146,9 +146,9 @@ fn merge_live_runs(shared: &Shared, inputs: &[LiveRun]) -> Result<(), StoreError
     let path = shared.layout.run(number);
     let gone: HashSet<u64> = inputs.iter().map(|input| input.number).collect();
     let sources: Vec<_> = inputs.iter().map(|input| input.run.clone()).collect();
-    let made = dedupe::merge_runs(&path, &sources).and_then(|_| {
-        sync_dir(&shared.layout.dedupe_dir())?;
-        let run = Arc::new(Run::open(&path)?);
+    let made = dedupe::merge_runs(shared.layout.disk(), &path, &sources).and_then(|_| {
+        sync_dir(shared.layout.disk(), &shared.layout.dedupe_dir())?;
+        let run = Arc::new(Run::open(shared.layout.disk(), &path)?);
         let entry = RunEntry::of(number, &run);
         shared.commit(
             |manifest| {
@@ -161,23 +161,23 @@ fn merge_live_runs(shared: &Shared, inputs: &[LiveRun]) -> Result<(), StoreError
             },
         )
     });
-    forget_if_full(&made, &path)?;
+    forget_if_full(shared, &made, &path)?;
     made?;
     shared.counters.run_merges.fetch_add(1, Ordering::Relaxed);
     // An open run reads through its own handle, so its name can go at once.
-    inputs.iter().try_for_each(|input| files::remove(&shared.layout.run(input.number)))
+    inputs.iter().try_for_each(|input| files::remove(shared.layout.disk(), &shared.layout.run(input.number)))
 }
 
 /// A full disk left the MANIFEST as it was, so nothing names the file.
-fn forget_if_full(made: &Result<(), StoreError>, path: &std::path::Path) -> Result<(), StoreError> {
-    if made.as_ref().is_err_and(files::is_full) { files::remove(path) } else { Ok(()) }
+fn forget_if_full(shared: &Shared, made: &Result<(), StoreError>, path: &Path) -> Result<(), StoreError> {
+    if made.as_ref().is_err_and(files::is_full) { files::remove(shared.layout.disk(), path) } else { Ok(()) }
 }
 
 /// Removes the files that nobody reads any more. What stays is removed at the next start.
-fn remove_unheld(replaced: &mut Vec<Replaced>) {
+fn remove_unheld(shared: &Shared, replaced: &mut Vec<Replaced>) {
     replaced.retain(|old| {
         let held = Arc::strong_count(&old.segment) > 1;
-        if !held && let Err(error) = files::remove(&old.path) {
+        if !held && let Err(error) = files::remove(shared.layout.disk(), &old.path) {
             tracing::warn!(%error, "a replaced segment stays until the next start");
         }
         held

@@ -1,22 +1,31 @@
 //! Where things lie in the store's directory, and how they are made to last.
 
+use super::disk::{Access, Disk, DiskFile};
 use crate::StoreError;
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The paths of one store.
+/// The paths of one store, and the disk that they are on.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
+    disk: Arc<dyn Disk>,
     root: PathBuf,
 }
 
 impl Layout {
-    pub fn new(root: &Path) -> Self {
-        Self { root: root.to_path_buf() }
+    pub fn new(disk: Arc<dyn Disk>, root: &Path) -> Self {
+        Self { disk, root: root.to_path_buf() }
+    }
+
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    pub fn shared_disk(&self) -> Arc<dyn Disk> {
+        self.disk.clone()
     }
 
     pub fn manifest(&self) -> PathBuf {
@@ -46,38 +55,35 @@ impl Layout {
     /// Creates the directories that are missing and makes their entries last.
     pub fn create_dirs(&self) -> Result<(), StoreError> {
         // A parent that was there before may be closed to us; it holds no new entry either.
-        let missing: Vec<_> = self.root.ancestors().take_while(|dir| !dir.exists()).collect();
+        let missing: Vec<_> = self.root.ancestors().take_while(|dir| !self.disk.exists(dir)).collect();
         for dir in [self.root.clone(), self.wal_dir(), self.segments_dir(), self.dedupe_dir()] {
-            fs::create_dir_all(&dir).map_err(StoreError::io("cannot create the directory", &dir))?;
+            self.disk.create_dirs(&dir).map_err(StoreError::io("cannot create the directory", &dir))?;
         }
         for created in missing {
             match created.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent)?,
-                _ => sync_dir(Path::new("."))?,
+                Some(parent) if !parent.as_os_str().is_empty() => sync_dir(self.disk(), parent)?,
+                _ => sync_dir(self.disk(), Path::new("."))?,
             }
         }
-        sync_dir(&self.root)
+        sync_dir(self.disk(), &self.root)
     }
 
     /// Takes the directory for this process. The lock lasts as long as the returned file, also when killed.
-    pub fn lock(&self) -> Result<File, StoreError> {
+    pub fn lock(&self) -> Result<Arc<dyn DiskFile>, StoreError> {
         let path = self.root.join("LOCK");
-        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = opened.map_err(StoreError::io("cannot write", &path))?;
+        let file = self.disk.open_or_create(&path).map_err(StoreError::io("cannot write", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path }),
-            Err(TryLockError::Error(source)) => Err(StoreError::Io { action: "cannot lock", path, source }),
+            Ok(true) => Ok(file),
+            Ok(false) => Err(StoreError::Locked { path }),
+            Err(source) => Err(StoreError::Io { action: "cannot lock", path, source }),
         }
     }
 }
 
 /// The files of a directory that carry a number of ours and `extension`.
-pub(crate) fn numbered_files(dir: &Path, extension: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
-    let list = fs::read_dir(dir).map_err(StoreError::io("cannot list", dir))?;
+pub(crate) fn numbered_files(disk: &dyn Disk, dir: &Path, extension: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     let mut found = Vec::new();
-    for entry in list {
-        let path = entry.map_err(StoreError::io("cannot list", dir))?.path();
+    for path in disk.list(dir).map_err(StoreError::io("cannot list", dir))? {
         let stem = path.file_stem().and_then(OsStr::to_str).filter(|stem| stem.len() == 16);
         let number = stem.and_then(|stem| u64::from_str_radix(stem, 16).ok());
         if let (Some(number), true) = (number, path.extension() == Some(OsStr::new(extension))) {
@@ -88,38 +94,42 @@ pub(crate) fn numbered_files(dir: &Path, extension: &str) -> Result<Vec<(u64, Pa
 }
 
 /// Removes what a crash left half made: files of ours that the MANIFEST does not know. Other files are left alone.
-pub(crate) fn remove_leftovers(dir: &Path, extension: &str, live: &HashSet<u64>) -> Result<(), StoreError> {
-    for (number, path) in numbered_files(dir, extension)? {
+pub(crate) fn remove_leftovers(
+    disk: &dyn Disk,
+    dir: &Path,
+    extension: &str,
+    live: &HashSet<u64>,
+) -> Result<(), StoreError> {
+    for (number, path) in numbered_files(disk, dir, extension)? {
         if !live.contains(&number) {
             tracing::info!(path = %path.display(), "removing a file that was never finished");
-            remove(&path)?;
+            remove(disk, &path)?;
         }
     }
     Ok(())
 }
 
 /// Removes a file; one that is not there is fine.
-pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
+pub(crate) fn remove(disk: &dyn Disk, path: &Path) -> Result<(), StoreError> {
+    match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("cannot remove", path)(error)),
         _ => Ok(()),
     }
 }
 
 /// Makes the entries of a directory last.
-pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir).and_then(|handle| handle.sync_all()).map_err(StoreError::io("cannot make durable", dir))
+pub(crate) fn sync_dir(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
+    disk.sync_dir(dir).map_err(StoreError::io("cannot make durable", dir))
 }
 
 /// Writes `bytes` to `next`, makes them last, and puts the file in the place of `path`. After an error before the
 /// rename nothing has changed; an error after it is reported as [`StoreError::Stopped`], as it is not known what lasts.
-pub(crate) fn replace_file(path: &Path, next: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let opened = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(next);
-    let mut file = opened.map_err(StoreError::io("cannot write", next))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(StoreError::io("cannot write", next))?;
-    fs::rename(next, path).map_err(StoreError::io("cannot replace", path))?;
+pub(crate) fn replace_file(disk: &dyn Disk, path: &Path, next: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let file = disk.create(next, Access::Owner).map_err(StoreError::io("cannot write", next))?;
+    file.write_all_at(bytes, 0).and_then(|()| file.sync_all()).map_err(StoreError::io("cannot write", next))?;
+    disk.rename(next, path).map_err(StoreError::io("cannot replace", path))?;
     let dir = path.parent().unwrap_or(Path::new("."));
-    sync_dir(dir).map_err(|error| StoreError::Stopped { reason: error.to_string() })
+    sync_dir(disk, dir).map_err(|error| StoreError::Stopped { reason: error.to_string() })
 }
 
 /// Whether the fault is a full disk or quota, after which the same thing may work later.

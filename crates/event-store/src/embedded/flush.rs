@@ -68,19 +68,20 @@ pub(crate) fn seal(shared: &Shared, frozen: &Frozen) -> Result<(), StoreError> {
     });
     if made.as_ref().is_err_and(files::is_full) {
         // A full disk left the MANIFEST as it was, so nothing names these files.
-        files::remove(&shared.layout.segment(number))?;
-        files::remove(&shared.layout.run(number))?;
+        files::remove(shared.layout.disk(), &shared.layout.segment(number))?;
+        files::remove(shared.layout.disk(), &shared.layout.run(number))?;
     }
     made
 }
 
 fn write_files(shared: &Shared, number: u64, frozen: &Frozen) -> Result<(Segment, Run), StoreError> {
+    let disk = shared.layout.disk();
     let (segment_path, run_path) = (shared.layout.segment(number), shared.layout.run(number));
     let mut rows: Vec<&Row> = frozen.memtable.chunks.iter().flat_map(|chunk| chunk.iter()).collect();
     rows.sort_unstable_by(|left, right| segment_order(left, right));
-    write_segment(&segment_path, &mut rows.into_iter().map(|row| Ok(row.clone())))?;
-    dedupe::write_run(&run_path, &frozen.identities)?;
-    sync_dir(&shared.layout.segments_dir())?;
-    sync_dir(&shared.layout.dedupe_dir())?;
-    Ok((Segment::open(&segment_path)?, Run::open(&run_path)?))
+    write_segment(disk, &segment_path, &mut rows.into_iter().map(|row| Ok(row.clone())))?;
+    dedupe::write_run(disk, &run_path, &frozen.identities)?;
+    sync_dir(disk, &shared.layout.segments_dir())?;
+    sync_dir(disk, &shared.layout.dedupe_dir())?;
+    Ok((Segment::open(disk, &segment_path)?, Run::open(disk, &run_path)?))
 }

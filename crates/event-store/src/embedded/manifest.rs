@@ -63,7 +63,7 @@ impl Manifest {
     /// Reads the file; `None` if there is none.
     pub fn read(layout: &Layout) -> Result<Option<Self>, StoreError> {
         let path = layout.manifest();
-        let bytes = match std::fs::read(&path) {
+        let bytes = match layout.disk().read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("cannot read", &path)(error)),
@@ -74,7 +74,7 @@ impl Manifest {
     /// Replaces the file.
     pub fn write(&self, layout: &Layout) -> Result<(), StoreError> {
         let path = layout.manifest();
-        replace_file(&path, &path.with_extension("new"), self.to_text().as_bytes())
+        replace_file(layout.disk(), &path, &path.with_extension("new"), self.to_text().as_bytes())
     }
 
     fn to_text(&self) -> String {
@@ -152,6 +152,7 @@ fn parse_run(words: &[&str]) -> Option<RunEntry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embedded::disk::HostDisk;
 
     fn sample() -> Manifest {
         let meta = SegmentMeta { rows: 5, bytes: 99, first: Instant::MIN, last: Instant::MAX };
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn round_trips_through_its_file() {
         let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(dir.path());
+        let layout = Layout::new(std::sync::Arc::new(HostDisk), dir.path());
         assert!(Manifest::read(&layout).unwrap().is_none());
         sample().write(&layout).unwrap();
         assert!(Manifest::read(&layout).unwrap() == Some(sample()));

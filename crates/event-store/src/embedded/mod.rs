@@ -7,6 +7,7 @@ mod aggregate;
 mod codec;
 mod compaction;
 mod dedupe;
+pub(crate) mod disk;
 mod files;
 mod flush;
 mod identity;
@@ -28,9 +29,9 @@ mod writer;
 pub use options::StoreOptions;
 
 use crate::{AppendError, Appended, QueryError, StoreError, StoreStats};
+use disk::DiskFile;
 use queue::{Batch, BatchSize};
 use shared::Shared;
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -59,7 +60,7 @@ struct Running {
     writer: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     /// Releases the directory when dropped, after the threads ended.
-    _lock: File,
+    _lock: Arc<dyn DiskFile>,
 }
 
 impl EmbeddedStore {

@@ -1,5 +1,8 @@
 //! How large the parts of the store may grow.
 
+use super::disk::{Disk, HostDisk};
+use std::sync::Arc;
+
 /// The least size of a log file: below it a single ordinary batch would not fit.
 const LEAST_WAL_FILE_BYTES: u64 = 16 << 10;
 /// The largest size of a log file; lengths inside of it are 32 bits wide.
@@ -23,6 +26,8 @@ pub struct StoreOptions {
     pub merge_fan: usize,
     /// Random bytes for the secret of a store that is created by this call; an existing store keeps its own.
     pub identity_secret: [u8; 16],
+    /// Where the files are: the file system of this machine, unless a test has another one.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl StoreOptions {
@@ -36,6 +41,7 @@ impl StoreOptions {
             max_distinct: 10_000_000,
             merge_fan: 8,
             identity_secret,
+            disk: Arc::new(HostDisk),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Opening a store: MANIFEST, segments and runs, then what only the log knows.
 
 use super::dedupe::{IdentitySet, Run};
+use super::disk::DiskFile;
 use super::files::{self, Layout, numbered_files, remove, remove_leftovers};
 use super::flush::seal;
 use super::identity::Secret;
@@ -25,12 +26,12 @@ pub(crate) struct Opened {
     /// Identities of the rows that the log gave back.
     pub identities: IdentitySet,
     /// Holds the directory.
-    pub lock: std::fs::File,
+    pub lock: Arc<dyn DiskFile>,
 }
 
 /// Opens the store in a directory, or creates it there.
 pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Opened, StoreError> {
-    let layout = Layout::new(dir);
+    let layout = Layout::new(options.disk.clone(), dir);
     layout.create_dirs()?;
     let lock_file = layout.lock()?;
     let manifest = match Manifest::read(&layout)? {
@@ -47,7 +48,7 @@ pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Opened, StoreErr
 /// Writes the first MANIFEST, unless files show that there was one.
 fn create(layout: &Layout, options: &StoreOptions) -> Result<Manifest, StoreError> {
     for (dir, extension) in [(layout.wal_dir(), "wal"), (layout.segments_dir(), "seg"), (layout.dedupe_dir(), "run")] {
-        if let Some((_, path)) = numbered_files(&dir, extension)?.first() {
+        if let Some((_, path)) = numbered_files(layout.disk(), &dir, extension)?.first() {
             let what = format!("it is missing, but {} is there", path.display());
             return Err(StoreError::damaged(&layout.manifest(), 0, what));
         }
@@ -58,11 +59,11 @@ fn create(layout: &Layout, options: &StoreOptions) -> Result<Manifest, StoreErro
 }
 
 fn remove_unknown_files(layout: &Layout, manifest: &Manifest) -> Result<(), StoreError> {
-    remove(&layout.manifest().with_extension("new"))?;
+    remove(layout.disk(), &layout.manifest().with_extension("new"))?;
     let segments: HashSet<u64> = manifest.segments.iter().map(|entry| entry.number).collect();
     let runs: HashSet<u64> = manifest.runs.iter().map(|entry| entry.number).collect();
-    remove_leftovers(&layout.segments_dir(), "seg", &segments)?;
-    remove_leftovers(&layout.dedupe_dir(), "run", &runs)
+    remove_leftovers(layout.disk(), &layout.segments_dir(), "seg", &segments)?;
+    remove_leftovers(layout.disk(), &layout.dedupe_dir(), "run", &runs)
 }
 
 /// Opens what the MANIFEST names, and refuses a file that is not the one it means.
@@ -71,7 +72,7 @@ fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
     let mut live = lock(&shared.live);
     for entry in &catalog.segments {
         let path = shared.layout.segment(entry.number);
-        let segment = Segment::open(&path)?;
+        let segment = Segment::open(shared.layout.disk(), &path)?;
         if *segment.meta() != entry.meta {
             return Err(StoreError::damaged(&path, 0, "it is not the segment that the MANIFEST names"));
         }
@@ -79,7 +80,7 @@ fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
     }
     for entry in &catalog.runs {
         let path = shared.layout.run(entry.number);
-        let run = Run::open(&path)?;
+        let run = Run::open(shared.layout.disk(), &path)?;
         if run.keys() != entry.keys {
             return Err(StoreError::damaged(&path, 0, "it is not the run that the MANIFEST names"));
         }
@@ -104,7 +105,7 @@ fn replay(shared: &Shared) -> Result<(Wal, IdentitySet), StoreError> {
         Ok(())
     };
     let file_len = shared.options.wal_file_len();
-    let wal = wal::recover(&shared.layout.wal_dir(), shared.secret, marks, file_len, &mut take)?;
+    let wal = wal::recover(&shared.layout, shared.secret, marks, file_len, &mut take)?;
     shared.durable.store(wal.last_sequence(), Ordering::Release);
     lock(&shared.live).active = collected.memtable;
     Ok((wal, collected.identities))
@@ -161,7 +162,7 @@ mod tests {
 
     /// Everything that [`open`] does before it reads the log.
     fn prepared(dir: &Path, options: &StoreOptions) -> Shared {
-        let layout = Layout::new(dir);
+        let layout = Layout::new(options.disk.clone(), dir);
         let manifest = Manifest::read(&layout).unwrap().unwrap();
         remove_unknown_files(&layout, &manifest).unwrap();
         let shared = Shared::new(layout, options.clone(), manifest);

@@ -1,5 +1,6 @@
 //! Random events for the tests of this room: few distinct values, so that they meet, and many odd ones.
 
+use super::disk::HostDisk;
 use super::row::{Row, segment_order};
 use super::segment::{Segment, write_segment};
 use super::view::View;
@@ -147,8 +148,8 @@ pub(crate) fn split(dir: &Path, rows: &[Row], places: &[usize]) -> View {
     };
     let segments = (0..4).map(|place| {
         let path = dir.join(place.to_string());
-        write_segment(&path, &mut sorted(at(place)).into_iter().map(Ok)).unwrap();
-        Arc::new(Segment::open(&path).unwrap())
+        write_segment(&HostDisk, &path, &mut sorted(at(place)).into_iter().map(Ok)).unwrap();
+        Arc::new(Segment::open(&HostDisk, &path).unwrap())
     });
     View { segments: segments.collect(), chunks: (4..6).map(|place| Arc::new(at(place))).collect() }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::StoreError;
+use crate::embedded::disk::HostDisk;
 use crate::embedded::row::Row;
 use crate::embedded::sample::{instant, plain_row, row_of_page, rows, split};
 use proptest::prelude::*;
@@ -223,7 +224,8 @@ fn damage_is_an_error_and_never_another_total() {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
         std::fs::write(&file, &bad).unwrap();
-        let opened = Segment::open(&file).map(|segment| View { segments: vec![Arc::new(segment)], chunks: vec![] });
+        let opened =
+            Segment::open(&HostDisk, &file).map(|segment| View { segments: vec![Arc::new(segment)], chunks: vec![] });
         match opened.map_err(QueryError::Store).and_then(|view| aggregate(&view, &by_subject, &NO_LIMITS)) {
             // A chunk that the plan does not need.
             Ok(answer) => assert_eq!(answer, want),
@@ -244,7 +246,7 @@ fn blocks_that_cannot_count_are_not_read() {
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[12..100_000].fill(0);
     std::fs::write(&file, &bytes).unwrap();
-    let view = View { segments: vec![Arc::new(Segment::open(&file).unwrap())], chunks: vec![] };
+    let view = View { segments: vec![Arc::new(Segment::open(&HostDisk, &file).unwrap())], chunks: vec![] };
     let base = plan(Aggregation::Sum, "$.tokens");
     let subject = |text: &str| vec![(Dimension::Subject, Filter::In(BTreeSet::from([text.to_string()])))];
     let owners = BTreeMap::from([("zz".to_string(), "k".to_string())]);
@@ -285,14 +287,14 @@ fn speed_of_a_sum_by_one_property() {
     let rows = crate::embedded::sample::sorted((0..ROWS).map(row).collect());
     let path = dir.path().join("speed");
     let begin = std::time::Instant::now();
-    let meta = crate::embedded::segment::write_segment(&path, &mut rows.into_iter().map(Ok)).unwrap();
+    let meta = crate::embedded::segment::write_segment(&HostDisk, &path, &mut rows.into_iter().map(Ok)).unwrap();
     let per_second = |took: std::time::Duration| ROWS as f64 / took.as_secs_f64() / 1e6;
     println!(
         "write: {:.2} M rows/s, {:.1} bytes per row",
         per_second(begin.elapsed()),
         meta.bytes as f64 / ROWS as f64
     );
-    let view = View { segments: vec![Arc::new(Segment::open(&path).unwrap())], chunks: vec![] };
+    let view = View { segments: vec![Arc::new(Segment::open(&HostDisk, &path).unwrap())], chunks: vec![] };
     let property = |path: &str| Dimension::Property(JsonPath::parse(path).unwrap());
     let by_model = AggregatePlan { dimensions: vec![property("$.model")], ..plan(Aggregation::Sum, "$.tokens") };
     let by_day = Some(Windows::new(WindowSize::Day, Zone::parse("Europe/Budapest").unwrap()));

@@ -8,6 +8,7 @@ mod run;
 
 pub(crate) use run::{Run, RunWriter};
 
+use super::disk::Disk;
 use crate::StoreError;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -41,17 +42,17 @@ impl Seen {
 }
 
 /// Writes the run of a set.
-pub(crate) fn write_run(path: &Path, identities: &IdentitySet) -> Result<u64, StoreError> {
+pub(crate) fn write_run(disk: &dyn Disk, path: &Path, identities: &IdentitySet) -> Result<u64, StoreError> {
     let mut sorted: Vec<u128> = identities.iter().copied().collect();
     sorted.sort_unstable();
-    let mut writer = RunWriter::create(path, sorted.len() as u64)?;
+    let mut writer = RunWriter::create(disk, path, sorted.len() as u64)?;
     sorted.into_iter().try_for_each(|key| writer.push(key))?;
     writer.finish()
 }
 
 /// Merges runs into one, with one block of each in memory.
-pub(crate) fn merge_runs(path: &Path, inputs: &[Arc<Run>]) -> Result<u64, StoreError> {
-    let mut writer = RunWriter::create(path, inputs.iter().map(|run| run.keys()).sum())?;
+pub(crate) fn merge_runs(disk: &dyn Disk, path: &Path, inputs: &[Arc<Run>]) -> Result<u64, StoreError> {
+    let mut writer = RunWriter::create(disk, path, inputs.iter().map(|run| run.keys()).sum())?;
     let mut sources: Vec<_> = inputs.iter().map(|run| run.iter()).collect();
     let mut heads = BinaryHeap::with_capacity(sources.len());
     for (index, source) in sources.iter_mut().enumerate() {

@@ -5,10 +5,10 @@
 
 use super::bloom::Bloom;
 use crate::StoreError;
-use std::fs::{File, OpenOptions};
+use crate::embedded::disk::{Access, Disk, DiskFile, Writing};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of a block.
 const BLOCK: usize = 4096;
@@ -24,7 +24,7 @@ const VERSION: u32 = 1;
 /// An open run. Its filter and the first key of every block are in memory, its keys are read when asked for.
 pub(crate) struct Run {
     path: PathBuf,
-    file: File,
+    file: Arc<dyn DiskFile>,
     keys: u64,
     first_keys: Vec<u128>,
     bloom: Bloom,
@@ -33,7 +33,7 @@ pub(crate) struct Run {
 /// Writes a run whose keys come in ascending order.
 pub(crate) struct RunWriter {
     path: PathBuf,
-    out: BufWriter<File>,
+    out: BufWriter<Writing>,
     block: Vec<u8>,
     blocks: u64,
     keys: u64,
@@ -44,12 +44,11 @@ pub(crate) struct RunWriter {
 
 impl RunWriter {
     /// Starts a run of at most `expected` keys.
-    pub fn create(path: &Path, expected: u64) -> Result<Self, StoreError> {
-        let opened = OpenOptions::new().create(true).truncate(true).write(true).open(path);
-        let file = opened.map_err(StoreError::io("cannot create", path))?;
+    pub fn create(disk: &dyn Disk, path: &Path, expected: u64) -> Result<Self, StoreError> {
+        let file = disk.create(path, Access::Umask).map_err(StoreError::io("cannot create", path))?;
         Ok(Self {
             path: path.to_path_buf(),
-            out: BufWriter::with_capacity(1 << 16, file),
+            out: BufWriter::with_capacity(1 << 16, Writing::new(file)),
             block: Vec::with_capacity(BLOCK),
             blocks: 0,
             keys: 0,
@@ -123,7 +122,7 @@ struct Footer {
 }
 
 impl Footer {
-    fn read(file: &File, len: u64, path: &Path) -> Result<Self, StoreError> {
+    fn read(file: &dyn DiskFile, len: u64, path: &Path) -> Result<Self, StoreError> {
         let Some(at) = len.checked_sub(FOOTER as u64) else {
             return Err(StoreError::damaged(path, 0, "the file is too short"));
         };
@@ -152,14 +151,14 @@ impl Footer {
 
 impl Run {
     /// Opens a run; what stays in memory is checked now, the keys when they are read.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(StoreError::io("cannot open", path))?;
+    pub fn open(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
+        let file = disk.open(path).map_err(StoreError::io("cannot open", path))?;
         Self::load(path, file)
     }
 
-    fn load(path: &Path, file: File) -> Result<Self, StoreError> {
-        let len = file.metadata().map_err(StoreError::io("cannot read", path))?.len();
-        let footer = Footer::read(&file, len, path)?;
+    fn load(path: &Path, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
+        let len = file.len().map_err(StoreError::io("cannot read", path))?;
+        let footer = Footer::read(&*file, len, path)?;
         let read = |at: u64, len: u64, checksum: u32, what: &str| {
             let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
             file.read_exact_at(&mut bytes, at).map_err(StoreError::io("cannot read", path))?;
@@ -223,8 +222,7 @@ impl Run {
     /// Reads everything again and checks it; returns the number of keys.
     pub fn verify(&self) -> Result<u64, StoreError> {
         // Through the open file: a merge may have taken its name away by now.
-        let file = self.file.try_clone().map_err(StoreError::io("cannot open", &self.path))?;
-        let reopened = Self::load(&self.path, file)?;
+        let reopened = Self::load(&self.path, self.file.clone())?;
         let (mut count, mut last) = (0, None);
         for key in reopened.iter() {
             let key = key?;

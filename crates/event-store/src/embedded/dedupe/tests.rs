@@ -1,6 +1,7 @@
 //! The runs on disk: exact, checked, and few.
 
 use super::*;
+use crate::embedded::disk::HostDisk;
 use crate::embedded::identity::Secret;
 use std::fs;
 
@@ -10,8 +11,8 @@ fn keys(range: std::ops::Range<u32>) -> IdentitySet {
 }
 
 fn run_of(path: &Path, set: &IdentitySet) -> Arc<Run> {
-    assert_eq!(write_run(path, set).unwrap(), set.len() as u64);
-    Arc::new(Run::open(path).unwrap())
+    assert_eq!(write_run(&HostDisk, path, set).unwrap(), set.len() as u64);
+    Arc::new(Run::open(&HostDisk, path).unwrap())
 }
 
 #[test]
@@ -43,8 +44,8 @@ fn merging_keeps_every_key_once() {
     let runs: Vec<_> =
         parts.iter().enumerate().map(|(n, set)| run_of(&dir.path().join(format!("{n}.run")), set)).collect();
     let merged_path = dir.path().join("merged.run");
-    assert_eq!(merge_runs(&merged_path, &runs).unwrap(), 3300);
-    let merged = Run::open(&merged_path).unwrap();
+    assert_eq!(merge_runs(&HostDisk, &merged_path, &runs).unwrap(), 3300);
+    let merged = Run::open(&HostDisk, &merged_path).unwrap();
     let mut all: Vec<_> = keys(0..3300).into_iter().collect();
     all.sort_unstable();
     assert_eq!(merged.iter().map(Result::unwrap).collect::<Vec<_>>(), all);
@@ -61,12 +62,12 @@ fn any_flipped_bit_is_found_and_the_file_is_named() {
         let mut broken = good.clone();
         broken[at] ^= 1 << (at % 8);
         fs::write(&path, &broken).unwrap();
-        let error = Run::open(&path).and_then(|run| run.verify()).expect_err("a flipped bit must be found");
+        let error = Run::open(&HostDisk, &path).and_then(|run| run.verify()).expect_err("a flipped bit must be found");
         assert!(error.to_string().contains("0.run"), "byte {at}: {error}");
     }
     for len in [0, 10, 4096, good.len() - 1] {
         fs::write(&path, &good[..len]).unwrap();
-        assert!(matches!(Run::open(&path), Err(StoreError::Damaged { .. })), "{len} bytes");
+        assert!(matches!(Run::open(&HostDisk, &path), Err(StoreError::Damaged { .. })), "{len} bytes");
     }
 }
 

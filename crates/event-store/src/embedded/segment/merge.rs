@@ -2,6 +2,7 @@
 
 use super::{Segment, SegmentMeta, write_segment};
 use crate::StoreError;
+use crate::embedded::disk::Disk;
 use crate::embedded::row::{Row, segment_order};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -9,13 +10,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Writes the rows of all inputs to one segment.
-pub(crate) fn merge_segments(path: &Path, inputs: &[Arc<Segment>]) -> Result<SegmentMeta, StoreError> {
+pub(crate) fn merge_segments(disk: &dyn Disk, path: &Path, inputs: &[Arc<Segment>]) -> Result<SegmentMeta, StoreError> {
     let mut merge =
         Merge { sources: inputs.iter().map(Segment::rows).collect(), heads: BinaryHeap::new(), error: None };
     for source in 0..inputs.len() {
         merge.advance(source);
     }
-    write_segment(path, &mut merge)
+    write_segment(disk, path, &mut merge)
 }
 
 struct Merge<I> {

@@ -25,11 +25,11 @@ pub(crate) use texts::{Bodies, CodedTexts, Dictionary, Texts};
 pub(crate) use writer::write_segment;
 
 use crate::StoreError;
+use crate::embedded::disk::{Disk, DiskFile};
 use chunk::unpack;
 use directory::{END_MAGIC, HEADER_LEN, MAGIC, TRAILER_LEN, VERSION, decode};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tallystick_domain::{Instant, Namespace};
 
 /// What a segment holds, in numbers.
@@ -60,16 +60,16 @@ impl SegmentMeta {
 #[derive(Debug)]
 pub(crate) struct Segment {
     path: PathBuf,
-    file: File,
+    file: Arc<dyn DiskFile>,
     meta: SegmentMeta,
     tables: Vec<Table>,
 }
 
 impl Segment {
     /// Opens a segment and checks that it is complete and its directory sound.
-    pub fn open(path: &Path) -> Result<Segment, StoreError> {
-        let file = File::open(path).map_err(StoreError::io("cannot open", path))?;
-        let len = file.metadata().map_err(StoreError::io("cannot read", path))?.len();
+    pub fn open(disk: &dyn Disk, path: &Path) -> Result<Segment, StoreError> {
+        let file = disk.open(path).map_err(StoreError::io("cannot open", path))?;
+        let len = file.len().map_err(StoreError::io("cannot read", path))?;
         let read = |offset: u64, count: u64| {
             let mut bytes = vec![0; count as usize];
             file.read_exact_at(&mut bytes, offset).map_err(StoreError::io("cannot read", path))?;

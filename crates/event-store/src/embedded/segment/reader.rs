@@ -9,7 +9,6 @@ use super::ints::{get_ints, get_ints_into};
 use super::texts::{Bodies, CodedTexts, Texts, get_ids};
 use crate::StoreError;
 use crate::embedded::row::Row;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use tallystick_domain::Instant;
 use tallystick_domain::event::{Event, EventParts, StoredEvent};

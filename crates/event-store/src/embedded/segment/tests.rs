@@ -1,4 +1,5 @@
 use super::*;
+use crate::embedded::disk::HostDisk;
 use crate::embedded::row::Row;
 use crate::embedded::sample::{plain_row, rows, sorted};
 use proptest::prelude::*;
@@ -6,11 +7,11 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 fn write(path: &Path, rows: &[Row]) -> Result<SegmentMeta, StoreError> {
-    write_segment(path, &mut rows.iter().cloned().map(Ok))
+    write_segment(&HostDisk, path, &mut rows.iter().cloned().map(Ok))
 }
 
 fn read(path: &Path) -> Result<Vec<Row>, StoreError> {
-    Arc::new(Segment::open(path)?).rows().collect()
+    Arc::new(Segment::open(&HostDisk, path)?).rows().collect()
 }
 
 /// A row for each minute, over several subjects.
@@ -31,7 +32,7 @@ fn several_blocks_round_trip_and_are_described() {
     let rows = many(5000);
     let meta = write(&path, &rows).unwrap();
     assert_eq!(read(&path).unwrap(), rows);
-    let segment = Segment::open(&path).unwrap();
+    let segment = Segment::open(&HostDisk, &path).unwrap();
     assert_eq!(segment.meta(), &meta);
     assert_eq!(meta.rows, 5000);
     assert_eq!(meta.bytes, std::fs::metadata(&path).unwrap().len());
@@ -52,7 +53,7 @@ fn large_events_make_small_blocks() {
     let text = format!(r#"{{"text":"{}"}}"#, "x".repeat(1 << 20));
     let rows: Vec<Row> = (0..9).map(|number| plain_row(number, "a", Instant::MIN, &text)).collect();
     write(&path, &rows).unwrap();
-    let segment = Segment::open(&path).unwrap();
+    let segment = Segment::open(&HostDisk, &path).unwrap();
     assert_eq!(segment.tables[0].blocks.iter().map(|block| block.rows).collect::<Vec<_>>(), [4, 4, 1]);
     assert_eq!(read(&path).unwrap(), rows);
 }
@@ -80,7 +81,7 @@ fn a_fault_of_the_input_is_passed_on() {
     let dir = TempDir::new().unwrap();
     let fault = StoreError::Stopped { reason: "test".into() };
     let mut rows = many(1).into_iter().map(Ok).chain([Err(fault)]);
-    assert!(matches!(write_segment(&dir.path().join("a"), &mut rows), Err(StoreError::Stopped { .. })));
+    assert!(matches!(write_segment(&HostDisk, &dir.path().join("a"), &mut rows), Err(StoreError::Stopped { .. })));
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn every_flipped_bit_is_noticed() {
         let mut flipped = bytes.clone();
         flipped[at] ^= 1 << (at % 8);
         std::fs::write(&bad, &flipped).unwrap();
-        let outcome = Segment::open(&bad).and_then(|segment| segment.verify());
+        let outcome = Segment::open(&HostDisk, &bad).and_then(|segment| segment.verify());
         let error = outcome.expect_err("a flipped bit went unnoticed");
         let newer = matches!(error, StoreError::Newer { .. }) && (8..12).contains(&at);
         assert!(newer || matches!(error, StoreError::Damaged { .. }), "byte {at}: {error}");
@@ -109,10 +110,10 @@ fn a_shortened_or_longer_file_is_noticed_when_it_is_opened() {
     let bytes = std::fs::read(&good).unwrap();
     for len in 0..bytes.len() {
         std::fs::write(&bad, &bytes[..len]).unwrap();
-        assert!(matches!(Segment::open(&bad), Err(StoreError::Damaged { .. })), "{len} bytes");
+        assert!(matches!(Segment::open(&HostDisk, &bad), Err(StoreError::Damaged { .. })), "{len} bytes");
     }
     std::fs::write(&bad, [&bytes[..], b"x"].concat()).unwrap();
-    assert!(matches!(Segment::open(&bad), Err(StoreError::Damaged { .. })));
+    assert!(matches!(Segment::open(&HostDisk, &bad), Err(StoreError::Damaged { .. })));
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn a_directory_that_does_not_describe_the_rows_is_noticed() {
         (|table| table.blocks[0].last_subject = "z".into(), "subjects do not fit"),
     ];
     for (spoil, message) in wrongs {
-        let mut segment = Segment::open(&path).unwrap();
+        let mut segment = Segment::open(&HostDisk, &path).unwrap();
         spoil(&mut segment.tables[0]);
         let error = segment.verify().unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
@@ -144,7 +145,7 @@ fn a_later_format_is_named() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[8] = 9;
     std::fs::write(&path, bytes).unwrap();
-    assert!(matches!(Segment::open(&path), Err(StoreError::Newer { found: 9, known: VERSION, .. })));
+    assert!(matches!(Segment::open(&HostDisk, &path), Err(StoreError::Newer { found: 9, known: VERSION, .. })));
 }
 
 #[test]
@@ -156,8 +157,8 @@ fn a_damaged_input_ends_a_merge() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let segment = Arc::new(Segment::open(&path).unwrap());
-    let merged = merge_segments(&dir.path().join("b"), &[segment]);
+    let segment = Arc::new(Segment::open(&HostDisk, &path).unwrap());
+    let merged = merge_segments(&HostDisk, &dir.path().join("b"), &[segment]);
     assert!(matches!(merged, Err(StoreError::Damaged { .. })), "{merged:?}");
 }
 
@@ -171,7 +172,7 @@ proptest! {
         let rows = sorted(rows);
         let meta = write(&path, &rows).unwrap();
         prop_assert_eq!(meta.first, rows.iter().map(|row| row.stored.event.time()).min().unwrap_or(Instant::MAX));
-        prop_assert_eq!(Segment::open(&path).unwrap().verify().unwrap(), rows.len() as u64);
+        prop_assert_eq!(Segment::open(&HostDisk, &path).unwrap().verify().unwrap(), rows.len() as u64);
         prop_assert_eq!(read(&path).unwrap(), rows);
     }
 
@@ -186,10 +187,10 @@ proptest! {
         for (number, part) in parts.into_iter().enumerate() {
             let path = dir.path().join(number.to_string());
             write(&path, &sorted(part)).unwrap();
-            segments.push(Arc::new(Segment::open(&path).unwrap()));
+            segments.push(Arc::new(Segment::open(&HostDisk, &path).unwrap()));
         }
         let path = dir.path().join("merged");
-        let meta = merge_segments(&path, &segments).unwrap();
+        let meta = merge_segments(&HostDisk, &path, &segments).unwrap();
         prop_assert_eq!(meta.rows, rows.len() as u64);
         prop_assert_eq!(read(&path).unwrap(), sorted(rows));
     }

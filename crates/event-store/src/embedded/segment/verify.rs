@@ -7,7 +7,6 @@ use super::paths::Paths;
 use super::{Segment, Table, check_header};
 use crate::StoreError;
 use crate::embedded::row::{Row, segment_order};
-use std::os::unix::fs::FileExt;
 
 impl Segment {
     /// Reads everything again and checks it: checksums, order, and that the directory describes the rows. Gives the

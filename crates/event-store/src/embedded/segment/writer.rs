@@ -11,8 +11,8 @@ use super::ints::put_ints;
 use super::paths::Paths;
 use super::texts::{CodedTexts, put_bodies, put_ids};
 use crate::StoreError;
+use crate::embedded::disk::{Access, Disk, Writing};
 use crate::embedded::row::{Row, segment_order};
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use tallystick_domain::event::StoredEvent;
@@ -25,11 +25,12 @@ const BLOCK_BYTES: usize = 4 << 20;
 /// Writes rows, which come in segment order and without duplicates, to a new file at `path` and syncs it. What stood
 /// there before is overwritten: the file counts only once the manifest names it.
 pub(crate) fn write_segment(
+    disk: &dyn Disk,
     path: &Path,
     rows: &mut dyn Iterator<Item = Result<Row, StoreError>>,
 ) -> Result<SegmentMeta, StoreError> {
     let failed = || StoreError::io("cannot write", path);
-    let mut writer = Writer::create(path).map_err(failed())?;
+    let mut writer = Writer::create(disk, path).map_err(failed())?;
     for row in rows {
         writer.push(row?).map_err(failed())?;
     }
@@ -37,7 +38,7 @@ pub(crate) fn write_segment(
 }
 
 struct Writer {
-    file: BufWriter<File>,
+    file: BufWriter<Writing>,
     offset: u64,
     packer: Packer,
     tables: Vec<Table>,
@@ -51,8 +52,9 @@ struct Writer {
 }
 
 impl Writer {
-    fn create(path: &Path) -> io::Result<Self> {
-        let mut file = BufWriter::with_capacity(1 << 18, File::create(path)?);
+    fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let file = Writing::new(disk.create(path, Access::Umask)?);
+        let mut file = BufWriter::with_capacity(1 << 18, file);
         file.write_all(MAGIC)?;
         file.write_all(&VERSION.to_le_bytes())?;
         Ok(Self {

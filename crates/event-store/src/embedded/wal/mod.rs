@@ -9,14 +9,14 @@ mod recover;
 pub(crate) use frame::BLOCK;
 pub(crate) use recover::{Marks, recover};
 
+use super::disk::{Access, Disk, DiskFile, Writing};
 use super::files::{self, numbered_files, sync_dir};
 use super::identity::Secret;
 use crate::StoreError;
 use frame::{FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader, VERSION, frame_len};
-use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Sealed files that are kept for their next use; more are removed.
 const SPARE_FILES: usize = 2;
@@ -26,7 +26,7 @@ const COMPRESSION_LEVEL: i32 = 1;
 /// A log file of this store.
 struct LogFile {
     path: PathBuf,
-    file: File,
+    file: Arc<dyn DiskFile>,
     len: u64,
 }
 
@@ -39,6 +39,7 @@ struct UsedFile {
 
 /// The log, open for writing.
 pub(crate) struct Wal {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     secret: Secret,
     file_len: u64,
@@ -133,12 +134,13 @@ impl Wal {
     /// Makes a file that holds its zeros on disk: later writes into it need no new block, which halves a sync.
     fn create_file(&mut self) -> Result<LogFile, StoreError> {
         let path = self.dir.join(format!("{:016x}.wal", self.next_number));
-        let made = zeroed_file(&path, self.file_len).and_then(|file| sync_dir(&self.dir).map(|()| file));
+        let made = zeroed_file(&*self.disk, &path, self.file_len)
+            .and_then(|file| sync_dir(&*self.disk, &self.dir).map(|()| file));
         let file = match made {
             Ok(file) => file,
             Err(error) => {
                 // What is left of the attempt only takes space; the next one truncates it anyway.
-                let _ = files::remove(&path);
+                let _ = files::remove(&*self.disk, &path);
                 return Err(error);
             }
         };
@@ -153,7 +155,7 @@ impl Wal {
             if freed.len == self.file_len && self.spare.len() < SPARE_FILES {
                 self.spare.push(freed);
             } else {
-                files::remove(&freed.path)?;
+                files::remove(&*self.disk, &freed.path)?;
             }
         }
         Ok(())
@@ -172,14 +174,14 @@ impl Wal {
     }
 }
 
-fn zeroed_file(path: &Path, len: u64) -> Result<File, StoreError> {
-    let opened = OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o600).open(path);
-    let mut file = opened.map_err(StoreError::io("cannot create", path))?;
+fn zeroed_file(disk: &dyn Disk, path: &Path, len: u64) -> Result<Arc<dyn DiskFile>, StoreError> {
+    let file = disk.create(path, Access::Owner).map_err(StoreError::io("cannot create", path))?;
+    let mut writing = Writing::new(file.clone());
     let zeros = vec![0; 1 << 20];
     let mut left = len;
     while left > 0 {
         let step = left.min(zeros.len() as u64);
-        file.write_all(&zeros[..step as usize]).map_err(StoreError::io("cannot write", path))?;
+        writing.write_all(&zeros[..step as usize]).map_err(StoreError::io("cannot write", path))?;
         left -= step;
     }
     file.sync_all().map_err(StoreError::io("cannot write", path))?;

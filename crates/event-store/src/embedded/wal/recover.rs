@@ -10,13 +10,15 @@ use super::frame::{BLOCK, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHe
 use super::{COMPRESSION_LEVEL, LogFile, SPARE_FILES, UsedFile, Wal, numbered_files, stopped};
 use crate::StoreError;
 use crate::embedded::codec;
-use crate::embedded::files;
+use crate::embedded::disk::Disk;
+use crate::embedded::files::{self, Layout};
 use crate::embedded::identity::Secret;
 use crate::embedded::row::Row;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::Path;
+
+/// How much of a file is read at once while headers are looked for; whole blocks.
+const SCAN_BYTES: usize = 1 << 20;
 
 /// What the MANIFEST knows of the log.
 #[derive(Clone, Copy, Debug)]
@@ -30,27 +32,29 @@ pub(crate) struct Marks {
 /// Opens the log and hands the rows of every frame above the low-water mark to `take`, in order, each with the sequence
 /// of its frame.
 pub(crate) fn recover(
-    dir: &Path,
+    layout: &Layout,
     secret: Secret,
     marks: Marks,
     file_len: u64,
     take: &mut dyn FnMut(u64, Vec<Row>) -> Result<(), StoreError>,
 ) -> Result<Wal, StoreError> {
-    let Found { mut used, mut spare, next_number } = find_files(dir, &secret, marks.low)?;
+    let dir = layout.wal_dir();
+    let Found { mut used, mut spare, next_number } = find_files(layout.disk(), &dir, &secret, marks.low)?;
     let next_epoch = used.iter().map(|file| file.epoch).max().unwrap_or(0) + 1;
     // Everything before the last file that starts at or below the mark is sealed already.
     let needed_from = used.iter().rposition(|file| file.first_sequence <= marks.low + 1).unwrap_or(0);
     spare.extend(used.drain(..needed_from).map(|file| file.log));
-    let end = replay(dir, &used, &secret, marks, take)?;
+    let end = replay(&dir, &used, &secret, marks, take)?;
     let (kept, dropped): (Vec<_>, Vec<_>) = spare.into_iter().partition(|file| file.len == file_len);
     let mut kept = kept;
     for extra in kept.drain(SPARE_FILES.min(kept.len())..).chain(dropped) {
-        files::remove(&extra.path)?;
+        files::remove(layout.disk(), &extra.path)?;
     }
     let compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)
         .map_err(|error| stopped(format!("cannot set up compression: {error}")))?;
     Ok(Wal {
-        dir: dir.to_path_buf(),
+        disk: layout.shared_disk(),
+        dir,
         secret,
         file_len,
         used,
@@ -71,13 +75,12 @@ struct Found {
 }
 
 /// Opens every file; those with a header of this store come in the order of their epochs.
-fn find_files(dir: &Path, secret: &Secret, low: u64) -> Result<Found, StoreError> {
+fn find_files(disk: &dyn Disk, dir: &Path, secret: &Secret, low: u64) -> Result<Found, StoreError> {
     let mut found = Found { used: Vec::new(), spare: Vec::new(), next_number: 1 };
-    for (number, path) in numbered_files(dir, "wal")? {
+    for (number, path) in numbered_files(disk, dir, "wal")? {
         found.next_number = found.next_number.max(number + 1);
-        let opened = OpenOptions::new().read(true).write(true).open(&path);
-        let file = opened.map_err(StoreError::io("cannot open", &path))?;
-        let len = file.metadata().map_err(StoreError::io("cannot read", &path))?.len();
+        let file = disk.open_writable(&path).map_err(StoreError::io("cannot open", &path))?;
+        let len = file.len().map_err(StoreError::io("cannot read", &path))?;
         let log = LogFile { path, file, len };
         let header = read_at_most(&log, 0, FILE_HEADER_LEN)?;
         match FileHeader::decode(&header, secret) {
@@ -205,18 +208,18 @@ fn find_frame(
     from: u64,
     wanted: impl Fn(&FrameHeader) -> bool,
 ) -> Result<Option<(u64, FrameHeader)>, StoreError> {
-    let failed = |error| StoreError::io("cannot read", &log.path)(error);
-    let mut file: &File = &log.file;
-    file.seek(SeekFrom::Start(from)).map_err(failed)?;
-    let mut reader = BufReader::with_capacity(1 << 20, file);
-    let mut block = vec![0; BLOCK as usize];
+    let mut piece = vec![0; SCAN_BYTES];
     let mut offset = from;
     while offset + BLOCK <= log.len {
-        reader.read_exact(&mut block).map_err(failed)?;
-        if let Some(header) = FrameHeader::decode(&block, secret).filter(|header| wanted(header)) {
-            return Ok(Some((offset, header)));
+        let whole_blocks = (log.len - offset) / BLOCK * BLOCK;
+        let piece = &mut piece[..whole_blocks.min(SCAN_BYTES as u64) as usize];
+        log.file.read_exact_at(piece, offset).map_err(StoreError::io("cannot read", &log.path))?;
+        for block in piece.chunks_exact(BLOCK as usize) {
+            if let Some(header) = FrameHeader::decode(block, secret).filter(|header| wanted(header)) {
+                return Ok(Some((offset, header)));
+            }
+            offset += BLOCK;
         }
-        offset += BLOCK;
     }
     Ok(None)
 }

@@ -3,8 +3,10 @@
 //! Invariant: identity is (namespace, source, id); accepting an event twice changes nothing.
 
 mod query;
+mod view;
 
 pub use query::{EventField, EventPosition, EventQuery, TimeFilter};
+pub use view::{EventRef, StoredRef};
 
 use crate::Instant;
 use crate::json;
@@ -25,22 +27,22 @@ pub struct Event {
 }
 
 /// The parts of an event that were not checked yet.
-#[derive(Clone, Debug)]
-pub struct EventParts {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventParts<T = String> {
     /// Identity within the source.
-    pub id: String,
+    pub id: T,
     /// Where the event comes from.
-    pub source: String,
+    pub source: T,
     /// What kind of usage it is; meters select by it.
-    pub event_type: String,
+    pub event_type: T,
     /// Whom the event is about.
-    pub subject: String,
+    pub subject: T,
     /// When it happened.
     pub time: Instant,
     /// The JSON object that carries values and dimensions; `None` for none or `null`.
-    pub data: Option<String>,
+    pub data: Option<T>,
     /// Further attributes of the sender as a JSON object, kept and given back, never interpreted.
-    pub extras: Option<String>,
+    pub extras: Option<T>,
 }
 
 /// One thing that is wrong with an event: the attribute, a code to branch on and a message to read.

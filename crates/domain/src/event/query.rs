@@ -1,6 +1,6 @@
 //! Which stored events a reader wants to see, newest first.
 
-use super::StoredEvent;
+use super::{StoredEvent, StoredRef};
 use crate::meter::Filter;
 use crate::{Instant, Namespace};
 
@@ -19,7 +19,7 @@ pub enum EventField {
 
 impl EventField {
     /// The attribute's text in an event.
-    pub fn of(self, stored: &StoredEvent) -> &str {
+    pub fn of(self, stored: StoredRef<'_>) -> &str {
         match self {
             EventField::Id => stored.event.id(),
             EventField::Source => stored.event.source(),
@@ -95,6 +95,12 @@ impl EventPosition {
     pub fn of(stored: &StoredEvent) -> Self {
         Self { time: stored.event.time(), source: stored.event.source().into(), id: stored.event.id().into() }
     }
+
+    /// Whether an event comes after this place.
+    pub fn precedes(&self, stored: StoredRef<'_>) -> bool {
+        let event = stored.event;
+        (event.time(), &*self.source, &*self.id) < (self.time, event.source(), event.id())
+    }
 }
 
 impl Ord for EventPosition {
@@ -128,16 +134,16 @@ pub struct EventQuery {
 
 impl EventQuery {
     /// Whether an event of the namespace is wanted.
-    pub fn matches(&self, stored: &StoredEvent) -> bool {
+    pub fn matches(&self, stored: StoredRef<'_>) -> bool {
         self.time.as_ref().is_none_or(|filter| filter.matches(stored.event.time()))
             && self.ingested_at.as_ref().is_none_or(|filter| filter.matches(stored.ingested_at))
             && self.fields.iter().all(|(field, filter)| filter.matches(field.of(stored)))
-            && self.after.as_ref().is_none_or(|position| EventPosition::of(stored) > *position)
+            && self.after.as_ref().is_none_or(|position| position.precedes(stored))
     }
 
     /// The reference answer over events of the namespace: filter, sort, cut.
     pub fn run<'a>(&self, events: impl IntoIterator<Item = &'a StoredEvent>) -> Vec<StoredEvent> {
-        let mut found: Vec<_> = events.into_iter().filter(|stored| self.matches(stored)).collect();
+        let mut found: Vec<_> = events.into_iter().filter(|stored| self.matches(stored.view())).collect();
         found.sort_by_cached_key(|stored| EventPosition::of(stored));
         found.into_iter().take(self.limit).cloned().collect()
     }

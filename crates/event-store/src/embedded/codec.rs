@@ -4,13 +4,14 @@
 //! data, extras. Texts are a length and their bytes; data and extras write length + 1, and 0 for none. Lengths take 7
 //! bits per byte, least first.
 
-use super::row::Row;
-use tallystick_domain::event::{Event, EventParts, StoredEvent};
+use super::row::RowRef;
+use super::rows::Rows;
+use tallystick_domain::event::{EventParts, EventRef, StoredRef};
 use tallystick_domain::{Instant, Namespace};
 
 /// How many bytes [`encode`] appends.
-pub(crate) fn encoded_len(namespace: &Namespace, stored: &StoredEvent) -> usize {
-    let event = &stored.event;
+pub(crate) fn encoded_len(namespace: &Namespace, stored: StoredRef<'_>) -> usize {
+    let event = stored.event;
     let texts = [namespace.as_str(), event.id(), event.source(), event.event_type(), event.subject()];
     let optional = [event.data(), event.extras()];
     16 + texts.iter().map(|text| length_len(text.len()) + text.len()).sum::<usize>()
@@ -18,8 +19,8 @@ pub(crate) fn encoded_len(namespace: &Namespace, stored: &StoredEvent) -> usize 
 }
 
 /// Appends a row.
-pub(crate) fn encode(namespace: &Namespace, stored: &StoredEvent, out: &mut Vec<u8>) {
-    let event = &stored.event;
+pub(crate) fn encode(namespace: &Namespace, stored: StoredRef<'_>, out: &mut Vec<u8>) {
+    let event = stored.event;
     put_text(out, namespace.as_str());
     out.extend_from_slice(&event.time().as_micros().to_le_bytes());
     out.extend_from_slice(&stored.ingested_at.as_micros().to_le_bytes());
@@ -33,13 +34,14 @@ pub(crate) fn encode(namespace: &Namespace, stored: &StoredEvent, out: &mut Vec<
 }
 
 /// Reads `count` rows that fill `bytes` exactly; `None` if they do not.
-pub(crate) fn decode_all(bytes: &[u8], count: usize) -> Option<Vec<Row>> {
+pub(crate) fn decode_all(bytes: &[u8], count: usize) -> Option<Rows> {
     let mut reader = Reader { rest: bytes };
+    let mut rows = Rows::default();
     // A row takes at least 24 bytes, so a wrong count cannot ask for much memory.
-    let mut rows: Vec<Row> = Vec::with_capacity(count.min(bytes.len() / 24 + 1));
+    rows.reserve(count.min(bytes.len() / 24 + 1), bytes.len());
+    let mut namespace = None;
     for _ in 0..count {
-        let row = reader.row(rows.last().map(|row| &row.namespace))?;
-        rows.push(row);
+        reader.row(&mut namespace, &mut rows)?;
     }
     reader.rest.is_empty().then_some(rows)
 }
@@ -49,24 +51,26 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn row(&mut self, previous: Option<&Namespace>) -> Option<Row> {
+    /// Reads a row; `known` is the namespace of the row before.
+    fn row(&mut self, known: &mut Option<Namespace>, rows: &mut Rows) -> Option<()> {
         let name = self.text()?;
-        let namespace = match previous {
-            Some(namespace) if namespace.as_str() == name => namespace.clone(),
-            _ => Namespace::parse(name).ok()?,
+        let namespace = match known {
+            Some(namespace) if namespace.as_str() == name => namespace,
+            _ => known.insert(Namespace::parse(name).ok()?),
         };
         let time = self.instant()?;
         let ingested_at = self.instant()?;
-        let parts = EventParts {
-            id: self.text()?.to_owned(),
-            source: self.text()?.to_owned(),
-            event_type: self.text()?.to_owned(),
-            subject: self.text()?.to_owned(),
+        let event = EventRef::from_store(EventParts {
+            id: self.text()?,
+            source: self.text()?,
+            event_type: self.text()?,
+            subject: self.text()?,
             time,
             data: self.optional_text()?,
             extras: self.optional_text()?,
-        };
-        Some(Row { namespace, stored: StoredEvent { event: Event::from_store(parts), ingested_at } })
+        });
+        rows.push(RowRef { namespace, stored: StoredRef { event, ingested_at } });
+        Some(())
     }
 
     fn take(&mut self, len: usize) -> Option<&'a [u8]> {
@@ -92,10 +96,10 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.take(len)?).ok()
     }
 
-    fn optional_text(&mut self) -> Option<Option<String>> {
+    fn optional_text(&mut self) -> Option<Option<&'a str>> {
         match self.length()?.checked_sub(1) {
             None => Some(None),
-            Some(len) => Some(Some(std::str::from_utf8(self.take(len)?).ok()?.to_owned())),
+            Some(len) => Some(Some(std::str::from_utf8(self.take(len)?).ok()?)),
         }
     }
 
@@ -126,6 +130,7 @@ fn length_len(value: usize) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tallystick_domain::event::{Event, StoredEvent};
 
     fn stored() -> impl Strategy<Value = StoredEvent> {
         let micros = Instant::MIN.as_micros()..=Instant::MAX.as_micros();
@@ -152,12 +157,12 @@ mod tests {
             let mut bytes = Vec::new();
             for stored in &events {
                 let before = bytes.len();
-                encode(&namespace, stored, &mut bytes);
-                prop_assert_eq!(bytes.len() - before, encoded_len(&namespace, stored));
+                encode(&namespace, stored.view(), &mut bytes);
+                prop_assert_eq!(bytes.len() - before, encoded_len(&namespace, stored.view()));
             }
             let rows = decode_all(&bytes, events.len()).unwrap();
-            prop_assert!(rows.iter().all(|row| row.namespace == namespace));
-            let back: Vec<_> = rows.into_iter().map(|row| row.stored).collect();
+            prop_assert!(rows.iter().all(|row| *row.namespace == namespace));
+            let back: Vec<_> = rows.iter().map(|row| row.stored.to_stored()).collect();
             prop_assert_eq!(back, events.clone());
             prop_assert!(decode_all(&bytes, events.len() + 1).is_none());
             if !events.is_empty() {

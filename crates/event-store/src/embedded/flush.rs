@@ -5,9 +5,9 @@ use super::files::{self, sync_dir};
 use super::lock;
 use super::manifest::{RunEntry, SegmentEntry};
 use super::memtable::Frozen;
-use super::row::{Row, segment_order};
 use super::segment::{Segment, write_segment};
 use super::shared::{LiveRun, LiveSegment, Shared};
+use super::sort;
 use crate::StoreError;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -77,9 +77,9 @@ pub(crate) fn seal(shared: &Shared, frozen: &Frozen) -> Result<(), StoreError> {
 fn write_files(shared: &Shared, number: u64, frozen: &Frozen) -> Result<(Segment, Run), StoreError> {
     let disk = shared.layout.disk();
     let (segment_path, run_path) = (shared.layout.segment(number), shared.layout.run(number));
-    let mut rows: Vec<&Row> = frozen.memtable.chunks.iter().flat_map(|chunk| chunk.iter()).collect();
-    rows.sort_unstable_by(|left, right| segment_order(left, right));
-    write_segment(disk, &segment_path, &mut rows.into_iter().map(|row| Ok(row.clone())))?;
+    let order = sort::segment_order_of(&frozen.memtable.chunks);
+    let rows = order.iter().map(|(chunk, row)| frozen.memtable.chunks[*chunk as usize].get(*row as usize));
+    write_segment(disk, &segment_path, &mut rows.map(|row| Ok(row.to_row())))?;
     dedupe::write_run(disk, &run_path, &frozen.identities)?;
     sync_dir(disk, &shared.layout.segments_dir())?;
     sync_dir(disk, &shared.layout.dedupe_dir())?;

@@ -8,7 +8,7 @@ use crate::{QueryError, StoreError};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use tallystick_domain::Instant;
-use tallystick_domain::event::{EventField, EventQuery, StoredEvent};
+use tallystick_domain::event::{EventField, EventQuery, StoredEvent, StoredRef};
 use tallystick_domain::meter::Filter;
 
 /// A page of the events of a view.
@@ -17,9 +17,9 @@ pub(crate) fn list(view: &View, query: &EventQuery) -> Result<Vec<StoredEvent>, 
         return Ok(Vec::new());
     }
     let mut page = Page { query, blocks: candidates(view, query), found: BinaryHeap::new() };
-    for row in view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| row.namespace == query.namespace) {
-        if query.matches(&row.stored) {
-            page.offer(Key::of(&row.stored), Place::Memory(&row.stored));
+    for row in view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| *row.namespace == query.namespace) {
+        if query.matches(row.stored) {
+            page.offer(Key::of(row.stored), Place::Memory(row.stored));
         }
     }
     for at in 0..page.blocks.len() {
@@ -57,7 +57,7 @@ struct Entry<'v> {
 
 #[derive(Clone, Copy)]
 enum Place<'v> {
-    Memory(&'v StoredEvent),
+    Memory(StoredRef<'v>),
     Stored { candidate: usize, row: usize },
 }
 
@@ -165,7 +165,7 @@ impl<'v> Page<'v> {
         let mut stored = Vec::new();
         for (position, entry) in entries.iter().enumerate() {
             match entry.place {
-                Place::Memory(event) => events[position] = Some(event.clone()),
+                Place::Memory(event) => events[position] = Some(event.to_stored()),
                 Place::Stored { candidate, row } => stored.push((candidate, row, position)),
             }
         }
@@ -182,7 +182,7 @@ impl<'v> Page<'v> {
 }
 
 impl<'k> Key<'k> {
-    fn of(stored: &'k StoredEvent) -> Self {
+    fn of(stored: StoredRef<'k>) -> Self {
         Self { time: stored.event.time(), source: stored.event.source(), id: stored.event.id() }
     }
 }

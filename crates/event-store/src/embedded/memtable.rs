@@ -1,15 +1,17 @@
 //! Rows that are in the log but in no segment yet.
 //!
 //! Invariant: a chunk that a reader holds is never changed. Rows are moved into the last chunk only while nobody else
-//! holds it, so a reader takes all rows by cloning a few pointers, and never makes the writer copy a row.
+//! holds it, so a reader takes all rows by cloning a few pointers, and never makes the writer copy a chunk.
 
 use super::dedupe::IdentitySet;
-use super::row::Row;
+use super::rows::Rows;
 use std::sync::Arc;
-use tallystick_domain::event::Event;
 
 /// Rows of a full chunk.
 const CHUNK_ROWS: usize = 4096;
+
+/// Bytes of texts after which a chunk takes in no other, so that large events make short chunks.
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// How many chunks from the end are looked at for joining.
 const JOIN_DEPTH: usize = 16;
@@ -17,7 +19,7 @@ const JOIN_DEPTH: usize = 16;
 /// The rows that are being collected.
 #[derive(Default)]
 pub(crate) struct Memtable {
-    pub chunks: Vec<Arc<Vec<Row>>>,
+    pub chunks: Vec<Arc<Rows>>,
     pub rows: u64,
     pub bytes: usize,
 }
@@ -32,22 +34,35 @@ pub(crate) struct Frozen {
     pub last_sequence: u64,
 }
 
-/// About how many bytes a row takes in memory, with its identity and what the allocator adds.
-pub(crate) fn row_weight(event: &Event) -> usize {
-    event.weight() + 112
-}
-
 impl Memtable {
-    /// Takes in the rows of a group.
-    pub fn push(&mut self, mut rows: Vec<Row>, bytes: usize) {
+    /// Takes in the rows of a batch.
+    pub fn push(&mut self, rows: Rows) {
+        if rows.is_empty() {
+            return;
+        }
         self.rows += rows.len() as u64;
-        self.bytes += bytes;
-        let tail = self.chunks.last_mut().and_then(Arc::get_mut);
-        match tail.filter(|tail| tail.len() + rows.len() <= CHUNK_ROWS) {
-            Some(tail) => tail.append(&mut rows),
-            None => self.chunks.push(Arc::new(rows)),
+        self.bytes += rows.weight();
+        match self.open_chunk(&rows) {
+            Some(chunk) => chunk.append(&rows, 0, rows.len()),
+            None => self.start_chunks(rows),
         }
         self.join_small_chunks();
+    }
+
+    /// The last chunk, if nobody else holds it and there is room.
+    fn open_chunk(&mut self, rows: &Rows) -> Option<&mut Rows> {
+        self.chunks.last_mut().and_then(Arc::get_mut).filter(|last| fit_together(last, rows))
+    }
+
+    fn start_chunks(&mut self, rows: Rows) {
+        if rows.len() <= CHUNK_ROWS {
+            return self.chunks.push(Arc::new(rows));
+        }
+        for from in (0..rows.len()).step_by(CHUNK_ROWS) {
+            let mut chunk = Rows::default();
+            chunk.append(&rows, from, rows.len().min(from + CHUNK_ROWS));
+            self.chunks.push(Arc::new(chunk));
+        }
     }
 
     /// Readers that come often leave small chunks behind; similar neighbours are joined, so that there are few of them
@@ -56,39 +71,37 @@ impl Memtable {
         let count = self.chunks.len();
         for at in (count.saturating_sub(JOIN_DEPTH).max(1)..count).rev() {
             let [before, last] = &mut self.chunks[at - 1..=at] else { return };
-            if before.len() + last.len() > CHUNK_ROWS || before.len() > 2 * last.len() {
+            if !fit_together(before, last) || before.len() > 2 * last.len() {
                 continue;
             }
             if let (Some(before), Some(last)) = (Arc::get_mut(before), Arc::get_mut(last)) {
-                before.append(last);
+                before.append(last, 0, last.len());
                 self.chunks.remove(at);
             }
         }
     }
 }
 
+fn fit_together(before: &Rows, after: &Rows) -> bool {
+    before.len() + after.len() <= CHUNK_ROWS && before.texts_len() + after.texts_len() <= CHUNK_BYTES
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tallystick_domain::event::{EventParts, StoredEvent};
-    use tallystick_domain::{Instant, Namespace};
+    use crate::embedded::sample::plain_row;
+    use tallystick_domain::Instant;
 
-    fn row(n: usize) -> Row {
-        let parts = EventParts {
-            id: n.to_string(),
-            source: "s".into(),
-            event_type: "t".into(),
-            subject: "c".into(),
-            time: Instant::MIN,
-            data: None,
-            extras: None,
-        };
-        let stored = StoredEvent { event: Event::from_store(parts), ingested_at: Instant::MIN };
-        Row { namespace: Namespace::default_namespace(), stored }
+    fn rows(from: usize, to: usize, data: &str) -> Rows {
+        Rows::of(&(from..to).map(|n| plain_row(n, "c", Instant::MIN, data)).collect::<Vec<_>>())
     }
 
-    fn ids(chunks: &[Arc<Vec<Row>>]) -> Vec<String> {
+    fn ids(chunks: &[Arc<Rows>]) -> Vec<String> {
         chunks.iter().flat_map(|chunk| chunk.iter()).map(|row| row.stored.event.id().to_owned()).collect()
+    }
+
+    fn first_ids(count: usize) -> Vec<String> {
+        ids(&[Arc::new(rows(0, count, "{}"))])
     }
 
     #[test]
@@ -96,16 +109,16 @@ mod tests {
         let mut memtable = Memtable::default();
         let mut held = Vec::new();
         for n in 0..300 {
-            memtable.push(vec![row(2 * n), row(2 * n + 1)], 10);
+            memtable.push(rows(2 * n, 2 * n + 2, "{}"));
             held.push((2 * n + 2, memtable.chunks.clone()));
             if n % 7 == 0 {
                 held.drain(..held.len() / 2);
             }
         }
         for (count, chunks) in &held {
-            assert_eq!(ids(chunks), (0..*count).map(|n| n.to_string()).collect::<Vec<_>>());
+            assert_eq!(ids(chunks), first_ids(*count));
         }
-        assert_eq!((memtable.rows, memtable.bytes), (600, 3000));
+        assert_eq!((memtable.rows, memtable.bytes), (600, rows(0, 600, "{}").weight()));
     }
 
     #[test]
@@ -113,11 +126,24 @@ mod tests {
         let mut memtable = Memtable::default();
         for n in 0..20_000 {
             let reader = memtable.chunks.last().cloned();
-            memtable.push(vec![row(n)], 1);
+            memtable.push(rows(n, n + 1, "{}"));
             drop(reader);
         }
         assert!(memtable.chunks.len() < 40, "{} chunks", memtable.chunks.len());
         assert!(memtable.chunks.iter().all(|chunk| chunk.len() <= CHUNK_ROWS));
         assert_eq!(ids(&memtable.chunks).len(), 20_000);
+    }
+
+    #[test]
+    fn a_large_group_is_cut_and_large_events_make_short_chunks() {
+        let mut memtable = Memtable::default();
+        memtable.push(rows(0, 10_000, "{}"));
+        assert_eq!(memtable.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [4096, 4096, 1808]);
+        assert_eq!(ids(&memtable.chunks), first_ids(10_000));
+        let mut memtable = Memtable::default();
+        let large = format!(r#"{{"v":"{}"}}"#, "x".repeat(1 << 20));
+        (0..10).for_each(|n| memtable.push(rows(n, n + 1, &large)));
+        assert!(memtable.chunks.iter().all(|chunk| chunk.len() <= 3), "{} chunks", memtable.chunks.len());
+        assert_eq!(ids(&memtable.chunks), first_ids(10));
     }
 }

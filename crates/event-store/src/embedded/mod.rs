@@ -18,10 +18,12 @@ mod options;
 mod queue;
 mod recovery;
 mod row;
+mod rows;
 #[cfg(test)]
 mod sample;
 mod segment;
 mod shared;
+mod sort;
 mod view;
 mod wal;
 mod writer;
@@ -89,7 +91,7 @@ impl EmbeddedStore {
         if events.is_empty() {
             return Ok(Appended::default());
         }
-        let answer = self.submit(namespace, events)?;
+        let answer = self.submit(namespace, &events)?;
         answer.await.unwrap_or_else(|_| {
             let reason = self.shared().fault().unwrap_or("the store was closed");
             Err(AppendError::Stopped(reason.into()))
@@ -99,13 +101,13 @@ impl EmbeddedStore {
     fn submit(
         &self,
         namespace: &Namespace,
-        events: Vec<StoredEvent>,
+        events: &[StoredEvent],
     ) -> Result<oneshot::Receiver<queue::Answer>, AppendError> {
         let shared = self.shared();
         if let Some(reason) = shared.fault() {
             return Err(AppendError::Stopped(reason.into()));
         }
-        let size = BatchSize::of(namespace, &events);
+        let size = BatchSize::of(namespace, events);
         let frame_limit = Wal::capacity(shared.options.wal_file_len());
         if size.encoded > frame_limit {
             return Err(AppendError::TooLarge { bytes: size.encoded, limit: frame_limit });
@@ -115,7 +117,7 @@ impl EmbeddedStore {
         }
         shared.queue.reserve(size.queued)?;
         let (sender, receiver) = oneshot::channel();
-        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace.clone(), events, &size, sender))?;
+        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace, events, &size, sender))?;
         Ok(receiver)
     }
 

@@ -4,7 +4,8 @@
 //! before it takes memory of the store, and refused at once if it does not fit.
 
 use super::identity::Secret;
-use super::memtable::row_weight;
+use super::row::RowRef;
+use super::rows::{Rows, row_weight};
 use super::{codec, lock};
 use crate::{AppendError, Appended};
 use std::collections::VecDeque;
@@ -18,8 +19,7 @@ pub(crate) type Answer = Result<Appended, AppendError>;
 
 /// Events that are stored together or not at all, prepared on the caller's thread.
 pub(crate) struct Batch {
-    pub namespace: Namespace,
-    pub events: Vec<StoredEvent>,
+    pub rows: Rows,
     /// One for each event.
     pub identities: Vec<u128>,
     /// The events as log bytes, and where each of them ends.
@@ -40,8 +40,8 @@ pub(crate) struct BatchSize {
 
 impl BatchSize {
     pub fn of(namespace: &Namespace, events: &[StoredEvent]) -> Self {
-        let encoded = events.iter().map(|stored| codec::encoded_len(namespace, stored)).sum();
-        let rows: usize = events.iter().map(|stored| row_weight(&stored.event)).sum();
+        let encoded = events.iter().map(|stored| codec::encoded_len(namespace, stored.view())).sum();
+        let rows: usize = events.iter().map(|stored| row_weight(stored.view())).sum();
         Self { encoded, queued: rows + encoded }
     }
 }
@@ -50,21 +50,24 @@ impl Batch {
     /// Hashes and encodes the events.
     pub fn prepare(
         secret: &Secret,
-        namespace: Namespace,
-        events: Vec<StoredEvent>,
+        namespace: &Namespace,
+        events: &[StoredEvent],
         size: &BatchSize,
         answer: oneshot::Sender<Answer>,
     ) -> Self {
         let mut encoded = Vec::with_capacity(size.encoded);
         let mut ends = Vec::with_capacity(events.len());
         let mut identities = Vec::with_capacity(events.len());
-        for stored in &events {
+        let mut rows = Rows::default();
+        rows.reserve(events.len(), size.encoded);
+        for stored in events.iter().map(StoredEvent::view) {
             identities.push(secret.identity(namespace.as_str(), stored.event.source(), stored.event.id()));
-            codec::encode(&namespace, stored, &mut encoded);
+            codec::encode(namespace, stored, &mut encoded);
+            rows.push(RowRef { namespace, stored });
             // A batch is smaller than a log file, and that is smaller than 4 GiB.
             ends.push(encoded.len() as u32);
         }
-        Self { namespace, events, identities, encoded, ends, bytes: size.queued, answer }
+        Self { rows, identities, encoded, ends, bytes: size.queued, answer }
     }
 
     /// The log bytes of one event.

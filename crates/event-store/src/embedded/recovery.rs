@@ -7,9 +7,10 @@ use super::flush::seal;
 use super::identity::Secret;
 use super::lock;
 use super::manifest::Manifest;
-use super::memtable::{Frozen, Memtable, row_weight};
+use super::memtable::{Frozen, Memtable};
 use super::options::StoreOptions;
-use super::row::Row;
+use super::row::RowRef;
+use super::rows::Rows;
 use super::segment::Segment;
 use super::shared::{LiveRun, LiveSegment, Shared};
 use super::wal::{self, Wal};
@@ -97,7 +98,7 @@ fn replay(shared: &Shared) -> Result<(Wal, IdentitySet), StoreError> {
         wal::Marks { low: catalog.low, durable: catalog.durable }
     };
     let mut collected = Collected::default();
-    let mut take = |sequence: u64, rows: Vec<Row>| {
+    let mut take = |sequence: u64, rows: Rows| {
         if collected.memtable.rows > 0 && collected.memtable.bytes >= shared.options.memtable_bytes {
             collected.seal(shared)?;
         }
@@ -119,13 +120,13 @@ struct Collected {
 }
 
 impl Collected {
-    fn add(&mut self, shared: &Shared, sequence: u64, mut rows: Vec<Row>) {
-        rows.retain(|row| {
-            let event = &row.stored.event;
-            self.identities.insert(shared.secret.identity(row.namespace.as_str(), event.source(), event.id()))
-        });
-        let bytes = rows.iter().map(|row| row_weight(&row.stored.event)).sum();
-        self.memtable.push(rows, bytes);
+    fn add(&mut self, shared: &Shared, sequence: u64, rows: Rows) {
+        let identity = |row: RowRef<'_>| {
+            let event = row.stored.event;
+            shared.secret.identity(row.namespace.as_str(), event.source(), event.id())
+        };
+        let is_new: Vec<bool> = rows.iter().map(|row| self.identities.insert(identity(row))).collect();
+        self.memtable.push(if is_new.contains(&false) { rows.only(&is_new) } else { rows });
         self.last_sequence = sequence;
         shared.durable.fetch_max(sequence, Ordering::AcqRel);
     }

@@ -2,6 +2,7 @@
 
 use super::disk::HostDisk;
 use super::row::{Row, segment_order};
+use super::rows::Rows;
 use super::segment::{Segment, write_segment};
 use super::view::View;
 use proptest::prelude::*;
@@ -151,5 +152,5 @@ pub(crate) fn split(dir: &Path, rows: &[Row], places: &[usize]) -> View {
         write_segment(&HostDisk, &path, &mut sorted(at(place)).into_iter().map(Ok)).unwrap();
         Arc::new(Segment::open(&HostDisk, &path).unwrap())
     });
-    View { segments: segments.collect(), chunks: (4..6).map(|place| Arc::new(at(place))).collect() }
+    View { segments: segments.collect(), chunks: (4..6).map(|place| Arc::new(Rows::of(&at(place)))).collect() }
 }

@@ -45,7 +45,7 @@ fn a_full_queue_refuses_at_once_and_nothing_of_it_is_stored() {
     let refused = {
         // The writer cannot publish, so what it took stays counted.
         let _held = lock(&store.shared().live);
-        (0..1000).find_map(|n| match store.submit(&namespace, events(&format!("b{n}"), 3)) {
+        (0..1000).find_map(|n| match store.submit(&namespace, &events(&format!("b{n}"), 3)) {
             Ok(answer) => {
                 accepted.push(answer);
                 None
@@ -66,7 +66,7 @@ fn a_full_queue_refuses_at_once_and_nothing_of_it_is_stored() {
     assert_eq!(seen.len(), accepted.len() * 3);
     assert!(!seen.contains(&format!("b{number}-0")), "the refused batch is not stored");
     assert_eq!(store.shared().queue.bytes(), 0, "all bytes are given back");
-    assert!(store.submit(&namespace, events("later", 1)).is_ok());
+    assert!(store.submit(&namespace, &events("later", 1)).is_ok());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a query looks at: one consistent set of rows, held for as long as the query runs.
 
-use super::row::Row;
+use super::rows::Rows;
 use super::segment::Segment;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ pub(crate) struct View {
     /// Sealed rows.
     pub segments: Vec<Arc<Segment>>,
     /// Rows that are only in the log and in memory, in order of arrival.
-    pub chunks: Vec<Arc<Vec<Row>>>,
+    pub chunks: Vec<Arc<Rows>>,
 }
 
 /// How much a query may hold in memory.

@@ -6,9 +6,8 @@
 use super::dedupe::{IdentitySet, Seen};
 use super::files;
 use super::lock;
-use super::memtable::{Frozen, row_weight};
+use super::memtable::Frozen;
 use super::queue::{Batch, GroupLimit, Work};
-use super::row::Row;
 use super::shared::Shared;
 use super::wal::Wal;
 use crate::{AppendError, Appended, StoreError};
@@ -87,7 +86,7 @@ impl Writer {
         }
         let seen = self.shared.seen();
         self.raw.clear();
-        let mut fresh = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
+        let mut fresh = Vec::with_capacity(group.iter().map(|batch| batch.rows.len()).sum());
         let stored = self.sort_out(group, &seen, &mut fresh).and_then(|answers| {
             if !fresh.is_empty() {
                 self.write_frame(fresh.len())?;
@@ -120,7 +119,7 @@ impl Writer {
     ) -> Result<Vec<Appended>, StoreError> {
         let mut answers = Vec::with_capacity(group.len());
         for batch in group {
-            let mut is_new = Vec::with_capacity(batch.events.len());
+            let mut is_new = Vec::with_capacity(batch.identities.len());
             for (index, identity) in batch.identities.iter().enumerate() {
                 let new = !seen.contains(*identity)? && self.identities.insert(*identity);
                 if new {
@@ -129,10 +128,10 @@ impl Writer {
                 }
                 is_new.push(new);
             }
-            let total = is_new.len() as u64;
-            let mut flags = is_new.into_iter();
-            batch.events.retain(|_| flags.next() == Some(true));
-            let stored = batch.events.len() as u64;
+            if is_new.contains(&false) {
+                batch.rows = batch.rows.only(&is_new);
+            }
+            let (total, stored) = (is_new.len() as u64, batch.rows.len() as u64);
             answers.push(Appended { stored, duplicates: total - stored });
         }
         Ok(answers)
@@ -154,15 +153,8 @@ impl Writer {
 
     /// Makes durable rows visible.
     fn publish(&self, group: &mut [Batch]) {
-        let mut rows = Vec::with_capacity(group.iter().map(|batch| batch.events.len()).sum());
-        let mut bytes = 0;
-        for batch in group {
-            for stored in batch.events.drain(..) {
-                bytes += row_weight(&stored.event);
-                rows.push(Row { namespace: batch.namespace.clone(), stored });
-            }
-        }
-        lock(&self.shared.live).active.push(rows, bytes);
+        let mut live = lock(&self.shared.live);
+        group.iter_mut().for_each(|batch| live.active.push(std::mem::take(&mut batch.rows)));
     }
 
     /// What to tell the callers of a group that was not stored.

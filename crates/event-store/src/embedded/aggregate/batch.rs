@@ -3,7 +3,7 @@
 use crate::StoreError;
 use crate::embedded::segment::{Block, BlockReader, Bodies, CodedTexts, Column, ColumnBuilder, Segment, Table, Texts};
 use std::rc::Rc;
-use tallystick_domain::event::StoredEvent;
+use tallystick_domain::event::EventRef;
 use tallystick_domain::json::lookup;
 use tallystick_domain::meter::JsonPath;
 
@@ -21,13 +21,13 @@ enum Place<'a> {
         /// The data texts, once they were needed.
         data: Option<Bodies>,
     },
-    Memory(Vec<&'a StoredEvent>),
+    Memory(Vec<EventRef<'a>>),
 }
 
 /// Sources and ids by row.
 pub(super) enum Identities<'a> {
     Stored(CodedTexts, Texts),
-    Memory(&'a [&'a StoredEvent]),
+    Memory(&'a [EventRef<'a>]),
 }
 
 impl Identities<'_> {
@@ -35,7 +35,7 @@ impl Identities<'_> {
     pub fn get(&self, row: usize) -> (&str, &str) {
         match self {
             Identities::Stored(sources, ids) => (sources.get(row), ids.get(row)),
-            Identities::Memory(events) => (events[row].event.source(), events[row].event.id()),
+            Identities::Memory(events) => (events[row].source(), events[row].id()),
         }
     }
 }
@@ -47,7 +47,7 @@ impl<'a, 'p> Batch<'a, 'p> {
     }
 
     /// Events in memory.
-    pub fn in_memory(events: Vec<&'a StoredEvent>) -> Self {
+    pub fn in_memory(events: Vec<EventRef<'a>>) -> Self {
         Self { place: Place::Memory(events), columns: Vec::new() }
     }
 
@@ -55,7 +55,7 @@ impl<'a, 'p> Batch<'a, 'p> {
     pub fn times(&mut self) -> Result<Vec<i64>, StoreError> {
         match &mut self.place {
             Place::Stored { reader, block, .. } => reader.times(block),
-            Place::Memory(events) => Ok(events.iter().map(|stored| stored.event.time().as_micros()).collect()),
+            Place::Memory(events) => Ok(events.iter().map(|event| event.time().as_micros()).collect()),
         }
     }
 
@@ -63,7 +63,7 @@ impl<'a, 'p> Batch<'a, 'p> {
     pub fn subjects(&mut self) -> Result<CodedTexts, StoreError> {
         match &mut self.place {
             Place::Stored { reader, block, .. } => Ok(reader.subjects(block)?.with_own_texts()),
-            Place::Memory(events) => Ok(CodedTexts::of(events.iter().map(|stored| stored.event.subject()))),
+            Place::Memory(events) => Ok(CodedTexts::of(events.iter().map(|event| event.subject()))),
         }
     }
 
@@ -97,7 +97,7 @@ impl<'a, 'p> Batch<'a, 'p> {
                 };
                 Ok(column_of(block.rows, |row| data.get(row), path))
             }
-            Place::Memory(events) => Ok(column_of(events.len(), |row| events[row].event.data(), path)),
+            Place::Memory(events) => Ok(column_of(events.len(), |row| events[row].data(), path)),
         }
     }
 }

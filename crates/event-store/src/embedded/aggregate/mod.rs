@@ -17,7 +17,7 @@ use crate::QueryError;
 use batch::Batch;
 use scan::Scan;
 use std::ops::Bound;
-use tallystick_domain::event::StoredEvent;
+use tallystick_domain::event::EventRef;
 use tallystick_domain::meter::{AggregatePlan, AggregateRow, Dimension};
 
 /// How many events in memory are looked at together.
@@ -33,10 +33,10 @@ pub(crate) fn aggregate(
     for segment in &view.segments {
         scan_segment(&mut scan, plan, segment)?;
     }
-    let rows = view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| row.namespace == plan.namespace);
-    let mut waiting: Vec<&StoredEvent> = Vec::new();
-    for stored in rows.map(|row| &row.stored).filter(|stored| may_count(plan, stored)) {
-        waiting.push(stored);
+    let rows = view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| *row.namespace == plan.namespace);
+    let mut waiting: Vec<EventRef<'_>> = Vec::new();
+    for event in rows.map(|row| row.stored.event).filter(|event| may_count(plan, event)) {
+        waiting.push(event);
         if waiting.len() == BATCH_ROWS {
             scan.take(Batch::in_memory(std::mem::take(&mut waiting)))?;
         }
@@ -71,8 +71,7 @@ fn may_hold(plan: &AggregatePlan, block: &Block) -> bool {
 }
 
 /// Whether an event in memory may count, without a look at its data.
-fn may_count(plan: &AggregatePlan, stored: &StoredEvent) -> bool {
-    let event = &stored.event;
+fn may_count(plan: &AggregatePlan, event: &EventRef<'_>) -> bool {
     event.event_type() == plan.event_type
         && plan.covers(event.time())
         && plan.customers.as_ref().is_none_or(|owners| owners.contains_key(event.subject()))

@@ -13,7 +13,7 @@ use crate::embedded::codec;
 use crate::embedded::disk::Disk;
 use crate::embedded::files::{self, Layout};
 use crate::embedded::identity::Secret;
-use crate::embedded::row::Row;
+use crate::embedded::rows::Rows;
 use std::io;
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub(crate) fn recover(
     secret: Secret,
     marks: Marks,
     file_len: u64,
-    take: &mut dyn FnMut(u64, Vec<Row>) -> Result<(), StoreError>,
+    take: &mut dyn FnMut(u64, Rows) -> Result<(), StoreError>,
 ) -> Result<Wal, StoreError> {
     let dir = layout.wal_dir();
     let Found { mut used, mut spare, next_number } = find_files(layout.disk(), &dir, &secret, marks.low)?;
@@ -114,7 +114,7 @@ fn replay(
     used: &[UsedFile],
     secret: &Secret,
     marks: Marks,
-    take: &mut dyn FnMut(u64, Vec<Row>) -> Result<(), StoreError>,
+    take: &mut dyn FnMut(u64, Rows) -> Result<(), StoreError>,
 ) -> Result<End, StoreError> {
     let mut end =
         End { position: BLOCK, next_sequence: used.first().map_or(marks.low + 1, |file| file.first_sequence) };
@@ -172,7 +172,7 @@ fn refuse_damage_before(file: &UsedFile, secret: &Secret, end: &End, what: &'sta
 }
 
 enum Frame {
-    Rows(FrameHeader, Vec<Row>),
+    Rows(FrameHeader, Rows),
     Bad(&'static str),
 }
 
@@ -186,7 +186,7 @@ fn read_frame(file: &UsedFile, secret: &Secret, position: u64, sequence: u64, lo
         return Ok(Frame::Bad("the frame header belongs elsewhere"));
     }
     if sequence <= low {
-        return Ok(Frame::Rows(header, Vec::new()));
+        return Ok(Frame::Rows(header, Rows::default()));
     }
     let stored = read_at_most(log, position + FRAME_HEADER_LEN as u64, header.stored_len as usize)?;
     if stored.len() != header.stored_len as usize || crc32c::crc32c(&stored) != header.checksum {

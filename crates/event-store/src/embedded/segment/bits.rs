@@ -57,9 +57,8 @@ pub(super) fn unpack(
         return Ok(());
     }
     let unpack_group = WIDTHS[width as usize];
-    let whole = packed.chunks_exact(width as usize * 8);
-    let rest = whole.remainder();
-    for group in whole {
+    let (whole, rest) = packed.split_at(count / GROUP * width as usize * 8);
+    for group in whole.chunks_exact(width as usize * 8) {
         unpack_group(group, &mut values);
         take(&values);
     }

@@ -53,8 +53,7 @@ impl<'s> Chunks<'s> {
             self.segment.read_at(&mut ahead.bytes, start)?;
             (ahead.group, ahead.from, ahead.to) = (block.group, at, to);
         }
-        ahead.next =
-            Some(if at + 1 == group.blocks { (block.group + 1, 0) } else { (block.group, block.at + 1) });
+        ahead.next = Some(if at + 1 == group.blocks { (block.group + 1, 0) } else { (block.group, block.at + 1) });
         let start = (offset - group.place(column, ahead.from, ahead.to).0) as usize;
         let bytes = &ahead.bytes[start..start + len];
         let chunk = match group.checksums.is_empty() {

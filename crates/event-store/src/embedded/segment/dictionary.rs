@@ -6,11 +6,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most texts of a shared dictionary; a column with more has a dictionary in each block.
-pub(super) const MAX_TEXTS: usize = 1 << 17;
+const MAX_TEXTS: usize = 1 << 17;
 /// The most bytes of them together.
-pub(super) const MAX_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 /// Bytes of dictionaries that stay in memory for the next query, in all segments of the process together.
 const HELD_BYTES: usize = 32 << 20;
+
+/// Whether texts are few and short enough to be shared.
+pub(super) fn may_hold(texts: &Texts) -> bool {
+    texts.len() <= MAX_TEXTS && texts.total_len() <= MAX_BYTES
+}
 
 /// Appends texts in ascending order, each as what differs from the one before.
 pub(super) fn put_sorted<'a>(out: &mut Vec<u8>, texts: impl ExactSizeIterator<Item = &'a str>) {
@@ -72,7 +77,7 @@ fn with_cache<T>(work: impl FnOnce(&mut Cache) -> T) -> T {
     work(CACHE.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default())
 }
 
-fn size_of(texts: &Texts) -> usize {
+fn bytes_of(texts: &Texts) -> usize {
     texts.total_len() + texts.len() * size_of::<usize>() + size_of::<Held>()
 }
 
@@ -90,14 +95,16 @@ pub(super) fn held(name: DictionaryId) -> Option<Arc<Texts>> {
 pub(super) fn hold(name: DictionaryId, texts: &Arc<Texts>) {
     with_cache(|cache| {
         cache.clock += 1;
-        cache.bytes += size_of(texts);
+        cache.bytes += bytes_of(texts);
         let held = Held { texts: Arc::clone(texts), used: cache.clock };
         if let Some(before) = cache.held.insert(name, held) {
-            cache.bytes -= size_of(&before.texts);
+            cache.bytes -= bytes_of(&before.texts);
         }
         while cache.bytes > HELD_BYTES {
-            let Some(oldest) = cache.held.iter().min_by_key(|(_, held)| held.used).map(|(name, _)| *name) else { break };
-            cache.bytes -= cache.held.remove(&oldest).map_or(0, |held| size_of(&held.texts));
+            let Some(oldest) = cache.held.iter().min_by_key(|(_, held)| held.used).map(|(name, _)| *name) else {
+                break;
+            };
+            cache.bytes -= cache.held.remove(&oldest).map_or(0, |held| bytes_of(&held.texts));
         }
     });
 }
@@ -106,7 +113,7 @@ pub(super) fn hold(name: DictionaryId, texts: &Arc<Texts>) {
 pub(super) fn let_go(segment: u64) {
     with_cache(|cache| {
         cache.held.retain(|name, _| name.segment != segment);
-        cache.bytes = cache.held.values().map(|held| size_of(&held.texts)).sum();
+        cache.bytes = cache.held.values().map(|held| bytes_of(&held.texts)).sum();
     });
 }
 

@@ -36,16 +36,8 @@ pub(super) const PARTS: usize = Part::ALL.len();
 
 impl Part {
     /// All of them.
-    pub const ALL: [Part; 8] = [
-        Part::Time,
-        Part::IngestedAt,
-        Part::Subject,
-        Part::Source,
-        Part::Id,
-        Part::Data,
-        Part::Extras,
-        Part::Shape,
-    ];
+    pub const ALL: [Part; 8] =
+        [Part::Time, Part::IngestedAt, Part::Subject, Part::Source, Part::Id, Part::Data, Part::Extras, Part::Shape];
 }
 
 /// The earliest and the latest of some instants, both inclusive.
@@ -403,9 +395,5 @@ fn get_block(reader: &mut Reader<'_>, path_count: usize) -> Result<Block, Corrup
         let path = path.ok_or(Corrupt("a column has an unknown path"))?;
         block.numbers.push((path, NumberStats::get(reader, block.rows)?));
     }
-    if block.numbers.is_sorted_by_key(|(path, _)| *path) {
-        Ok(block)
-    } else {
-        Err(Corrupt("columns are out of order"))
-    }
+    if block.numbers.is_sorted_by_key(|(path, _)| *path) { Ok(block) } else { Err(Corrupt("columns are out of order")) }
 }

@@ -12,8 +12,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use tallystick_domain::Instant;
 
-/// All numbers of a column have the digits of its scale.
-pub(super) const PLAIN: u8 = 0;
 /// No number of a column has a zero at its end.
 pub(super) const SHORTEST: u8 = 1;
 /// Forms by row.

@@ -119,7 +119,8 @@ impl Ids {
             let bits = u128::from(*low) | u128::from(*high) << HALF;
             (bits & ((1 << 62) - 1)) | (bits >> 62 & 0xfff) << 64 | (bits >> 74) << 80 | FIXED
         });
-        let mut uuids = reader.bytes(how_many(UUID) * 16)?.as_chunks().0.iter().map(|bytes| u128::from_be_bytes(*bytes));
+        let mut uuids =
+            reader.bytes(how_many(UUID) * 16)?.as_chunks().0.iter().map(|bytes| u128::from_be_bytes(*bytes));
         let others = Texts::get_from(reader, how_many(OTHER))?;
         let mut other = 0u128..;
         let value = |form: &u8| match *form {
@@ -205,7 +206,8 @@ mod tests {
 
     #[test]
     fn a_random_uuid_takes_122_bits_and_any_other_16_bytes() {
-        for (id, bits) in [("0123abcd-4567-49ef-a123-456789abcdef", 122), ("0123abcd-4567-89ef-0123-456789abcdef", 128)] {
+        for (id, bits) in [("0123abcd-4567-49ef-a123-456789abcdef", 122), ("0123abcd-4567-89ef-0123-456789abcdef", 128)]
+        {
             let mut ids = Ids::default();
             (0..100).for_each(|_| ids.push(id));
             let len = written(&ids).len();
@@ -223,13 +225,13 @@ mod tests {
             let read = Ids::get_from(&mut reader, ids.len(), 2).unwrap();
             prop_assert_eq!(reader.finish(), Ok(()));
             prop_assert_eq!(&read, &ids);
-            prop_assert_eq!(read.to_texts().iter().collect::<Vec<_>>(), texts.iter().collect::<Vec<_>>());
+            prop_assert_eq!(read.to_texts(), texts.iter().map(String::as_str).collect::<Texts>());
             let mut part = Ids::default();
             let from = from.min(texts.len());
             part.extend(&ids, from..texts.len());
             part.extend(&ids, 0..from);
             let turned = [&texts[from..], &texts[..from]].concat();
-            prop_assert_eq!(part.to_texts().iter().collect::<Vec<_>>(), turned.iter().collect::<Vec<_>>());
+            prop_assert_eq!(part.to_texts(), turned.iter().map(String::as_str).collect::<Texts>());
         }
 
         #[test]

@@ -131,7 +131,9 @@ pub(super) fn get_ints_into(reader: &mut Reader<'_>, count: usize, values: &mut 
         PACKED => {
             let width = u32::from(reader.byte()?);
             if unit == 1 {
-                unpack(reader, count, width, |steps| values.extend(steps.iter().map(|step| base.wrapping_add(*step as i64))))
+                unpack(reader, count, width, |steps| {
+                    values.extend(steps.iter().map(|step| base.wrapping_add(*step as i64)))
+                })
             } else {
                 unpack(reader, count, width, |steps| values.extend(steps.iter().map(|step| value(*step))))
             }

@@ -14,14 +14,18 @@ mod directory_v1;
 mod encode;
 mod ids;
 mod ints;
+#[cfg(test)]
+mod measure;
 mod merge;
 mod parse;
 mod paths;
 mod reader;
 mod rebuild;
+mod recode;
 mod rows;
 mod shape;
 mod sheet;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -32,8 +36,8 @@ pub(crate) use column::{Column, ColumnBuilder, Kind};
 pub(crate) use directory::{Block, Span, Table};
 pub(crate) use merge::merge_segments;
 pub(crate) use reader::BlockReader;
-pub(crate) use texts::{Bodies, CodedTexts, Dictionary, Texts};
 pub(crate) use rows::write_segment;
+pub(crate) use texts::{Bodies, CodedTexts, Dictionary, Texts};
 
 use crate::StoreError;
 use crate::embedded::disk::{Disk, DiskFile};

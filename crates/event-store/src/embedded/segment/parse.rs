@@ -157,6 +157,7 @@ impl Parser {
 
     fn number(&mut self, column: &mut SheetColumn, raw: &str) -> Result<(), NotUnderstood> {
         if let Some((mantissa, scale)) = plain_number(raw)
+            && (mantissa != 0 || !raw.starts_with('-'))
             && let Some(fit) = column.fit.with(scale, mantissa.unsigned_abs())
         {
             column.fit = fit;
@@ -409,14 +410,25 @@ mod tests {
     #[test]
     fn odd_values_are_kept_beside_the_columns() {
         let odd = [r#"{"a":[1,{"b":"]"}],"e":1e2,"s":"q\"\u0041","z":-0}"#];
-        assert_eq!(kept(&odd), [(2, Some("[1,{\"b\":\"]\"}]\0001e2\0\"q\\\"\\u0041\"\0-0".into()))]);
+        assert_eq!(kept(&odd), [(2, Some("[1,{\"b\":\"]\"}]\u{0}1e2\0\"q\\\"\\u0041\"\0-0".into()))]);
     }
 
     #[test]
     fn odd_texts_are_kept_as_a_whole() {
         for odd in [
-            r#"{ "a":1}"#, r#"{"a" :1}"#, r#"{"a":1, "b":2,"c":3}"#, r#"{"\u0061":1}"#, r#"{"a":1} "#, r#"{"a":{ }}"#,
-            r#"{"a":1,"a":2}"#, r#"{"a":01}"#, "[1]", r#"{"a":"#, r#"{"a":tru}"#, r#"{"a":[1}"#, r#"{"a":"\"#,
+            r#"{ "a":1}"#,
+            r#"{"a" :1}"#,
+            r#"{"a":1, "b":2,"c":3}"#,
+            r#"{"\u0061":1}"#,
+            r#"{"a":1} "#,
+            r#"{"a":{ }}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":01}"#,
+            "[1]",
+            r#"{"a":"#,
+            r#"{"a":tru}"#,
+            r#"{"a":[1}"#,
+            r#"{"a":"\"#,
         ] {
             assert_eq!(kept(&[odd]), [(WHOLE, Some(odd.into()))], "{odd}");
         }

@@ -15,14 +15,21 @@ use super::texts::{Bodies, CodedTexts, DictionaryId, Texts};
 use crate::StoreError;
 use crate::embedded::row::Row;
 use std::sync::Arc;
-use tallystick_domain::Instant;
 use tallystick_domain::event::{Event, EventParts, StoredEvent};
 use tallystick_domain::meter::{JsonPath, Step};
+use tallystick_domain::{Instant, Namespace};
 
 impl Segment {
-    /// All rows in segment order.
-    pub fn rows(self: &Arc<Self>) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
-        Rows { segment: Arc::clone(self), table: 0, block: 0, rows: Vec::new().into_iter(), failed: false }
+    /// The rows of one of its tables in segment order.
+    pub fn table_rows<'s>(&'s self, table: &'s Table) -> impl Iterator<Item = Result<Row, StoreError>> + use<'s> {
+        let mut reader = self.reader(table);
+        table.blocks.iter().flat_map(move |block| {
+            let row = |stored| Ok(Row { namespace: table.namespace.clone(), stored });
+            match reader.events(block, 0..block.rows) {
+                Ok(events) => events.into_iter().map(row).collect(),
+                Err(error) => vec![Err(error)],
+            }
+        })
     }
 
     /// Reads blocks of one of its tables.
@@ -150,11 +157,12 @@ impl BlockReader<'_> {
 
     /// The columns of all paths, by path.
     pub(super) fn all_columns(&mut self, block: &Block) -> Result<Vec<Option<Column>>, StoreError> {
+        let path_count = self.chunks.table.paths.len();
         let read = |path: usize| {
             let mut column = Column::default();
             Ok(self.path_into(block, path, &mut column)?.then_some(column))
         };
-        (0..self.chunks.table.paths.len()).map(read).collect()
+        (0..path_count).map(read).collect()
     }
 
     /// Texts of further attributes.
@@ -244,6 +252,11 @@ impl BlockReader<'_> {
             .collect()
     }
 
+    /// Namespace and type of the table.
+    pub(super) fn name(&self) -> (Namespace, Box<str>) {
+        (self.chunks.table.namespace.clone(), self.chunks.table.event_type.clone())
+    }
+
     fn bodies(&mut self, block: &Block, part: Part) -> Result<Bodies, StoreError> {
         if !self.chunks.has(block, part as usize) {
             return Ok(Bodies::absent(block.rows));
@@ -270,17 +283,31 @@ impl BlockReader<'_> {
         let texts = match held(name) {
             Some(texts) => texts,
             None => {
-                let mut bytes = vec![0; found.len as usize];
-                segment.read_at(&mut bytes, found.offset)?;
-                let mut unpacked = Vec::new();
-                let payload = checked(found.offset, &bytes).and_then(|chunk| unpack(chunk, &mut unpacked));
-                let texts = payload.and_then(|payload| read_all(payload, get_sorted));
-                let texts = Arc::new(texts.map_err(|error| segment.damaged(found.offset, error.0))?);
+                let texts = Arc::new(self.read_dictionary(place)?);
                 hold(name, &texts);
                 texts
             }
         };
         self.dictionaries[place] = Some((name, texts));
+        Ok(())
+    }
+
+    fn read_dictionary(&self, place: usize) -> Result<Texts, StoreError> {
+        let Chunks { segment, table, .. } = self.chunks;
+        let found = table.dictionaries[place];
+        let mut bytes = vec![0; found.len as usize];
+        segment.read_at(&mut bytes, found.offset)?;
+        let mut unpacked = Vec::new();
+        let payload = checked(found.offset, &bytes).and_then(|chunk| unpack(chunk, &mut unpacked));
+        let texts = payload.and_then(|payload| read_all(payload, get_sorted));
+        texts.map_err(|error| segment.damaged(found.offset, error.0))
+    }
+
+    /// Reads a dictionary again, even if it is in memory.
+    pub(super) fn verify_dictionary(&self, place: usize) -> Result<(), StoreError> {
+        if self.chunks.table.dictionaries[place].len > 0 {
+            self.read_dictionary(place)?;
+        }
         Ok(())
     }
 
@@ -320,40 +347,4 @@ fn read_all<T>(payload: &[u8], decode: impl FnOnce(&mut Reader<'_>) -> Result<T,
 
 fn is_member(step: &Step, name: &str) -> bool {
     matches!(step, Step::Member(member) if **member == *name)
-}
-
-/// Reads one block after the other.
-struct Rows {
-    segment: Arc<Segment>,
-    table: usize,
-    block: usize,
-    rows: std::vec::IntoIter<StoredEvent>,
-    failed: bool,
-}
-
-impl Iterator for Rows {
-    type Item = Result<Row, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.failed {
-                return None;
-            }
-            let table = self.segment.tables.get(self.table)?;
-            if let Some(stored) = self.rows.next() {
-                return Some(Ok(Row { namespace: table.namespace.clone(), stored }));
-            }
-            let Some(block) = table.blocks.get(self.block) else {
-                (self.table, self.block) = (self.table + 1, 0);
-                continue;
-            };
-            match self.segment.reader(table).events(block, 0..block.rows) {
-                Ok(events) => (self.rows, self.block) = (events.into_iter(), self.block + 1),
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(error));
-                }
-            }
-        }
-    }
 }

@@ -4,8 +4,8 @@
 //! more rows than a sheet may hold is written without shared texts.
 
 use super::SegmentMeta;
-use super::dictionary::{MAX_BYTES, MAX_TEXTS};
 use super::column::Kind;
+use super::dictionary::may_hold;
 use super::encode::{Ranks, Shared};
 use super::parse::Parser;
 use super::sheet::{Fit, Sheet, TextSource};
@@ -91,7 +91,8 @@ impl TableRows {
             let (namespace, event_type): (Namespace, Box<str>) = (row.namespace.clone(), event.event_type().into());
             writer.start_table(namespace.clone(), event_type.clone());
             *self = Self { of: Some((namespace, event_type)), ..Self::default() };
-        } else if self.sheet.rows() - self.cuts.last().copied().unwrap_or(0) == BLOCK_ROWS || self.weight >= BLOCK_BYTES {
+        } else if self.sheet.rows() - self.cuts.last().copied().unwrap_or(0) == BLOCK_ROWS || self.weight >= BLOCK_BYTES
+        {
             self.cut(writer)?;
         }
         for (text, now) in [
@@ -165,14 +166,14 @@ impl TableRows {
             start = end;
         }
         let parser = std::mem::take(&mut self.parser);
-        let sorted = |(order, (texts, _)): (&Option<Vec<u32>>, (&TextSource, usize))| -> Option<Vec<&str>> {
-            let texts: &TextSource = texts;
-            order.as_ref().map(|order| order.iter().map(|code| texts.get(*code as usize)).collect())
-        };
+        let columns = orders.iter().zip(self.text_columns());
+        let sorted = columns.map(|(order, (texts, _))| {
+            order.as_ref().map(|order: &Vec<u32>| order.iter().map(|code| texts.get(*code as usize)).collect())
+        });
         writer.end_table(TableEnd {
             paths: parser.paths.names().to_vec(),
             shapes: parser.shapes.into_known(),
-            dictionaries: orders.iter().zip(self.text_columns()).map(sorted).collect(),
+            dictionaries: sorted.collect(),
         })
     }
 
@@ -188,5 +189,5 @@ impl TableRows {
 /// Whether texts are few enough, and shared by enough rows.
 pub(super) fn is_worth_sharing(texts: &TextSource, rows: usize) -> bool {
     let texts = texts.texts();
-    texts.len() <= MAX_TEXTS && texts.total_len() <= MAX_BYTES && texts.len() > 0 && texts.len() <= rows / 2
+    may_hold(texts) && texts.len() > 0 && texts.len() <= rows / 2
 }

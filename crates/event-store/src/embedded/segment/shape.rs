@@ -283,7 +283,7 @@ fn write_number(out: &mut String, slot: Slot<'_>) -> Result<(), Corrupt> {
             write!(out, "{}.{:0width$}", size / unit, size % unit, width = digits as usize)
         }
         _ => {
-            let unit = power(digits)? .unsigned_abs();
+            let unit = power(digits)?.unsigned_abs();
             write!(out, "{}.{:0width$}", size / unit, size % unit, width = digits as usize)
         }
     };

@@ -33,7 +33,7 @@ impl Texts {
     }
 
     /// All of them in order.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         (0..self.len()).map(|at| self.get(at))
     }
 
@@ -155,7 +155,12 @@ impl CodedTexts {
         self.read_codes(reader, count, Some(*name))
     }
 
-    fn read_codes(&mut self, reader: &mut Reader<'_>, count: usize, shared: Option<DictionaryId>) -> Result<(), Corrupt> {
+    fn read_codes(
+        &mut self,
+        reader: &mut Reader<'_>,
+        count: usize,
+        shared: Option<DictionaryId>,
+    ) -> Result<(), Corrupt> {
         self.shared = shared;
         self.codes.clear();
         get_codes_into(reader, count, self.texts.len(), &mut self.codes)
@@ -185,6 +190,12 @@ impl Dictionary {
                 code
             }
         }
+    }
+
+    /// The code of a text that was seen before.
+    pub fn position(&self, text: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(text);
+        self.table.find(hash, |code| self.texts.get(*code as usize) == text).copied()
     }
 
     /// The texts by code.
@@ -221,6 +232,16 @@ impl Bodies {
     pub(super) fn push(&mut self, text: Option<&str>) {
         self.texts.push(text.unwrap_or_default());
         self.present.push(text.is_some());
+    }
+
+    /// Appends some of another's rows.
+    pub(super) fn extend(&mut self, from: &Bodies, rows: std::ops::Range<usize>) {
+        if from.texts.total_len() == 0 {
+            let count = self.texts.ends.len() + rows.len();
+            self.texts.ends.resize(count, self.texts.bytes.len());
+            return self.present.extend_from_slice(&from.present[rows]);
+        }
+        rows.for_each(|row| self.push(from.get(row)));
     }
 
     /// How long the texts are together.

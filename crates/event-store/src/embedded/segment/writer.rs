@@ -2,10 +2,10 @@
 
 use super::SegmentMeta;
 use super::chunk::checksum_at;
+use super::dictionary::put_sorted;
 use super::directory::{
     DictionaryRef, END_MAGIC, GROUP_BLOCKS, Group, HEADER_LEN, MAGIC, PARTS, TRAILER_LEN, Table, VERSION, encode,
 };
-use super::dictionary::put_sorted;
 use super::encode::{EncodedBlock, Encoder, Shared};
 use super::shape::Shape;
 use super::sheet::Sheet;
@@ -79,8 +79,7 @@ impl Writer {
         self.group_bytes = 0;
         let Some(table) = self.tables.last_mut().filter(|_| !blocks.is_empty()) else { return Ok(()) };
         let columns = blocks.iter().map(|block| block.chunks.len()).max().unwrap_or(PARTS);
-        let mut group =
-            Group { offset: self.offset, blocks: blocks.len(), ends: Vec::new(), checksums: Vec::new() };
+        let mut group = Group { offset: self.offset, blocks: blocks.len(), ends: Vec::new(), checksums: Vec::new() };
         let too_long = |_| io::Error::new(io::ErrorKind::InvalidInput, "a group of events is longer than 4 GiB");
         for column in 0..columns {
             for block in &blocks {

@@ -140,6 +140,13 @@ impl EventStore {
         }
     }
 
+    /// Drops the totals that are kept of a subject, as after a change of its past.
+    pub fn forget_totals(&self, namespace: &Namespace, event_type: &str, subject: &str) {
+        match self {
+            Self::Embedded(store) => store.forget_totals(namespace, event_type, subject),
+        }
+    }
+
     /// Lists events that were acknowledged before the call, newest first. Blocks.
     ///
     /// # Errors

@@ -180,6 +180,11 @@ impl EmbeddedStore {
         self.shared().live_counters.get(key)
     }
 
+    /// Drops the totals that are kept of a subject.
+    pub(crate) fn forget_totals(&self, namespace: &Namespace, event_type: &str, subject: &str) {
+        self.shared().live_counters.forget(namespace, event_type, subject);
+    }
+
     /// The total of a subject, which is kept from now on if it can be.
     pub(crate) fn live_total(&self, key: &LiveKey) -> Result<Option<Quantity>, QueryError> {
         if let Some(total) = self.known_total(key) {

@@ -69,6 +69,16 @@ pub struct StoreStats {
     pub segment_merges: u64,
     /// How often runs were merged.
     pub run_merges: u64,
+    /// Bytes of partial results that are kept.
+    pub query_cache_bytes: u64,
+    /// How often one of them was used.
+    pub query_cache_hits: u64,
+    /// Bytes that running queries hold.
+    pub query_memory_bytes: u64,
+    /// Bytes of columns of rows in memory.
+    pub column_memory_bytes: u64,
+    /// Totals of single subjects that are kept up to date.
+    pub live_counters: u64,
 }
 
 /// How large groups were and how long things took since the store was opened.
@@ -156,6 +166,13 @@ impl EventStore {
     pub fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
         match self {
             Self::Embedded(store) => store.known_total(key),
+        }
+    }
+
+    /// Drops the totals that are kept of a subject, as after a change of its past.
+    pub fn forget_totals(&self, namespace: &Namespace, event_type: &str, subject: &str) {
+        match self {
+            Self::Embedded(store) => store.forget_totals(namespace, event_type, subject),
         }
     }
 

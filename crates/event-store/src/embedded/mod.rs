@@ -178,6 +178,7 @@ impl EmbeddedStore {
             max_groups: shared.options.max_groups,
             max_distinct: shared.options.max_distinct,
             threads: shared.options.query_threads,
+            rows_per_thread: aggregate::ROWS_PER_THREAD,
             memory: &shared.query_memory,
             columns: &shared.column_memory,
             cache: &shared.partials,
@@ -188,6 +189,11 @@ impl EmbeddedStore {
     /// The total of a subject, if it is being kept.
     pub(crate) fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
         self.shared().live_counters.get(key)
+    }
+
+    /// Drops the totals that are kept of a subject.
+    pub(crate) fn forget_totals(&self, namespace: &Namespace, event_type: &str, subject: &str) {
+        self.shared().live_counters.forget(namespace, event_type, subject);
     }
 
     /// The total of a subject, which is kept from now on if it can be.
@@ -290,6 +296,10 @@ impl EmbeddedStore {
         stats.runs = live.runs.len() as u64;
         stats.run_bytes = live.runs.iter().map(|live| live.run.bytes()).sum();
         (stats.debt_segments, stats.debt_bytes) = compaction::debt(&live.segments, shared.options.merge_fan.max(2));
+        (stats.query_cache_bytes, stats.query_cache_hits) = shared.partials.figures();
+        stats.query_memory_bytes = shared.query_memory.held() as u64;
+        stats.column_memory_bytes = shared.column_memory.held() as u64;
+        stats.live_counters = shared.live_counters.len() as u64;
         stats.events = stats.memtable_rows + stats.segment_rows;
         stats
     }

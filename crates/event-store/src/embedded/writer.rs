@@ -175,6 +175,8 @@ impl Writer {
 
     /// Makes durable rows visible.
     fn publish(&self, group: &mut [Batch]) {
+        let gate = self.shared.live_counters.gate();
+        group.iter().for_each(|batch| self.shared.live_counters.publish(&gate, &batch.rows));
         let mut live = lock(&self.shared.live);
         group.iter_mut().for_each(|batch| live.active.push(std::mem::take(&mut batch.rows)));
     }

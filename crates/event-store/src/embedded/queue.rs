@@ -30,14 +30,13 @@ pub(crate) struct Batch {
 pub(crate) struct BatchSize {
     /// Bytes in the log.
     pub encoded: usize,
-    /// Bytes in the queue: the rows with their identities, and their log bytes.
+    /// Bytes in the queue: the rows with their identities.
     pub queued: usize,
 }
 
 impl BatchSize {
     pub fn of(rows: &Rows) -> Self {
-        let encoded = codec::encoded_len(rows);
-        Self { encoded, queued: rows.weight() + encoded }
+        Self { encoded: codec::encoded_len(rows), queued: rows.weight() }
     }
 }
 

@@ -6,7 +6,13 @@ mod embedded;
 mod error;
 mod store;
 
+/// A disk in memory that fails as disks do, for tests.
+#[cfg(any(test, feature = "faults"))]
+pub use embedded::disk::faulty;
 pub use embedded::disk::{Access, Disk, DiskFile, HostDisk};
-pub use embedded::{EmbeddedStore, StoreOptions};
+/// A store that is stepped by hand, for tests.
+#[cfg(any(test, feature = "faults"))]
+pub use embedded::stepped::{SteppedStore, Ticket};
+pub use embedded::{EmbeddedStore, LiveKey, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
 pub use store::{Appended, EventStore, StoreStats};

@@ -3,9 +3,12 @@
 //! Invariant: `live` holds every acknowledged row exactly once at every moment: a segment takes the place of the rows that
 //! it was made from under one lock. Locks are taken in the order catalog, live.
 
+use super::budget::MemoryPool;
+use super::cache::PartialCache;
 use super::dedupe::{Run, Seen};
 use super::files::Layout;
 use super::identity::Secret;
+use super::live_counter::LiveCounters;
 use super::lock;
 use super::manifest::Manifest;
 use super::memtable::{Frozen, Memtable};
@@ -44,6 +47,13 @@ pub(crate) struct Live {
     pub full: Option<String>,
 }
 
+impl Live {
+    /// How many rows are in memory and in the log only.
+    pub fn unsealed_rows(&self) -> u64 {
+        self.active.rows + self.frozen.iter().map(|frozen| frozen.memtable.rows).sum::<u64>()
+    }
+}
+
 /// Numbers for people and tests.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -69,6 +79,14 @@ pub(crate) struct Shared {
     pub changed: Condvar,
     pub queue: Queue,
     pub counters: Counters,
+    /// What running queries hold.
+    pub query_memory: Arc<MemoryPool>,
+    /// What is kept of columns of rows in memory.
+    pub column_memory: Arc<MemoryPool>,
+    /// Results over parts of segments.
+    pub partials: PartialCache,
+    /// Totals that the writer keeps up to date.
+    pub live_counters: LiveCounters,
     /// Frames up to here are sealed, and the MANIFEST says so.
     pub low: AtomicU64,
     /// Frames up to here are durable.
@@ -76,6 +94,9 @@ pub(crate) struct Shared {
     next_file: AtomicU64,
     fault: OnceLock<String>,
     ending: AtomicBool,
+    /// No thread runs: who would wait does the work of the others.
+    #[cfg(any(test, feature = "faults"))]
+    pub stepped: AtomicBool,
 }
 
 impl Shared {
@@ -83,6 +104,10 @@ impl Shared {
         Self {
             layout,
             queue: Queue::new(options.queue_bytes),
+            query_memory: Arc::new(MemoryPool::new(options.query_memory_bytes)),
+            partials: PartialCache::new(options.query_cache_bytes),
+            live_counters: LiveCounters::new(options.live_counters),
+            column_memory: Arc::new(MemoryPool::new(options.memtable_bytes)),
             options,
             secret: manifest.secret,
             low: AtomicU64::new(manifest.low),
@@ -94,6 +119,8 @@ impl Shared {
             counters: Counters::default(),
             fault: OnceLock::new(),
             ending: AtomicBool::new(false),
+            #[cfg(any(test, feature = "faults"))]
+            stepped: AtomicBool::new(false),
         }
     }
 
@@ -114,6 +141,7 @@ impl Shared {
         *catalog = next;
         publish(&mut lock(&self.live));
         self.changed.notify_all();
+        self.partials.forget(None);
         Ok(())
     }
 
@@ -137,7 +165,13 @@ impl Shared {
     }
 
     /// Waits for a change of `live`.
-    pub fn wait<'a>(&self, live: MutexGuard<'a, Live>) -> MutexGuard<'a, Live> {
+    pub fn wait<'a>(&'a self, live: MutexGuard<'a, Live>) -> MutexGuard<'a, Live> {
+        #[cfg(any(test, feature = "faults"))]
+        if self.stepped.load(Ordering::Relaxed) {
+            drop(live);
+            super::flush::step(self);
+            return lock(&self.live);
+        }
         self.changed.wait(live).unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -32,12 +32,12 @@ mod texts;
 mod verify;
 mod writer;
 
-pub(crate) use column::{Column, ColumnBuilder, Kind};
+pub(crate) use column::{Column, ColumnBuilder, Kind, Kinds};
 pub(crate) use directory::{Block, Span, Table};
 pub(crate) use merge::merge_segments;
 pub(crate) use reader::BlockReader;
 pub(crate) use rows::write_segment;
-pub(crate) use texts::{Bodies, CodedTexts, Dictionary, Texts};
+pub(crate) use texts::{Bodies, CodedTexts, Dictionary, DictionaryId, Texts};
 
 use crate::StoreError;
 use crate::embedded::disk::{Disk, DiskFile};

@@ -36,6 +36,7 @@ mod writer;
 
 pub use live_counter::LiveKey;
 pub use options::StoreOptions;
+pub use segment::SegmentSizes;
 
 use crate::{AppendError, Appended, QueryError, StoreError, StoreStats};
 use disk::DiskFile;
@@ -249,8 +250,17 @@ impl EmbeddedStore {
             stats.segment_bytes += meta.bytes;
         }
         stats.runs = live.runs.len() as u64;
+        stats.identity_memory_bytes = live.runs.iter().map(|live| live.run.memory() as u64).sum();
         stats.events = stats.memtable_rows + stats.segment_rows;
         stats
+    }
+
+    /// What the bytes of all segments are spent on.
+    pub(crate) fn sizes(&self) -> SegmentSizes {
+        let segments = lock(&self.shared().live).segments.clone();
+        let mut sizes = SegmentSizes::default();
+        segments.iter().for_each(|live| live.segment.add_sizes(&mut sizes));
+        sizes
     }
 
     /// Whether events are accepted.

@@ -171,6 +171,7 @@ impl BlockReader<'_> {
     }
 
     /// The values at a path, or `None` where only the data has them.
+    #[cfg(test)]
     pub fn column(&mut self, block: &Block, path: &JsonPath) -> Result<Option<Column>, StoreError> {
         let mut column = Column::default();
         Ok(self.column_into(block, path, &mut column)?.then_some(column))
@@ -194,7 +195,7 @@ impl BlockReader<'_> {
     }
 
     /// What the numbers at a path are together, if every row of the block has one there.
-    #[allow(dead_code, reason = "for the executor")]
+    #[allow(dead_code, reason = "what a whole block adds up to, for whoever asks; tests compare it")]
     pub fn numbers(&self, block: &Block, path: &JsonPath) -> Option<NumberStats> {
         let path = self.position(path)? as u32;
         block.numbers.iter().find(|(known, _)| *known == path).map(|(_, stats)| *stats)

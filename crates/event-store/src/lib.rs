@@ -4,6 +4,8 @@
 
 mod embedded;
 mod error;
+mod histogram;
+mod report;
 mod store;
 
 /// A disk in memory that fails as disks do, for tests.
@@ -15,4 +17,9 @@ pub use embedded::disk::{Access, Disk, DiskFile, HostDisk};
 pub use embedded::stepped::{SteppedStore, Ticket};
 pub use embedded::{EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
-pub use store::{Appended, EventStore, StoreStats};
+pub use histogram::HistogramSnapshot;
+pub use report::{
+    CopiedFile, Damage, EventsBackup, Progress, RunContent, Sample, SegmentContent, StoreContent, TypeContent, Unit,
+    Verification, Watch,
+};
+pub use store::{Appended, EventStore, StoreHistograms, StoreStats};

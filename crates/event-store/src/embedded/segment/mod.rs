@@ -135,6 +135,16 @@ impl Segment {
         &self.meta
     }
 
+    /// Bytes of the file as they are, whatever became of its name.
+    pub fn read_raw(&self, bytes: &mut [u8], offset: u64) -> Result<(), StoreError> {
+        self.file.read_exact_at(bytes, offset).map_err(StoreError::io("cannot read", &self.path))
+    }
+
+    /// All tables, sorted by namespace and type.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
     /// The tables of a namespace, by type.
     pub fn tables_of(&self, namespace: &Namespace) -> &[Table] {
         let from = self.tables.partition_point(|table| table.namespace < *namespace);

@@ -101,6 +101,11 @@ impl Queue {
         lock(&self.state).bytes
     }
 
+    /// Batches that wait.
+    pub fn batches(&self) -> usize {
+        lock(&self.state).waiting.iter().filter(|waiting| matches!(waiting, Waiting::Batch(_))).count()
+    }
+
     /// Counts the bytes of a batch in; [`Queue::release`] counts them out.
     pub fn reserve(&self, bytes: usize) -> Result<(), AppendError> {
         let mut state = lock(&self.state);

@@ -13,6 +13,7 @@ pub(crate) use writing::RunWriter;
 
 use super::disk::Disk;
 use crate::StoreError;
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
@@ -23,11 +24,16 @@ use std::sync::Arc;
 pub(crate) type IdentitySet = hashbrown::HashSet<u128>;
 
 /// Everything sealed or being sealed, as of one moment; the writer asks it before it stores.
+#[derive(Default)]
 pub(crate) struct Seen {
     /// Sets of the rows that are being sealed.
     pub sets: Vec<Arc<IdentitySet>>,
     /// Identities of sealed rows.
     pub runs: Vec<Arc<Run>>,
+    /// How often a filter was asked.
+    pub filter_lookups: Cell<u64>,
+    /// How often it did not rule the identity out.
+    pub filter_passes: Cell<u64>,
 }
 
 impl Seen {
@@ -37,6 +43,11 @@ impl Seen {
             return Ok(true);
         }
         for run in &self.runs {
+            self.filter_lookups.set(self.filter_lookups.get() + 1);
+            if !run.may_contain(identity) {
+                continue;
+            }
+            self.filter_passes.set(self.filter_passes.get() + 1);
             if run.contains(identity)? {
                 return Ok(true);
             }

@@ -29,6 +29,7 @@ pub(crate) struct Run {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
     format: u32,
+    bytes: u64,
     keys: u64,
     /// The first key of every block.
     first_keys: Vec<u128>,
@@ -124,7 +125,8 @@ impl Run {
         if starts.last() != Some(&index_at) || !first_keys.is_sorted() {
             return Err(StoreError::damaged(path, index_at, "the index does not fit the blocks"));
         }
-        let mut run = Self { path: path.to_path_buf(), file, format, keys: footer.keys, first_keys, starts, bloom };
+        let mut run =
+            Self { path: path.to_path_buf(), file, format, bytes: len, keys: footer.keys, first_keys, starts, bloom };
         if format == 1 {
             let mut bloom = Bloom::for_keys(run.keys);
             for key in run.iter() {
@@ -135,6 +137,16 @@ impl Run {
         Ok(run)
     }
 
+    /// Size of the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of the file as they are, whatever became of its name.
+    pub fn read_raw(&self, bytes: &mut [u8], offset: u64) -> Result<(), StoreError> {
+        self.file.read_exact_at(bytes, offset).map_err(StoreError::io("cannot read", &self.path))
+    }
+
     /// Number of keys.
     pub fn keys(&self) -> u64 {
         self.keys
@@ -143,6 +155,11 @@ impl Run {
     /// Bytes that its filter and its index take in memory.
     pub fn memory(&self) -> usize {
         self.bloom.memory() + self.first_keys.len() * (size_of::<u128>() + size_of::<u64>())
+    }
+
+    /// Whether the filter cannot rule the key out; reads nothing.
+    pub fn may_contain(&self, key: u128) -> bool {
+        self.bloom.may_contain(key)
     }
 
     /// Whether the run holds the key; reads one block of the file if the filter does not rule it out.
@@ -237,8 +254,14 @@ impl Run {
         Ok(keys)
     }
 
-    /// Reads everything again and checks it; returns the number of keys.
+    /// Checks it and returns the number of keys.
+    #[cfg(test)]
     pub fn verify(&self) -> Result<u64, StoreError> {
+        self.verify_keys(&mut |_| Ok(()))
+    }
+
+    /// Reads everything again and checks it; hands out every key and returns their number.
+    pub fn verify_keys(&self, each: &mut dyn FnMut(u128) -> Result<(), StoreError>) -> Result<u64, StoreError> {
         // Through the open file: a merge may have taken its name away by now.
         let reopened = Self::load(&self.path, Arc::clone(&self.file))?;
         let (mut count, mut last) = (0, None);
@@ -247,6 +270,7 @@ impl Run {
             if last >= Some(key) || !reopened.bloom.may_contain(key) {
                 return Err(StoreError::damaged(&self.path, 0, "the keys are not in order or not in the filter"));
             }
+            each(key)?;
             last = Some(key);
             count += 1;
         }

@@ -37,6 +37,7 @@ pub(crate) use directory::{Block, NumberStats, Span, Table};
 pub(crate) use merge::merge_segments;
 pub(crate) use reader::BlockReader;
 pub(crate) use rows::write_segment;
+pub use sizes::SegmentSizes;
 pub(crate) use texts::{Bodies, CodedTexts, Dictionary, DictionaryId, Texts};
 
 use crate::StoreError;
@@ -132,6 +133,16 @@ impl Segment {
     /// What it holds.
     pub fn meta(&self) -> &SegmentMeta {
         &self.meta
+    }
+
+    /// Bytes of the file as they are, whatever became of its name.
+    pub fn read_raw(&self, bytes: &mut [u8], offset: u64) -> Result<(), StoreError> {
+        self.file.read_exact_at(bytes, offset).map_err(StoreError::io("cannot read", &self.path))
+    }
+
+    /// All tables, sorted by namespace and type.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
     }
 
     /// The tables of a namespace, by type.

@@ -10,9 +10,15 @@ use crate::embedded::row::{Row, segment_order};
 use tallystick_domain::Quantity;
 
 impl Segment {
-    /// Reads everything again and checks it: checksums, order, and that the directory describes the rows. Gives the
-    /// number of rows.
+    /// Checks it and gives the number of rows.
+    #[cfg(test)]
     pub fn verify(&self) -> Result<u64, StoreError> {
+        self.verify_rows(&mut |_| Ok(()))
+    }
+
+    /// Reads everything again and checks it: checksums, order, and that the directory describes the rows. Hands out
+    /// every row and gives their number.
+    pub fn verify_rows(&self, each: &mut dyn FnMut(&Row) -> Result<(), StoreError>) -> Result<u64, StoreError> {
         let mut header = [0; HEADER_LEN as usize];
         self.read_at(&mut header, 0)?;
         check_header(&self.path, &header)?;
@@ -28,6 +34,7 @@ impl Segment {
                     if before.as_ref().is_some_and(|before| segment_order(before, &row).is_ge()) {
                         return Err(reader.damaged(block, "rows are out of order"));
                     }
+                    each(&row)?;
                     before = Some(row);
                     count += 1;
                 }

@@ -113,6 +113,18 @@ impl Spares {
         }
     }
 
+    /// What [`Spares::keep_one_ready`] would do next, once.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn step(&self) {
+        let mut state = lock(&self.state);
+        if state.files.is_empty()
+            && let Ok(file) = self.make(&mut state)
+        {
+            state.files.push(file);
+        }
+        self.count_in(&state);
+    }
+
     /// Ends [`Spares::keep_one_ready`].
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);

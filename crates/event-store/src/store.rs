@@ -1,6 +1,6 @@
 //! The store as the engine sees it.
 
-use crate::embedded::{EmbeddedStore, LiveKey, StoreOptions};
+use crate::embedded::{EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
 use crate::histogram::HistogramSnapshot;
 use crate::report::{EventsBackup, StoreContent, Verification, Watch};
 use crate::{AppendError, QueryError, StoreError};
@@ -41,6 +41,8 @@ pub struct StoreStats {
     pub debt_segments: u64,
     /// Their size on disk.
     pub debt_bytes: u64,
+    /// What filters and indexes of identities take in memory.
+    pub identity_memory_bytes: u64,
     /// Files of the log, spare ones too.
     pub wal_files: u64,
     /// Their size on disk.
@@ -268,6 +270,13 @@ impl EventStore {
     pub fn stats(&self) -> StoreStats {
         match self {
             Self::Embedded(store) => store.stats(),
+        }
+    }
+
+    /// What the bytes of sealed events are spent on. Reads nothing.
+    pub fn sizes(&self) -> SegmentSizes {
+        match self {
+            Self::Embedded(store) => store.sizes(),
         }
     }
 

@@ -83,7 +83,7 @@ impl Types {
     }
 }
 
-/// Reads blocks at even distances and compares what their rows take as texts with what as many take in the files.
+/// Reads blocks at even distances and compares what their rows take as texts with what they take in the file.
 fn sample(segments: &[Arc<Segment>]) -> Result<Sample, StoreError> {
     let blocks = |segment: &Arc<Segment>| segment.tables().iter().map(|table| table.blocks.len()).sum::<usize>();
     let count: usize = segments.iter().map(blocks).sum();
@@ -95,10 +95,6 @@ fn sample(segments: &[Arc<Segment>]) -> Result<Sample, StoreError> {
     for (segment, table, block) in all.step_by(distance) {
         add_block(&mut taken, segment, table, block)?;
     }
-    // Blocks share chunks and dictionaries, so what a block takes is its share of all files.
-    let sealed = segments.iter().map(|segment| segment.meta());
-    let (rows, bytes) = sealed.fold((0u64, 0u64), |(rows, bytes), meta| (rows + meta.rows, bytes + meta.bytes));
-    taken.stored_bytes = (u128::from(bytes) * u128::from(taken.events) / u128::from(rows.max(1))) as u64;
     Ok(taken)
 }
 
@@ -107,5 +103,6 @@ fn add_block(taken: &mut Sample, segment: &Segment, table: &Table, block: &Block
         taken.raw_bytes += (texts_len(stored.event.view()) + TWO_TIMES) as u64;
     }
     taken.events += block.rows as u64;
+    taken.stored_bytes += table.bytes_of(block);
     Ok(())
 }

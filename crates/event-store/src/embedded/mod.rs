@@ -40,6 +40,7 @@ mod writer;
 
 pub use live_counter::LiveKey;
 pub use options::StoreOptions;
+pub use segment::SegmentSizes;
 
 use crate::report::{Damage, EventsBackup, StoreContent, Verification, Watch};
 use crate::{AppendError, Appended, QueryError, StoreError, StoreHistograms, StoreStats};
@@ -294,14 +295,23 @@ impl EmbeddedStore {
             stats.segment_bytes += meta.bytes;
         }
         stats.runs = live.runs.len() as u64;
-        stats.run_bytes = live.runs.iter().map(|live| live.run.bytes()).sum();
-        (stats.debt_segments, stats.debt_bytes) = compaction::debt(&live.segments, shared.options.merge_fan.max(2));
         (stats.query_cache_bytes, stats.query_cache_hits) = shared.partials.figures();
         stats.query_memory_bytes = shared.query_memory.held() as u64;
         stats.column_memory_bytes = shared.column_memory.held() as u64;
         stats.live_counters = shared.live_counters.len() as u64;
+        stats.identity_memory_bytes = live.runs.iter().map(|live| live.run.memory() as u64).sum();
+        stats.run_bytes = live.runs.iter().map(|live| live.run.bytes()).sum();
+        (stats.debt_segments, stats.debt_bytes) = compaction::debt(&live.segments, shared.options.merge_fan.max(2));
         stats.events = stats.memtable_rows + stats.segment_rows;
         stats
+    }
+
+    /// What the bytes of all segments are spent on.
+    pub(crate) fn sizes(&self) -> SegmentSizes {
+        let segments = lock(&self.shared().live).segments.clone();
+        let mut sizes = SegmentSizes::default();
+        segments.iter().for_each(|live| live.segment.add_sizes(&mut sizes));
+        sizes
     }
 
     /// Sizes and durations for people.

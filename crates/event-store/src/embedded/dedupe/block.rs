@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_key_takes_two_bits_more_than_its_share() {
-        let keys: Vec<u128> = (0..256u128).map(|n| (n << 72) + (n * 7919 << 50)).collect();
+        let keys: Vec<u128> = (0..256u128).map(|n| (n << 72) + ((n * 7919) << 50)).collect();
         let len = written(&keys).len();
         assert!(len <= 256 * 75 / 8 + FIXED, "{len}");
     }

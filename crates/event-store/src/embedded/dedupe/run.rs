@@ -28,8 +28,8 @@ const BLOCKS_AHEAD: usize = 64;
 pub(crate) struct Run {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
-    bytes: u64,
     format: u32,
+    bytes: u64,
     keys: u64,
     /// The first key of every block.
     first_keys: Vec<u128>,
@@ -126,7 +126,7 @@ impl Run {
             return Err(StoreError::damaged(path, index_at, "the index does not fit the blocks"));
         }
         let mut run =
-            Self { path: path.to_path_buf(), file, bytes: len, format, keys: footer.keys, first_keys, starts, bloom };
+            Self { path: path.to_path_buf(), file, format, bytes: len, keys: footer.keys, first_keys, starts, bloom };
         if format == 1 {
             let mut bloom = Bloom::for_keys(run.keys);
             for key in run.iter() {
@@ -152,14 +152,14 @@ impl Run {
         self.keys
     }
 
-    /// Whether the filter cannot rule the key out; reads nothing.
-    pub fn may_contain(&self, key: u128) -> bool {
-        self.bloom.may_contain(key)
-    }
-
     /// Bytes that its filter and its index take in memory.
     pub fn memory(&self) -> usize {
         self.bloom.memory() + self.first_keys.len() * (size_of::<u128>() + size_of::<u64>())
+    }
+
+    /// Whether the filter cannot rule the key out; reads nothing.
+    pub fn may_contain(&self, key: u128) -> bool {
+        self.bloom.may_contain(key)
     }
 
     /// Whether the run holds the key; reads one block of the file if the filter does not rule it out.

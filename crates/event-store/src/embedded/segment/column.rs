@@ -146,26 +146,6 @@ impl Column {
         self.values.len()
     }
 
-    /// Whether each row has something of this kind.
-    pub fn is_all(&self, kind: Kind) -> bool {
-        self.kinds == Kinds::All(kind)
-    }
-
-    /// The same column with no other texts than those of its rows, in a dictionary of its own.
-    pub fn with_own_texts(mut self) -> Self {
-        if self.shared.take().is_none() {
-            return self;
-        }
-        let mut own = Dictionary::default();
-        for row in 0..self.values.len() {
-            if self.kinds.get(row) == Kind::Text {
-                self.values[row] = i64::from(own.code(self.texts.get(self.values[row] as usize)));
-            }
-        }
-        self.texts = Arc::new(own.into_texts());
-        self
-    }
-
     /// Reads a column of `count` rows, using the memory that it has. `shared` are the texts of the table.
     pub(super) fn read(
         &mut self,
@@ -338,21 +318,6 @@ mod tests {
         assert_eq!((column.scale, column.values[0]), (0, 9_000_000_000_000_000_000));
         assert_eq!(column.kinds, Kinds::Each(vec![Kind::Number, Kind::Text, Kind::Number, Kind::Number]));
         assert_eq!(column.texts.iter().collect::<Vec<_>>(), ["0.0000000000000000000000000001"]);
-    }
-
-    #[test]
-    fn own_texts_are_those_of_the_rows() {
-        let shared = Texts::from_iter(["a", "b", "c", "d"]);
-        let column = Column {
-            kinds: Kinds::Each(vec![Kind::Text, Kind::Null, Kind::Text, Kind::Text]),
-            values: vec![3, 0, 1, 3],
-            texts: Arc::new(shared),
-            shared: Some(DictionaryId { segment: 0, table: 0, column: 0 }),
-            ..Column::default()
-        };
-        let own = column.with_own_texts();
-        assert_eq!((own.values, own.shared), (vec![0, 0, 1, 0], None));
-        assert_eq!(own.texts.iter().collect::<Vec<_>>(), ["d", "b"]);
     }
 
     #[test]

@@ -209,6 +209,13 @@ impl Table {
     pub(super) fn offset(&self, block: &Block) -> u64 {
         self.groups.get(block.group as usize).map_or(0, |group| group.offset)
     }
+
+    /// Length of all chunks of a block.
+    pub fn bytes_of(&self, block: &Block) -> u64 {
+        let Some(group) = self.groups.get(block.group as usize) else { return 0 };
+        let at = block.at as usize;
+        (0..PARTS + self.paths.len()).map(|column| group.place(column, at, at + 1).1 as u64).sum()
+    }
 }
 
 /// Writes the directory of all tables, which are sorted by namespace and type.

@@ -67,7 +67,11 @@ impl Encoder {
             let worth = self.part(part, sheet, rows.clone(), shared);
             chunks.push(self.packer.pack(&self.payload, worth)?);
         }
-        let within = |list: &[u32]| list.iter().any(|row| rows.contains(&(*row as usize)));
+        // The lists ascend.
+        let within = |list: &[u32]| {
+            let at = list.partition_point(|row| (*row as usize) < rows.start);
+            list.get(at).is_some_and(|row| (*row as usize) < rows.end)
+        };
         let is_sound = !within(&sheet.unsound);
         let mut numbers = Vec::new();
         for (path, column) in sheet.columns.iter().enumerate() {

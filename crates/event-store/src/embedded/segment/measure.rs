@@ -103,14 +103,16 @@ fn measure_segments() {
     }
     let path = dir.path().join("merged");
     let clock = Clock::now();
-    let meta = merge_segments(&HostDisk, &path, &segments).unwrap();
+    let meta = merge_segments(&HostDisk, &path, &segments, None).unwrap();
     println!(
         "merge: {:.2} M rows/s, {:.2} bytes per row",
         rate(meta.rows, clock),
         meta.bytes as f64 / meta.rows as f64
     );
     let segment = Segment::open(&HostDisk, &path).unwrap();
-    println!("{:?}", segment.sizes());
+    let mut sizes = SegmentSizes::default();
+    segment.add_sizes(&mut sizes);
+    println!("{sizes:?}");
     for round in 0..3 {
         let mut sum = 0i128;
         let (tokens, user) = (JsonPath::parse("$.tokens").unwrap(), JsonPath::parse("$.user").unwrap());

@@ -19,8 +19,16 @@ use tallystick_domain::Namespace;
 /// A table of an input.
 pub(super) type Part<'s> = (&'s Segment, &'s Table);
 
-/// Writes the rows of all inputs to one segment.
-pub(crate) fn merge_segments(disk: &dyn Disk, path: &Path, inputs: &[Arc<Segment>]) -> Result<SegmentMeta, StoreError> {
+/// Tells which rows are kept.
+pub(crate) type Keep<'k> = &'k mut dyn FnMut(&Row) -> bool;
+
+/// Writes the rows of all inputs to one segment, or those of them that `keep` wants; then every row is looked at.
+pub(crate) fn merge_segments(
+    disk: &dyn Disk,
+    path: &Path,
+    inputs: &[Arc<Segment>],
+    mut keep: Option<Keep<'_>>,
+) -> Result<SegmentMeta, StoreError> {
     let failed = || StoreError::io("cannot write", path);
     let mut writer = Writer::create(disk, path).map_err(failed())?;
     let tables = inputs.iter().flat_map(|input| &input.tables);
@@ -31,16 +39,19 @@ pub(crate) fn merge_segments(disk: &dyn Disk, path: &Path, inputs: &[Arc<Segment
             let segment: &Segment = input;
             parts.extend(segment.table(namespace, event_type).map(|table| (segment, table)));
         }
-        match Recode::plan(&parts)? {
+        let recode = if keep.is_none() { Recode::plan(&parts)? } else { None };
+        match recode {
             Some(recode) => recode.run(path, &mut writer)?,
-            None => merge_rows(path, &mut writer, &parts)?,
+            None => {
+                merge_rows(path, &mut writer, &parts, &mut |row| keep.as_mut().is_none_or(|keep| keep(row)))?;
+            }
         }
     }
     writer.finish().map_err(failed())
 }
 
 /// Merges row by row, holding one block of each.
-fn merge_rows(path: &Path, writer: &mut Writer, parts: &[Part<'_>]) -> Result<(), StoreError> {
+fn merge_rows(path: &Path, writer: &mut Writer, parts: &[Part<'_>], keep: Keep<'_>) -> Result<(), StoreError> {
     let failed = || StoreError::io("cannot write", path);
     let mut sources: Vec<_> = parts.iter().map(|(segment, table)| segment.table_rows(table)).collect();
     let mut heads = BinaryHeap::new();
@@ -51,7 +62,9 @@ fn merge_rows(path: &Path, writer: &mut Writer, parts: &[Part<'_>]) -> Result<()
         }
     }
     while let Some(Reverse(Head { row, source })) = heads.pop() {
-        rows.push(writer, &row).map_err(failed())?;
+        if keep(&row) {
+            rows.push(writer, &row).map_err(failed())?;
+        }
         if let Some(row) = sources[source].next().transpose()? {
             heads.push(Reverse(Head { row, source }));
         }

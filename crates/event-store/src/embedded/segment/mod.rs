@@ -37,6 +37,7 @@ pub(crate) use directory::{Block, NumberStats, Span, Table};
 pub(crate) use merge::merge_segments;
 pub(crate) use reader::BlockReader;
 pub(crate) use rows::write_segment;
+pub use sizes::SegmentSizes;
 pub(crate) use texts::{Bodies, CodedTexts, Dictionary, DictionaryId, Texts};
 
 use crate::StoreError;

@@ -171,6 +171,7 @@ impl BlockReader<'_> {
     }
 
     /// The values at a path, or `None` where only the data has them.
+    #[cfg(test)]
     pub fn column(&mut self, block: &Block, path: &JsonPath) -> Result<Option<Column>, StoreError> {
         let mut column = Column::default();
         Ok(self.column_into(block, path, &mut column)?.then_some(column))

@@ -11,9 +11,10 @@ use super::rebuild::Written;
 use super::rows::is_worth_sharing;
 use super::shape::{FIRST, Form, Shapes, shortest};
 use super::sheet::{Sheet, SheetColumn, TextSource};
-use super::texts::{Bodies, CodedTexts, Dictionary, Texts};
+use super::texts::{Bodies, CodedTexts, Dictionary, DictionaryId, Texts};
 use super::writer::{BLOCK_BYTES, BLOCK_ROWS, TableEnd, Writer};
 use crate::StoreError;
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::io;
 use std::ops::Range;
@@ -51,6 +52,8 @@ struct Input<'s> {
     paths: Vec<usize>,
     /// The new code of each shape.
     shapes: Vec<u32>,
+    /// For subjects, for sources, and by new path: the new codes of the texts that the table shares.
+    codes: Vec<Option<(DictionaryId, Vec<u32>)>>,
     loaded: Loaded,
     /// The next row of the block that is loaded.
     at: usize,
@@ -97,6 +100,7 @@ impl<'s> Recode<'s> {
                 blocks: table.blocks.iter(),
                 paths: new_paths,
                 shapes: new_shapes,
+                codes: Vec::new(),
                 loaded: Loaded::default(),
                 at: 0,
             });
@@ -323,9 +327,10 @@ impl Input<'_> {
         let shapes: Option<Vec<u32>> = shapes.into_iter().map(new_shape).collect();
         loaded.shapes = shapes.ok_or_else(|| reader.damaged(block, "a row has an unknown shape"))?;
         let missing = || reader.damaged(block, "a text is in no dictionary");
-        for (coded, union) in [(&mut loaded.subjects, &texts[0]), (&mut loaded.sources, &texts[1])] {
-            if let Some(union) = union {
-                let new = union.codes_of(&coded.texts).ok_or_else(missing)?;
+        self.codes.resize(texts.len(), None);
+        for (place, coded) in [&mut loaded.subjects, &mut loaded.sources].into_iter().enumerate() {
+            if let Some(union) = &texts[place] {
+                let new = new_codes(&mut self.codes[place], union, coded.shared, &coded.texts).ok_or_else(missing)?;
                 coded.codes.iter_mut().for_each(|code| *code = new[*code as usize]);
                 coded.texts = Arc::clone(&union.sorted);
             }
@@ -338,7 +343,10 @@ impl Input<'_> {
             }
             if let Some(union) = &texts[2 + new] {
                 let missing = || reader.damaged(block, "a text is in no dictionary");
-                recode_texts(&mut column, union).ok_or_else(missing)?;
+                let known = &mut self.codes[2 + new];
+                let new = new_codes(known, union, column.shared, &column.texts).ok_or_else(missing)?;
+                recode_texts(&mut column, &new);
+                column.texts = Arc::clone(&union.sorted);
             }
             loaded.columns.push((*new, column, std::mem::take(&mut forms[old])));
         }
@@ -347,15 +355,26 @@ impl Input<'_> {
     }
 }
 
-fn recode_texts(column: &mut Column, union: &Union) -> Option<()> {
-    let new = union.codes_of(&column.texts)?;
-    for row in 0..column.values.len() {
+/// The new codes of a block's texts; those of a dictionary that the table shares are found once.
+fn new_codes<'c>(
+    known: &'c mut Option<(DictionaryId, Vec<u32>)>,
+    union: &Union,
+    shared: Option<DictionaryId>,
+    texts: &Texts,
+) -> Option<Cow<'c, [u32]>> {
+    let Some(name) = shared else { return union.codes_of(texts).map(Cow::Owned) };
+    if !matches!(known, Some((known, _)) if *known == name) {
+        *known = Some((name, union.codes_of(texts)?));
+    }
+    known.as_ref().map(|(_, codes)| Cow::Borrowed(codes.as_slice()))
+}
+
+fn recode_texts(column: &mut Column, new: &[u32]) {
+    for (row, value) in column.values.iter_mut().enumerate() {
         if column.kinds.get(row) == Kind::Text {
-            column.values[row] = i64::from(*new.get(column.values[row] as usize)?);
+            *value = i64::from(new[*value as usize]);
         }
     }
-    column.texts = Arc::clone(&union.sorted);
-    Some(())
 }
 
 /// Appends rows of a loaded block to a sheet.

@@ -1,12 +1,12 @@
 //! What the bytes of a segment are spent on.
 
 use super::Segment;
-use super::directory::{HEADER_LEN, PARTS, Part, TRAILER_LEN};
+use super::directory::{PARTS, Part};
 use std::collections::BTreeMap;
 
-/// Bytes of a segment by what they hold. Together they are its file.
+/// Bytes of segments by what they hold. Together they are the files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SegmentSizes {
+pub struct SegmentSizes {
     /// Event times.
     pub times: u64,
     /// Moments of acceptance.
@@ -32,9 +32,9 @@ pub(crate) struct SegmentSizes {
 }
 
 impl Segment {
-    /// What its bytes are spent on.
-    pub fn sizes(&self) -> SegmentSizes {
-        let mut sizes = SegmentSizes::default();
+    /// Adds what its bytes are spent on.
+    pub fn add_sizes(&self, sizes: &mut SegmentSizes) {
+        let before = sizes.dictionaries;
         for table in &self.tables {
             let of = |column: usize| {
                 table.groups.iter().map(|group| group.place(column, 0, group.blocks).1 as u64).sum::<u64>()
@@ -57,8 +57,6 @@ impl Segment {
             sizes.dictionaries += table.dictionaries.iter().map(|place| u64::from(place.len)).sum::<u64>();
         }
         let chunks: u64 = self.tables.iter().flat_map(|table| &table.groups).map(|group| group.len()).sum();
-        sizes.directory = self.meta.bytes - chunks - sizes.dictionaries;
-        debug_assert!(sizes.directory >= HEADER_LEN + TRAILER_LEN);
-        sizes
+        sizes.directory += self.meta.bytes - chunks - (sizes.dictionaries - before);
     }
 }

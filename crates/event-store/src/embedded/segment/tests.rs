@@ -39,6 +39,13 @@ fn several_blocks_round_trip_and_are_described() {
     assert_eq!(read(&path).unwrap(), rows);
     let segment = Segment::open(&HostDisk, &path).unwrap();
     assert_eq!(segment.meta(), &meta);
+    let mut sizes = SegmentSizes::default();
+    segment.add_sizes(&mut sizes);
+    let of_rows = sizes.times + sizes.ingested + sizes.subjects + sizes.sources + sizes.ids + sizes.data + sizes.shapes;
+    let of_columns: u64 = sizes.columns.values().sum();
+    assert_eq!(of_rows + of_columns + sizes.extras + sizes.dictionaries + sizes.directory, meta.bytes);
+    assert_eq!(sizes.columns.keys().collect::<Vec<_>>(), ["model", "tokens"]);
+    assert_eq!((sizes.data, sizes.extras), (0, 0), "columns make the data");
     assert_eq!(meta.rows, 5000);
     assert_eq!(meta.bytes, std::fs::metadata(&path).unwrap().len());
     assert_eq!(meta.first.to_string(), "2024-01-01T00:00:00Z");
@@ -57,7 +64,7 @@ fn blocks_of_a_table_share_their_texts_and_know_their_numbers() {
     let (path, merged) = (dir.path().join("a"), dir.path().join("b"));
     write(&path, &many(5000)).unwrap();
     let inputs = [Arc::new(Segment::open(&HostDisk, &path).unwrap())];
-    merge_segments(&HostDisk, &merged, &inputs).unwrap();
+    merge_segments(&HostDisk, &merged, &inputs, None).unwrap();
     let (model, tokens) = (JsonPath::parse("$.model").unwrap(), JsonPath::parse("$.tokens").unwrap());
     for path in [path, merged] {
         let segment = Segment::open(&HostDisk, &path).unwrap();
@@ -68,7 +75,7 @@ fn blocks_of_a_table_share_their_texts_and_know_their_numbers() {
             let subjects = reader.subjects(block).unwrap();
             let models = reader.column(block, &model).unwrap().unwrap();
             assert_eq!(models.texts.iter().collect::<Vec<_>>(), ["m0", "m1", "m2"]);
-            assert!(models.is_all(Kind::Text));
+            assert_eq!(models.kinds, Kinds::All(Kind::Text));
             assert_eq!(subjects.texts.len(), 17);
             names.extend([subjects.shared.unwrap(), models.shared.unwrap()]);
             let numbers = reader.numbers(block, &tokens).unwrap();
@@ -79,6 +86,17 @@ fn blocks_of_a_table_share_their_texts_and_know_their_numbers() {
         assert_eq!(names.len(), 2);
         assert_eq!(sum, (0..5000).map(|number| number * 100 + number % 100).sum::<i128>());
     }
+}
+
+#[test]
+fn a_merge_leaves_out_what_is_not_kept() {
+    let dir = TempDir::new().unwrap();
+    let (path, merged) = (dir.path().join("a"), dir.path().join("b"));
+    write(&path, &many(3000)).unwrap();
+    let inputs = [Arc::new(Segment::open(&HostDisk, &path).unwrap())];
+    let is_kept = |row: &Row| row.stored.event.subject() != "subject-03";
+    assert_eq!(merge_segments(&HostDisk, &merged, &inputs, Some(&mut |row| is_kept(row))).unwrap().rows, 2823);
+    assert_eq!(read(&merged).unwrap(), many(3000).into_iter().filter(is_kept).collect::<Vec<_>>());
 }
 
 #[test]
@@ -93,7 +111,7 @@ fn texts_that_hardly_repeat_are_not_shared() {
     write(&paths[0], &rows[..40]).unwrap();
     write(&paths[1], &rows[40..]).unwrap();
     let inputs = [&paths[0], &paths[1]].map(|path| Arc::new(Segment::open(&HostDisk, path).unwrap()));
-    merge_segments(&HostDisk, &paths[2], &inputs).unwrap();
+    merge_segments(&HostDisk, &paths[2], &inputs, None).unwrap();
     let shared = |path: &Path| {
         let segment = Segment::open(&HostDisk, path).unwrap();
         let mut reader = segment.reader(&segment.tables[0]);
@@ -119,7 +137,7 @@ fn segments_of_format_1_are_merged_into_the_current_format() {
     }
     let all: Vec<Row> = inputs.iter().flat_map(|input| rows_of(input).unwrap()).collect();
     assert_eq!((inputs[1].format, all.len()), (1, 164));
-    merge_segments(&HostDisk, &merged, &inputs).unwrap();
+    merge_segments(&HostDisk, &merged, &inputs, None).unwrap();
     let segment = Segment::open(&HostDisk, &merged).unwrap();
     assert_eq!((segment.format, segment.verify().unwrap()), (VERSION, 164));
     assert_eq!(rows_of(&segment).unwrap(), sorted(all));
@@ -141,7 +159,7 @@ fn numbers_of_all_sizes_keep_their_digits_through_merges() {
         write(path, &half.collect::<Vec<_>>()).unwrap();
     }
     let inputs = [&paths[0], &paths[1]].map(|path| Arc::new(Segment::open(&HostDisk, path).unwrap()));
-    merge_segments(&HostDisk, &paths[2], &inputs).unwrap();
+    merge_segments(&HostDisk, &paths[2], &inputs, None).unwrap();
     assert_eq!(read(&paths[2]).unwrap(), rows);
     assert_eq!(Segment::open(&HostDisk, &paths[2]).unwrap().verify().unwrap(), 2000);
 }
@@ -260,7 +278,7 @@ fn a_damaged_input_ends_a_merge() {
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let segment = Arc::new(Segment::open(&HostDisk, &path).unwrap());
-    let merged = merge_segments(&HostDisk, &dir.path().join("b"), &[segment]);
+    let merged = merge_segments(&HostDisk, &dir.path().join("b"), &[segment], None);
     assert!(matches!(merged, Err(StoreError::Damaged { .. })), "{merged:?}");
 }
 
@@ -292,7 +310,7 @@ proptest! {
             segments.push(Arc::new(Segment::open(&HostDisk, &path).unwrap()));
         }
         let path = dir.path().join("merged");
-        let meta = merge_segments(&HostDisk, &path, &segments).unwrap();
+        let meta = merge_segments(&HostDisk, &path, &segments, None).unwrap();
         prop_assert_eq!(meta.rows, rows.len() as u64);
         prop_assert_eq!(read(&path).unwrap(), sorted(rows));
     }

@@ -125,11 +125,6 @@ impl CodedTexts {
         Self { texts: Arc::new(dictionary.into_texts()), codes, shared: None }
     }
 
-    /// The same rows with no other texts than theirs, in a dictionary of their own.
-    pub fn with_own_texts(self) -> Self {
-        if self.shared.is_none() { self } else { Self::of((0..self.codes.len()).map(|row| self.get(row))) }
-    }
-
     /// The text of a row, which must exist.
     pub fn get(&self, row: usize) -> &str {
         self.texts.get(self.codes[row] as usize)

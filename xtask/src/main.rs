@@ -1,11 +1,12 @@
 //! Chores of the repository: `cargo xtask check` before a push, `cargo xtask test` for everything.
 //!
-//! Invariant: a check reads the repository and changes nothing; only `test`, `bench` and `fuzz` install or build.
+//! Invariant: a check reads the repository and changes nothing; only `test`, `bench`, `fuzz` and `soak` install or build.
 
 mod arrows;
 mod bench;
 mod fuzz;
 mod repository;
+mod soak;
 mod test_command;
 mod tidy;
 
@@ -51,6 +52,8 @@ enum Chore {
         #[arg(long, conflicts_with_all = ["replay", "keep"])]
         seeds: bool,
     },
+    /// Random histories of the event store on a failing disk, and kills of the real binary; ends at the first failure
+    Soak(soak::Soak),
     /// Measure the product beside its upper bounds and other engines; `-- --help` shows what can be chosen
     Bench {
         /// Write the last run's tables into `bench/README.md` instead of measuring
@@ -96,6 +99,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Fuzz { target, seconds, replay, keep, seeds } => {
             fuzz::run(&root, &fuzz::Wish { target, seconds, replay, keep, seeds })
         }
+        Chore::Soak(soak) => soak::run(&root, &soak),
         Chore::Bench { report: true, .. } => bench::report(&root),
         Chore::Bench { arguments, .. } => bench::run(&root, &arguments),
         Chore::Test { only, keep_going } => test_command::run(&root, only, keep_going),

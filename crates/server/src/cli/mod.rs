@@ -3,15 +3,20 @@
 //! Invariant: results go to stdout, everything else to stderr, and the exit code tells which of the documented ways
 //! the command ended.
 
+mod backup;
 mod bars;
 mod client;
+mod export;
 mod ingest;
 mod keys;
 mod meters;
+mod operator;
 mod query;
 mod serve;
+mod stats;
 mod table;
 mod time;
+mod verify;
 
 use clap::{Args, Parser, Subcommand};
 use std::fmt;
@@ -45,6 +50,16 @@ enum Command {
     Query(query::QueryArguments),
     /// List, create and delete the meters of a running server
     Meters(meters::MetersArguments),
+    /// Read everything that is stored again and check it, also while a server runs
+    Verify(verify::VerifyArguments),
+    /// Copy everything that is stored into a folder, also while a server runs
+    Backup(backup::BackupArguments),
+    /// Make a data directory of a backup
+    Restore(backup::RestoreArguments),
+    /// Tell what is stored and how much space it takes, also while a server runs
+    Stats(stats::StatsArguments),
+    /// Write every event in a form that other tools read, also while a server runs
+    Export(export::ExportArguments),
 }
 
 /// Where the stores are, for the commands that open them themselves.
@@ -95,6 +110,11 @@ pub fn run() -> ExitCode {
         Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Meters(arguments) => meters::run(arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => backup::run_restore(&arguments),
+        Command::Stats(arguments) => stats::run(&arguments),
+        Command::Export(arguments) => export::run_export(&arguments),
     };
     match result {
         Ok(Ending::Complete) => ExitCode::SUCCESS,

@@ -1,9 +1,11 @@
 //! Chores of the repository: `cargo xtask check` before a push, `cargo xtask test` for everything.
 //!
-//! Invariant: a check reads the repository and changes nothing; only `test` installs or builds.
+//! Invariant: a check reads the repository and changes nothing; only `test`, `bench` and `soak` install or build.
 
 mod arrows;
+mod bench;
 mod repository;
+mod soak;
 mod test_command;
 mod tidy;
 
@@ -30,6 +32,17 @@ enum Chore {
     Tidy,
     /// Which crate may depend on which
     Arrows,
+    /// Random histories of the event store on a failing disk, and kills of the real binary; ends at the first failure
+    Soak(soak::Soak),
+    /// Measure the product beside its upper bounds and other engines; `-- --help` shows what can be chosen
+    Bench {
+        /// Write the last run's tables into `bench/README.md` instead of measuring
+        #[arg(long)]
+        report: bool,
+        /// Arguments of `tallystick-bench run`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Install what the tests need, then lint, test the crates and run the conformance suites
     Test {
         /// Run one part only
@@ -62,6 +75,9 @@ fn run(chore: Chore) -> Result<()> {
         }
         Chore::Tidy => report("tidy", &tidy::check(&Repository::read(&root)?)),
         Chore::Arrows => report("arrows", &arrows::check(&root)?),
+        Chore::Soak(soak) => soak::run(&root, &soak),
+        Chore::Bench { report: true, .. } => bench::report(&root),
+        Chore::Bench { arguments, .. } => bench::run(&root, &arguments),
         Chore::Test { only, keep_going } => test_command::run(&root, only, keep_going),
     }
 }

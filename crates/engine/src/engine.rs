@@ -3,7 +3,7 @@
 use crate::clock::{Clock, random_bytes};
 use crate::config::{EngineConfig, Limits};
 use crate::error::EngineError;
-use crate::keys::KeyRing;
+use crate::keys::KeyRingSlot;
 use crate::operate::{EVENTS_DIR, STATE_FILE};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tallystick_domain::meter::{Meter, MeterFault};
 use tallystick_domain::{MeterId, Namespace};
 use tallystick_event_store::{EventStore, StoreError, StoreOptions, StoreStats};
 use tallystick_state_store::{StateError, StateStore, StateUrl};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 
 /// The engine: cheap to clone, shared by every dialect.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ struct Inner {
     config: EngineConfig,
     state: StateStore,
     events: EventStore,
-    key_ring: Mutex<Option<Arc<KeyRing>>>,
+    key_ring: KeyRingSlot,
     query_slots: Arc<Semaphore>,
     drift: Vec<Drift>,
     counters: Counters,
@@ -117,6 +117,10 @@ impl Engine {
         options.queue_bytes = config.store.queue_bytes;
         options.max_groups = config.limits.query_groups;
         options.max_distinct = config.limits.query_distinct_values;
+        options.query_memory_bytes = config.limits.query_memory_bytes;
+        options.query_threads = config.limits.query_threads;
+        options.query_cache_bytes = config.limits.query_cache_bytes;
+        options.live_counters = config.limits.live_counters;
         let dir = config.data_dir.join(EVENTS_DIR);
         // A volume that is not mounted must not look like a new store: what is sent again would count again.
         if !dir.exists() && state.has_meters().await? {
@@ -130,7 +134,7 @@ impl Engine {
             config,
             state,
             events,
-            key_ring: Mutex::new(None),
+            key_ring: KeyRingSlot::default(),
             drift,
             counters: Counters::default(),
         })))
@@ -156,7 +160,7 @@ impl Engine {
         &self.0.counters
     }
 
-    pub(crate) fn key_ring_slot(&self) -> &Mutex<Option<Arc<KeyRing>>> {
+    pub(crate) fn key_ring_slot(&self) -> &KeyRingSlot {
         &self.0.key_ring
     }
 

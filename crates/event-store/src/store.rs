@@ -1,13 +1,13 @@
 //! The store as the engine sees it.
 
-use crate::embedded::{EmbeddedStore, StoreOptions};
+use crate::embedded::{EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
 use crate::histogram::HistogramSnapshot;
 use crate::report::{EventsBackup, StoreContent, Verification, Watch};
 use crate::{AppendError, QueryError, StoreError};
 use std::path::Path;
-use tallystick_domain::Namespace;
-use tallystick_domain::event::{EventQuery, StoredEvent, StoredRef};
-use tallystick_domain::meter::{AggregatePlan, AggregateRow};
+use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent, StoredRef};
+use tallystick_domain::meter::{AggregatePlan, AggregateRow, PlanError};
+use tallystick_domain::{Instant, Namespace, Quantity};
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct StoreStats {
     pub debt_segments: u64,
     /// Their size on disk.
     pub debt_bytes: u64,
+    /// What filters and indexes of identities take in memory.
+    pub identity_memory_bytes: u64,
     /// Files of the log, spare ones too.
     pub wal_files: u64,
     /// Their size on disk.
@@ -69,6 +71,16 @@ pub struct StoreStats {
     pub segment_merges: u64,
     /// How often runs were merged.
     pub run_merges: u64,
+    /// Bytes of partial results that are kept.
+    pub query_cache_bytes: u64,
+    /// How often one of them was used.
+    pub query_cache_hits: u64,
+    /// Bytes that running queries hold.
+    pub query_memory_bytes: u64,
+    /// Bytes of columns of rows in memory.
+    pub column_memory_bytes: u64,
+    /// Totals of single subjects that are kept up to date.
+    pub live_counters: u64,
 }
 
 /// How large groups were and how long things took since the store was opened.
@@ -114,6 +126,21 @@ impl EventStore {
         }
     }
 
+    /// As [`EventStore::append`] for events that are checked, in one piece, and were all accepted at one moment.
+    ///
+    /// # Errors
+    /// Those of [`EventStore::append`].
+    pub async fn append_batch(
+        &self,
+        namespace: &Namespace,
+        events: EventBatch,
+        ingested_at: Instant,
+    ) -> Result<Appended, AppendError> {
+        match self {
+            Self::Embedded(store) => store.append_batch(namespace, events, ingested_at).await,
+        }
+    }
+
     /// Runs a plan over every event that was acknowledged before the call. Blocks.
     ///
     /// # Errors
@@ -122,6 +149,32 @@ impl EventStore {
     pub fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
         match self {
             Self::Embedded(store) => store.aggregate(plan),
+        }
+    }
+
+    /// The total of one subject over every event that was acknowledged before the call; `None` if nothing counts. It is
+    /// kept up to date from then on, unless the aggregation needs all values, so that the next call takes microseconds.
+    /// The first call reads events and blocks.
+    ///
+    /// # Errors
+    /// As [`EventStore::aggregate`].
+    pub fn live_total(&self, key: &LiveKey) -> Result<Option<Quantity>, QueryError> {
+        match self {
+            Self::Embedded(store) => store.live_total(key),
+        }
+    }
+
+    /// The answer of [`EventStore::live_total`] if it is being kept. Never reads events.
+    pub fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
+        match self {
+            Self::Embedded(store) => store.known_total(key),
+        }
+    }
+
+    /// Drops the totals that are kept of a subject, as after a change of its past.
+    pub fn forget_totals(&self, namespace: &Namespace, event_type: &str, subject: &str) {
+        match self {
+            Self::Embedded(store) => store.forget_totals(namespace, event_type, subject),
         }
     }
 
@@ -217,6 +270,13 @@ impl EventStore {
     pub fn stats(&self) -> StoreStats {
         match self {
             Self::Embedded(store) => store.stats(),
+        }
+    }
+
+    /// What the bytes of sealed events are spent on. Reads nothing.
+    pub fn sizes(&self) -> SegmentSizes {
+        match self {
+            Self::Embedded(store) => store.sizes(),
         }
     }
 

@@ -36,6 +36,7 @@ struct Replaced {
 
 /// Merges whatever there is too much of, until the store ends.
 pub(crate) fn run(shared: &Shared) {
+    super::flush::yield_to_others();
     let mut replaced = Vec::new();
     while let Some(task) = next_task(shared, &mut replaced) {
         match attempt(shared, task, &mut replaced) {
@@ -172,7 +173,7 @@ fn merge_live_segments(
     let path = shared.layout.segment(number);
     let gone: HashSet<u64> = inputs.iter().map(|input| input.number).collect();
     let sources: Vec<_> = inputs.iter().map(|input| input.segment.clone()).collect();
-    let made = merge_segments(shared.layout.disk(), &path, &sources).and_then(|meta| {
+    let made = merge_segments(shared.layout.disk(), &path, &sources, None).and_then(|meta| {
         sync_dir(shared.layout.disk(), &shared.layout.segments_dir())?;
         let segment = Arc::new(Segment::open(shared.layout.disk(), &path)?);
         let expected: u64 = sources.iter().map(|source| source.meta().rows).sum();

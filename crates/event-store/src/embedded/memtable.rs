@@ -3,12 +3,16 @@
 //! Invariant: a chunk that a reader holds is never changed. Rows are moved into the last chunk only while nobody else
 //! holds it, so a reader takes all rows by cloning a few pointers, and never makes the writer copy a chunk.
 
+use super::chunk::Chunk;
 use super::dedupe::IdentitySet;
 use super::rows::Rows;
 use std::sync::Arc;
 
 /// Rows of a full chunk.
 const CHUNK_ROWS: usize = 4096;
+
+/// Rows from which on a batch is a chunk of its own, which takes no copying.
+const OWN_CHUNK_ROWS: usize = 512;
 
 /// Bytes of texts after which a chunk takes in no other, so that large events make short chunks.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -19,7 +23,7 @@ const JOIN_DEPTH: usize = 16;
 /// The rows that are being collected.
 #[derive(Default)]
 pub(crate) struct Memtable {
-    pub chunks: Vec<Arc<Rows>>,
+    pub chunks: Vec<Arc<Chunk>>,
     pub rows: u64,
     pub bytes: usize,
 }
@@ -42,26 +46,33 @@ impl Memtable {
         }
         self.rows += rows.len() as u64;
         self.bytes += rows.weight();
+        if rows.len() >= OWN_CHUNK_ROWS {
+            return self.start_chunks(rows);
+        }
         match self.open_chunk(&rows) {
-            Some(chunk) => chunk.append(&rows, 0, rows.len()),
+            Some(chunk) => {
+                let chunk = chunk.rows_mut();
+                chunk.reserve_up_to(CHUNK_ROWS, CHUNK_BYTES);
+                chunk.append(&rows, 0, rows.len());
+            }
             None => self.start_chunks(rows),
         }
         self.join_small_chunks();
     }
 
     /// The last chunk, if nobody else holds it and there is room.
-    fn open_chunk(&mut self, rows: &Rows) -> Option<&mut Rows> {
+    fn open_chunk(&mut self, rows: &Rows) -> Option<&mut Chunk> {
         self.chunks.last_mut().and_then(Arc::get_mut).filter(|last| fit_together(last, rows))
     }
 
     fn start_chunks(&mut self, rows: Rows) {
         if rows.len() <= CHUNK_ROWS {
-            return self.chunks.push(Arc::new(rows));
+            return self.chunks.push(Arc::new(rows.into()));
         }
         for from in (0..rows.len()).step_by(CHUNK_ROWS) {
             let mut chunk = Rows::default();
             chunk.append(&rows, from, rows.len().min(from + CHUNK_ROWS));
-            self.chunks.push(Arc::new(chunk));
+            self.chunks.push(Arc::new(chunk.into()));
         }
     }
 
@@ -71,11 +82,11 @@ impl Memtable {
         let count = self.chunks.len();
         for at in (count.saturating_sub(JOIN_DEPTH).max(1)..count).rev() {
             let [before, last] = &mut self.chunks[at - 1..=at] else { return };
-            if !fit_together(before, last) || before.len() > 2 * last.len() {
+            if !fit_together(before, last) || before.len() > 2 * last.len() || last.len() >= OWN_CHUNK_ROWS {
                 continue;
             }
             if let (Some(before), Some(last)) = (Arc::get_mut(before), Arc::get_mut(last)) {
-                before.append(last, 0, last.len());
+                before.rows_mut().append(last, 0, last.len());
                 self.chunks.remove(at);
             }
         }
@@ -96,12 +107,12 @@ mod tests {
         Rows::of(&(from..to).map(|n| plain_row(n, "c", Instant::MIN, data)).collect::<Vec<_>>())
     }
 
-    fn ids(chunks: &[Arc<Rows>]) -> Vec<String> {
+    fn ids(chunks: &[Arc<Chunk>]) -> Vec<String> {
         chunks.iter().flat_map(|chunk| chunk.iter()).map(|row| row.stored.event.id().to_owned()).collect()
     }
 
     fn first_ids(count: usize) -> Vec<String> {
-        ids(&[Arc::new(rows(0, count, "{}"))])
+        ids(&[Arc::new(rows(0, count, "{}").into())])
     }
 
     #[test]
@@ -135,7 +146,10 @@ mod tests {
     }
 
     #[test]
-    fn a_large_group_is_cut_and_large_events_make_short_chunks() {
+    fn large_batches_are_chunks_and_large_events_make_short_ones() {
+        let mut memtable = Memtable::default();
+        (0..3).for_each(|n| memtable.push(rows(n * 600, n * 600 + 600, "{}")));
+        assert_eq!(memtable.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [600, 600, 600]);
         let mut memtable = Memtable::default();
         memtable.push(rows(0, 10_000, "{}"));
         assert_eq!(memtable.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [4096, 4096, 1808]);

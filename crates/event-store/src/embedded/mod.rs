@@ -5,6 +5,9 @@
 
 mod aggregate;
 mod backup;
+mod budget;
+mod cache;
+mod chunk;
 mod codec;
 mod compaction;
 mod content;
@@ -15,6 +18,7 @@ mod files;
 mod flush;
 mod identity;
 mod list;
+mod live_counter;
 mod manifest;
 mod memtable;
 mod options;
@@ -34,25 +38,31 @@ mod view;
 mod wal;
 mod writer;
 
+pub use live_counter::LiveKey;
 pub use options::StoreOptions;
+pub use segment::SegmentSizes;
 
 use crate::report::{Damage, EventsBackup, StoreContent, Verification, Watch};
 use crate::{AppendError, Appended, QueryError, StoreError, StoreHistograms, StoreStats};
 use disk::DiskFile;
 use queue::{Batch, BatchSize};
+use rows::{Rows, texts_len};
 use shared::Shared;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use tallystick_domain::Namespace;
-use tallystick_domain::event::{EventQuery, StoredEvent, StoredRef};
-use tallystick_domain::meter::{AggregatePlan, AggregateRow};
+use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent, StoredRef};
+use tallystick_domain::meter::{AggregatePlan, AggregateRow, PlanError};
+use tallystick_domain::{Instant, Namespace, Quantity};
 use tokio::sync::oneshot;
-use view::QueryLimits;
-use wal::Wal;
+use view::View;
+use wal::{Spares, Wal};
 use writer::Writer;
+
+/// From how many rows in memory on a close seals them, so that the next start does not read them from the log.
+const SEALED_AT_CLOSE: u64 = 20_000;
 
 /// A store in a directory of its own. Clones are the same store.
 #[derive(Clone)]
@@ -69,6 +79,7 @@ struct Handle {
 struct Running {
     writer: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
+    spares: Arc<Spares>,
     /// Releases the directory when dropped, after the threads ended.
     _lock: Arc<dyn DiskFile>,
 }
@@ -78,13 +89,22 @@ impl EmbeddedStore {
     pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let opened = recovery::open(dir, options)?;
         let shared = opened.shared;
+        let spares = opened.wal.spares();
+        let to_fill = spares.clone();
         let writer = Writer::new(shared.clone(), opened.wal, opened.identities);
+        let ahead = shared.options.log_ahead;
         let running = Running {
             writer: spawn("events-writer", &shared, move |_| writer.run())?,
             background: vec![
                 spawn("events-seal", &shared, flush::run)?,
                 spawn("events-merge", &shared, compaction::run)?,
+                spawn("events-log", &shared, move |_| {
+                    if ahead {
+                        to_fill.keep_one_ready()
+                    }
+                })?,
             ],
+            spares,
             _lock: opened.lock,
         };
         Ok(Self { handle: Arc::new(Handle { shared, running: Mutex::new(Some(running)) }) })
@@ -96,49 +116,102 @@ impl EmbeddedStore {
         namespace: &Namespace,
         events: Vec<StoredEvent>,
     ) -> Result<Appended, AppendError> {
-        if events.is_empty() {
+        // Refused before it takes memory a second time.
+        let texts = events.iter().map(|stored| texts_len(stored.event.view())).sum();
+        self.refuse_too_large(texts, Wal::capacity(self.shared().options.wal_file_len()))?;
+        let rows = Rows::of_events(namespace, &events);
+        drop(events);
+        self.store(rows).await
+    }
+
+    /// Stores events that were accepted at one moment, all of them or none.
+    pub(crate) async fn append_batch(
+        &self,
+        namespace: &Namespace,
+        events: EventBatch,
+        ingested_at: Instant,
+    ) -> Result<Appended, AppendError> {
+        self.store(Rows::of_batch(namespace, ingested_at, events)).await
+    }
+
+    async fn store(&self, rows: Rows) -> Result<Appended, AppendError> {
+        if rows.is_empty() {
             return Ok(Appended::default());
         }
-        let answer = self.submit(namespace, &events)?;
+        let answer = self.submit(rows)?;
         answer.await.unwrap_or_else(|_| {
             let reason = self.shared().fault().unwrap_or("the store was closed");
             Err(AppendError::Stopped(reason.into()))
         })
     }
 
-    fn submit(
-        &self,
-        namespace: &Namespace,
-        events: &[StoredEvent],
-    ) -> Result<oneshot::Receiver<queue::Answer>, AppendError> {
+    fn submit(&self, rows: Rows) -> Result<oneshot::Receiver<queue::Answer>, AppendError> {
         let shared = self.shared();
         if let Some(reason) = shared.fault() {
             return Err(AppendError::Stopped(reason.into()));
         }
-        let size = BatchSize::of(namespace, events);
-        let frame_limit = Wal::capacity(shared.options.wal_file_len());
-        if size.encoded > frame_limit {
-            return Err(AppendError::TooLarge { bytes: size.encoded, limit: frame_limit });
-        }
-        if size.queued > shared.queue.limit() {
-            return Err(AppendError::TooLarge { bytes: size.queued, limit: shared.queue.limit() });
-        }
+        let size = BatchSize::of(&rows);
+        self.refuse_too_large(size.encoded, Wal::capacity(shared.options.wal_file_len()))?;
+        self.refuse_too_large(size.queued, shared.queue.limit())?;
         shared.queue.reserve(size.queued).inspect_err(|error| {
             if *error == AppendError::Overloaded {
                 shared.counters.overloaded.fetch_add(1, Ordering::Relaxed);
             }
         })?;
         let (sender, receiver) = oneshot::channel();
-        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace, events, &size, sender))?;
+        shared.queue.push_batch(Batch::prepare(&shared.secret, rows, size, sender))?;
         Ok(receiver)
+    }
+
+    fn refuse_too_large(&self, bytes: usize, limit: usize) -> Result<(), AppendError> {
+        if bytes > limit { Err(AppendError::TooLarge { bytes, limit }) } else { Ok(()) }
     }
 
     /// Runs a plan over all rows of this moment.
     pub(crate) fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
-        let options = &self.shared().options;
-        let limits = QueryLimits { max_groups: options.max_groups, max_distinct: options.max_distinct };
         let shared = self.shared();
-        shared.counters.aggregate_us.time(|| aggregate::aggregate(&shared.view(), plan, &limits))
+        shared.counters.aggregate_us.time(|| self.aggregate_over(&shared.view(), plan))
+    }
+
+    fn aggregate_over(&self, view: &View, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
+        let shared = self.shared();
+        let limits = aggregate::Limits {
+            max_groups: shared.options.max_groups,
+            max_distinct: shared.options.max_distinct,
+            threads: shared.options.query_threads,
+            rows_per_thread: aggregate::ROWS_PER_THREAD,
+            memory: &shared.query_memory,
+            columns: &shared.column_memory,
+            cache: &shared.partials,
+        };
+        aggregate::aggregate(view, plan, &limits)
+    }
+
+    /// The total of a subject, if it is being kept.
+    pub(crate) fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
+        self.shared().live_counters.get(key)
+    }
+
+    /// Drops the totals that are kept of a subject.
+    pub(crate) fn forget_totals(&self, namespace: &Namespace, event_type: &str, subject: &str) {
+        self.shared().live_counters.forget(namespace, event_type, subject);
+    }
+
+    /// The total of a subject, which is kept from now on if it can be.
+    pub(crate) fn live_total(&self, key: &LiveKey) -> Result<Option<Quantity>, QueryError> {
+        if let Some(total) = self.known_total(key) {
+            return Ok(total?);
+        }
+        let (shared, counters) = (self.shared(), &self.shared().live_counters);
+        let (view, serial) = {
+            let gate = counters.gate();
+            (shared.view(), counters.start(&gate, key))
+        };
+        let total = self.aggregate_over(&view, &key.plan()).map(|rows| rows.first().map(|row| row.value));
+        if let Some(serial) = serial {
+            counters.finish(key, serial, total.as_ref().ok().copied());
+        }
+        total
     }
 
     /// Lists events of this moment.
@@ -149,32 +222,7 @@ impl EmbeddedStore {
 
     /// Seals what is in memory now, and waits for it.
     pub(crate) fn flush_now(&self) -> Result<(), StoreError> {
-        let shared = self.shared();
-        let stopped = |reason: &str| StoreError::Stopped { reason: reason.into() };
-        let no_space = |reason: &str| StoreError::Io {
-            action: "cannot seal events in",
-            path: shared.layout.segments_dir(),
-            source: std::io::Error::new(std::io::ErrorKind::StorageFull, reason.to_owned()),
-        };
-        let (sender, receiver) = mpsc::channel();
-        let refused = |error: AppendError| match error {
-            AppendError::Full(reason) => no_space(&reason),
-            other => stopped(&other.to_string()),
-        };
-        shared.queue.push_seal(sender).map_err(refused)?;
-        let answer = receiver.recv().map_err(|_| stopped(shared.fault().unwrap_or("the store was closed")))?;
-        let generation = answer.map_err(refused)?;
-        let mut live = lock(&shared.live);
-        while live.frozen.iter().any(|frozen| frozen.generation <= generation) {
-            if let Some(reason) = &live.full {
-                return Err(no_space(reason));
-            }
-            if shared.is_ending() {
-                return Err(stopped(shared.fault().unwrap_or("the store was closed")));
-            }
-            live = shared.wait(live);
-        }
-        Ok(())
+        flush::seal_now(self.shared())
     }
 
     /// Reads every segment and run again; returns the number of sealed events, or the first damage.
@@ -247,10 +295,23 @@ impl EmbeddedStore {
             stats.segment_bytes += meta.bytes;
         }
         stats.runs = live.runs.len() as u64;
+        (stats.query_cache_bytes, stats.query_cache_hits) = shared.partials.figures();
+        stats.query_memory_bytes = shared.query_memory.held() as u64;
+        stats.column_memory_bytes = shared.column_memory.held() as u64;
+        stats.live_counters = shared.live_counters.len() as u64;
+        stats.identity_memory_bytes = live.runs.iter().map(|live| live.run.memory() as u64).sum();
         stats.run_bytes = live.runs.iter().map(|live| live.run.bytes()).sum();
         (stats.debt_segments, stats.debt_bytes) = compaction::debt(&live.segments, shared.options.merge_fan.max(2));
         stats.events = stats.memtable_rows + stats.segment_rows;
         stats
+    }
+
+    /// What the bytes of all segments are spent on.
+    pub(crate) fn sizes(&self) -> SegmentSizes {
+        let segments = lock(&self.shared().live).segments.clone();
+        let mut sizes = SegmentSizes::default();
+        segments.iter().for_each(|live| live.segment.add_sizes(&mut sizes));
+        sizes
     }
 
     /// Sizes and durations for people.
@@ -289,11 +350,16 @@ impl Handle {
     fn close(&self) -> Result<(), StoreError> {
         // Held to the end, so that a second caller returns only when the store is closed.
         let mut running = lock(&self.running);
-        let Some(Running { writer, background, _lock }) = running.take() else { return Ok(()) };
+        let Some(Running { writer, background, spares, _lock }) = running.take() else { return Ok(()) };
+        if lock(&self.shared.live).unsealed_rows() >= SEALED_AT_CLOSE {
+            // Only the next start gains by it; if it fails, the log has the rows.
+            let _ = flush::seal_now(&self.shared);
+        }
         self.shared.queue.close();
         // A panic of a thread was already noted as a fault.
         let _ = writer.join();
         self.shared.end();
+        spares.end();
         background.into_iter().for_each(|thread| drop(thread.join()));
         self.finish()
     }

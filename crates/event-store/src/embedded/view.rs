@@ -1,6 +1,6 @@
 //! What a query looks at: one consistent set of rows, held for as long as the query runs.
 
-use super::rows::Rows;
+use super::chunk::Chunk;
 use super::segment::Segment;
 use std::sync::Arc;
 
@@ -10,14 +10,5 @@ pub(crate) struct View {
     /// Sealed rows.
     pub segments: Vec<Arc<Segment>>,
     /// Rows that are only in the log and in memory, in order of arrival.
-    pub chunks: Vec<Arc<Rows>>,
-}
-
-/// How much a query may hold in memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct QueryLimits {
-    /// Rows of the answer.
-    pub max_groups: usize,
-    /// Distinct values over all groups.
-    pub max_distinct: usize,
+    pub chunks: Vec<Arc<Chunk>>,
 }

@@ -3,13 +3,14 @@
 //! Invariant: a batch is answered only when all of its events are durable, those that were there before too. One group
 //! of batches is one frame of the log and one sync.
 
+use super::codec::Encoder;
 use super::dedupe::{IdentitySet, Seen};
 use super::files;
 use super::lock;
 use super::memtable::Frozen;
 use super::queue::{Batch, GroupLimit, Work};
 use super::shared::Shared;
-use super::wal::Wal;
+use super::wal::{FRAME_HEADER_LEN, Wal};
 use crate::{AppendError, Appended, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,8 +28,8 @@ pub(crate) struct Writer {
     wal: Wal,
     /// Identities of the rows in the active memtable.
     identities: IdentitySet,
-    /// The frame's content while it is put together.
-    raw: Vec<u8>,
+    /// The frame while it is put together.
+    frame: Encoder,
     limit: GroupLimit,
     generation: u64,
 }
@@ -39,7 +40,7 @@ impl Writer {
             queued: (shared.options.memtable_bytes / 4).clamp(SMALLEST_GROUP, LARGEST_GROUP),
             encoded: Wal::capacity(shared.options.wal_file_len()),
         };
-        let writer = Self { shared, wal, identities, raw: Vec::new(), limit, generation: 0 };
+        let writer = Self { shared, wal, identities, frame: Encoder::new(FRAME_HEADER_LEN), limit, generation: 0 };
         writer.count_wal();
         writer
     }
@@ -73,7 +74,7 @@ impl Writer {
     }
 
     fn answer_group(&mut self, mut group: Vec<Batch>) {
-        let bytes = group.iter().map(|batch| batch.bytes).sum();
+        let bytes = group.iter().map(|batch| batch.size.queued).sum();
         let outcome = self.store_group(&mut group);
         self.shared.queue.release(bytes);
         match outcome {
@@ -99,11 +100,11 @@ impl Writer {
             self.freeze()?;
         }
         let seen = self.shared.seen();
-        self.raw.clear();
+        self.frame.clear();
         let mut fresh = Vec::with_capacity(group.iter().map(|batch| batch.rows.len()).sum());
         let stored = self.sort_out(group, &seen, &mut fresh).and_then(|answers| {
             if !fresh.is_empty() {
-                self.write_frame(fresh.len())?;
+                self.write_frame()?;
             }
             Ok(answers)
         });
@@ -127,7 +128,7 @@ impl Writer {
         Ok(answers)
     }
 
-    /// Leaves only what is new in every batch, and puts its log bytes together.
+    /// Leaves only what is new in every batch, and puts it into the frame.
     fn sort_out(
         &mut self,
         group: &mut [Batch],
@@ -136,32 +137,39 @@ impl Writer {
     ) -> Result<Vec<Appended>, StoreError> {
         let mut answers = Vec::with_capacity(group.len());
         for batch in group {
-            let mut is_new = Vec::with_capacity(batch.identities.len());
+            let total = batch.identities.len();
+            let before = fresh.len();
+            let mut is_new = Vec::new();
             for (index, identity) in batch.identities.iter().enumerate() {
                 let new = !seen.contains(*identity)? && self.identities.insert(*identity);
                 if new {
                     fresh.push(*identity);
-                    self.raw.extend_from_slice(batch.encoded_event(index));
+                } else if is_new.is_empty() {
+                    // Most batches have nothing that was there before, and need no list.
+                    is_new = vec![true; total];
                 }
-                is_new.push(new);
+                if let Some(flag) = is_new.get_mut(index) {
+                    *flag = new;
+                }
             }
-            if is_new.contains(&false) {
+            if !is_new.is_empty() {
                 batch.rows = batch.rows.only(&is_new);
             }
-            let (total, stored) = (is_new.len() as u64, batch.rows.len() as u64);
+            self.frame.add(&batch.rows);
+            let (total, stored) = (total as u64, (fresh.len() - before) as u64);
             answers.push(Appended { stored, duplicates: total - stored });
         }
         Ok(answers)
     }
 
-    fn write_frame(&mut self, rows: usize) -> Result<(), StoreError> {
+    fn write_frame(&mut self) -> Result<(), StoreError> {
         self.wal.recycle(self.shared.low.load(Ordering::Acquire))?;
-        // Every row takes more than one byte of a frame of less than 4 GiB.
-        let (sequence, sync_us) = self.wal.append(&self.raw, rows as u32)?;
+        let rows = self.frame.events();
+        let (sequence, sync_us) = self.wal.append(self.frame.finish(), rows)?;
         self.shared.durable.store(sequence, Ordering::Release);
         let counters = &self.shared.counters;
         counters.groups.fetch_add(1, Ordering::Relaxed);
-        counters.last_group_rows.store(rows as u64, Ordering::Relaxed);
+        counters.last_group_rows.store(u64::from(rows), Ordering::Relaxed);
         counters.last_sync_us.store(sync_us, Ordering::Relaxed);
         counters.total_sync_us.fetch_add(sync_us, Ordering::Relaxed);
         counters.group_rows.record(rows as u64);
@@ -172,6 +180,8 @@ impl Writer {
 
     /// Makes durable rows visible.
     fn publish(&self, group: &mut [Batch]) {
+        let gate = self.shared.live_counters.gate();
+        group.iter().for_each(|batch| self.shared.live_counters.publish(&gate, &batch.rows));
         let mut live = lock(&self.shared.live);
         group.iter_mut().for_each(|batch| live.active.push(std::mem::take(&mut batch.rows)));
     }

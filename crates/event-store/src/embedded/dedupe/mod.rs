@@ -1,18 +1,22 @@
 //! Which identities the store has seen.
 //!
 //! Invariant: an identity is in exactly one place: the set of the rows in memory, or one run. A run is never changed;
-//! merging writes a new one. Memory is 1.5 bytes per sealed event for the filters and 16 bytes per 255 for the index.
+//! merging writes a new one. Memory is 9 bits per sealed event for the filters and 24 bytes per 256 for the index.
 
+mod block;
 mod bloom;
 mod run;
+mod writing;
 
-pub(crate) use run::{Run, RunWriter};
+pub(crate) use run::Run;
+pub(crate) use writing::RunWriter;
 
 use super::disk::Disk;
 use crate::StoreError;
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -61,7 +65,7 @@ pub(crate) fn write_run(disk: &dyn Disk, path: &Path, identities: &IdentitySet) 
     writer.finish()
 }
 
-/// Merges runs into one, with one block of each in memory.
+/// Merges runs into one, with some blocks of each in memory.
 pub(crate) fn merge_runs(disk: &dyn Disk, path: &Path, inputs: &[Arc<Run>]) -> Result<u64, StoreError> {
     let mut writer = RunWriter::create(disk, path, inputs.iter().map(|run| run.keys()).sum())?;
     let mut sources: Vec<_> = inputs.iter().map(|run| run.iter()).collect();
@@ -71,10 +75,12 @@ pub(crate) fn merge_runs(disk: &dyn Disk, path: &Path, inputs: &[Arc<Run>]) -> R
             heads.push(Reverse((key, index)));
         }
     }
-    while let Some(Reverse((key, index))) = heads.pop() {
+    while let Some(mut head) = heads.peek_mut() {
+        let Reverse((key, index)) = *head;
         writer.push(key)?;
-        if let Some(key) = sources[index].next().transpose()? {
-            heads.push(Reverse((key, index)));
+        match sources[index].next().transpose()? {
+            Some(key) => *head = Reverse((key, index)),
+            None => _ = PeekMut::pop(head),
         }
     }
     writer.finish()

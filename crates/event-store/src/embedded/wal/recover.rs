@@ -7,16 +7,17 @@
 //! next frame takes its place.
 
 use super::frame::{BLOCK, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader, VERSION};
-use super::{COMPRESSION_LEVEL, LogFile, SPARE_FILES, UsedFile, Wal, numbered_files, stopped};
+use super::{COMPRESSION_LEVEL, Compression, LogFile, Spares, UsedFile, Wal, stopped};
 use crate::StoreError;
-use crate::embedded::codec;
+use crate::embedded::codec::{self, Misread};
 use crate::embedded::disk::Disk;
-use crate::embedded::files::{self, Layout, sync_dir};
+use crate::embedded::files::{Layout, numbered_files, sync_dir};
 use crate::embedded::identity::Secret;
 use crate::embedded::rows::Rows;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// How much of a file is read at once while headers are looked for; whole blocks.
 const SCAN_BYTES: usize = 1 << 20;
@@ -47,24 +48,19 @@ pub(crate) fn recover(
     spare.extend(used.drain(..needed_from).map(|file| file.log));
     let end = replay(&dir, &used, &secret, marks, u64::MAX, take)?;
     make_last(layout.disk(), &dir, &used, &end, marks)?;
-    let (kept, dropped): (Vec<_>, Vec<_>) = spare.into_iter().partition(|file| file.len == file_len);
-    let mut kept = kept;
-    for extra in kept.drain(SPARE_FILES.min(kept.len())..).chain(dropped) {
-        files::remove(layout.disk(), &extra.path)?;
-    }
+    // A file goes on in the format that it began with; what comes next gets a new one.
+    let is_current = used.last().is_none_or(|file| file.version == VERSION);
+    let position = if is_current { end.position } else { u64::MAX };
     let compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)
         .map_err(|error| stopped(format!("cannot set up compression: {error}")))?;
     Ok(Wal {
-        disk: layout.shared_disk(),
-        dir,
         secret,
-        file_len,
         used,
-        spare: kept,
-        position: end.position,
+        spares: Arc::new(Spares::new(layout.shared_disk(), dir, file_len, spare, next_number)?),
+        position,
         next_sequence: end.next_sequence,
         next_epoch,
-        next_number,
+        compression: Compression::default(),
         compressor,
         buffer: Vec::new(),
     })
@@ -104,8 +100,8 @@ fn find_files(disk: &dyn Disk, dir: &Path, secret: &Secret, low: u64) -> Result<
             Some(header) if header.version > VERSION => {
                 return Err(StoreError::Newer { path: log.path, found: header.version, known: VERSION });
             }
-            Some(FileHeader { epoch, first_sequence, .. }) => {
-                found.used.push(UsedFile { log, epoch, first_sequence });
+            Some(FileHeader { version, epoch, first_sequence }) => {
+                found.used.push(UsedFile { log, version, epoch, first_sequence });
             }
             None => {
                 // Never used, or its first use was cut short: then it holds no frame that is not sealed.
@@ -240,8 +236,14 @@ fn read_frame(file: &UsedFile, secret: &Secret, position: u64, sequence: u64, lo
         true => zstd::bulk::decompress(&stored, header.raw_len as usize).map_err(|_| misread())?,
         false => stored,
     };
-    let rows = (raw.len() == header.raw_len as usize).then(|| codec::decode_all(&raw, header.rows as usize)).flatten();
-    Ok(Frame::Rows(header, rows.ok_or_else(misread)?))
+    if raw.len() != header.raw_len as usize {
+        return Err(misread());
+    }
+    let rows = codec::decode(file.version, raw, header.rows).map_err(|error| match error {
+        Misread::Broken => misread(),
+        Misread::Newer(kind) => StoreError::NewerRecord { path: log.path.clone(), offset: position, kind },
+    })?;
+    Ok(Frame::Rows(header, rows))
 }
 
 /// The first frame header at or after `from` that is wanted, with its offset.

@@ -7,7 +7,7 @@
 mod description;
 mod restore;
 
-pub use description::{DESCRIPTION, Description};
+pub use description::Description;
 pub use restore::{RestoreError, restore};
 
 use crate::control::BackupResult;

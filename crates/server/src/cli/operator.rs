@@ -70,7 +70,7 @@ fn run_here(config: &Config, request: &Request, take: Take<'_>) -> anyhow::Resul
 fn verify_here(config: &Config, runtime: &Runtime, take: Take<'_>) -> anyhow::Result<serde_json::Value> {
     let take = Mutex::new(take);
     let watch = |progress: Progress| {
-        let told = take.lock().map(|mut take| take(&Line::Progress(progress.into())));
+        let told = take.lock().map(|mut take| (*take)(&Line::Progress(progress.into())));
         if matches!(told, Ok(Ok(()))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let checked = verify_closed(&config.data_dir, config.state_url(), runtime.handle(), &watch);

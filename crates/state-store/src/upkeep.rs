@@ -89,7 +89,7 @@ mod tests {
         assert!(store.copy_to(&copy).await.is_err(), "a file that is there is not replaced");
         let url = StateUrl::Sqlite(copy.clone());
         assert_eq!(StateStore::check_closed(&url, true).await.unwrap(), Vec::<String>::new());
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().filter(|entry| is_copy(entry)).count(), 1);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().filter(is_copy).count(), 1);
         let mut bytes = std::fs::read(&copy).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle..middle + 2000].fill(0xff);

@@ -16,6 +16,9 @@ use crate::report::{CopiedFile, EventsBackup, Progress, Unit, Watch};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+/// Fills a buffer from a place in an open file.
+type Reading<'r> = &'r dyn Fn(&mut [u8], u64) -> Result<(), StoreError>;
+
 /// Bytes that are read and written at a time.
 const STEP: usize = 1 << 20;
 
@@ -72,12 +75,7 @@ struct Copier<'a> {
 
 impl Copier<'_> {
     /// Writes a new file with what `read` gives, and makes it durable.
-    fn copy(
-        &mut self,
-        path: &Path,
-        bytes: u64,
-        read: &dyn Fn(&mut [u8], u64) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn copy(&mut self, path: &Path, bytes: u64, read: Reading<'_>) -> Result<(), StoreError> {
         let file = self.disk.create(path, Access::Owner).map_err(StoreError::io("cannot create", path))?;
         let (mut offset, mut crc32c) = (0, 0);
         let mut buffer = vec![0; STEP];

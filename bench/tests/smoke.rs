@@ -9,7 +9,8 @@ const BENCH: &str = env!("CARGO_BIN_EXE_tallystick-bench");
 fn product() -> PathBuf {
     let binary = Path::new(BENCH).with_file_name("tallystick");
     if !binary.exists() {
-        let built = Command::new(env!("CARGO")).args(["build", "-p", "tallystick-server"]).status().expect("cargo runs");
+        let built =
+            Command::new(env!("CARGO")).args(["build", "-p", "tallystick-server"]).status().expect("cargo runs");
         assert!(built.success());
     }
     binary

@@ -137,7 +137,7 @@ mod tests {
         let bodies = [
             EVENT.to_string(),
             format!(" [ {EVENT} , {minimal} ]\n"),
-            format!("[{}]", vec![minimal; 5].join(",")),
+            format!("[{}]", [minimal; 5].join(",")),
             r#"{"data":{},"subject":"c","type":"t","source":"s","id":"1","specversion":"1.0"}"#.to_string(),
         ];
         for body in bodies {
@@ -156,7 +156,7 @@ mod tests {
             "{}".into(),
             format!("{EVENT}{EVENT}"),
             format!("[{EVENT},]"),
-            format!("[{}]", vec![EVENT; 6].join(",")),
+            format!("[{}]", [EVENT; 6].join(",")),
             with("\"1.0\"", "\"2.0\""),
             with("\"1.0\"", "1.0"),
             with("application/json", "application/JSON"),

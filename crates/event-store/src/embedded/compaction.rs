@@ -4,6 +4,8 @@
 //! still accepted.
 
 use super::dedupe::{self, Run, runs_to_merge};
+use super::expire::{self, Dropping};
+use super::facts::upkeep;
 use super::files::{self, sync_dir};
 use super::lock;
 use super::manifest::{RunEntry, SegmentEntry};
@@ -68,7 +70,12 @@ fn next_task(shared: &Shared, replaced: &mut Vec<Replaced>) -> Option<Task> {
         if !chosen.is_empty() {
             return Some(Task::Runs(chosen.into_iter().map(|place| live.runs[place].clone()).collect()));
         }
-        let chosen = segments_to_merge(&live.segments, shared.options.merge_fan.max(2));
+        // One that is wholly expired is merged with nothing, and nothing of it is left.
+        let expired = live.segments.iter().find(|known| expire::is_wholly_expired(&known.segment, &live.masks));
+        let chosen = match expired {
+            Some(segment) => vec![segment.clone()],
+            None => segments_to_merge(&live.segments, shared.options.merge_fan.max(2)),
+        };
         if !chosen.is_empty() {
             return Some(Task::Segments(chosen));
         }
@@ -111,24 +118,30 @@ fn merge_live_segments(
     let path = shared.layout.segment(number);
     let gone: HashSet<u64> = inputs.iter().map(|input| input.number).collect();
     let sources: Vec<_> = inputs.iter().map(|input| input.segment.clone()).collect();
-    let made = merge_segments(shared.layout.disk(), &path, &sources).and_then(|meta| {
+    let mut dropping = Dropping::new(shared);
+    let made = merge_segments(shared.layout.disk(), &path, &sources, &mut |row| dropping.keeps(row)).and_then(|meta| {
         sync_dir(shared.layout.disk(), &shared.layout.segments_dir())?;
         let segment = Arc::new(Segment::open(shared.layout.disk(), &path)?);
         let expected: u64 = sources.iter().map(|source| source.meta().rows).sum();
-        if meta.rows != expected {
-            let what = format!("merging {expected} rows gave {}", meta.rows);
+        if meta.rows + dropping.rows() != expected {
+            let what = format!("merging {expected} rows gave {} and dropped {}", meta.rows, dropping.rows());
             return Err(StoreError::damaged(&path, 0, what));
         }
-        shared.commit(
+        let is_left = meta.rows > 0;
+        upkeep::commit(
+            shared,
+            number,
+            dropping.facts(),
             |manifest| {
                 manifest.segments.retain(|entry| !gone.contains(&entry.number));
-                manifest.segments.push(SegmentEntry { number, meta });
+                manifest.segments.extend(is_left.then_some(SegmentEntry { number, meta }));
             },
             |live| {
                 live.segments.retain(|live| !gone.contains(&live.number));
-                live.segments.push(LiveSegment { number, segment });
+                live.segments.extend(is_left.then_some(LiveSegment { number, segment }));
             },
-        )
+        )?;
+        if is_left { Ok(()) } else { files::remove(shared.layout.disk(), &path) }
     });
     forget_if_full(shared, &made, &path)?;
     made?;

@@ -6,8 +6,11 @@
 mod aggregate;
 mod codec;
 mod compaction;
+mod correct;
 mod dedupe;
 pub(crate) mod disk;
+mod expire;
+mod facts;
 mod files;
 mod flush;
 mod identity;
@@ -165,14 +168,15 @@ impl EmbeddedStore {
 
     /// Reads every segment and run again; returns the number of sealed events.
     pub(crate) fn verify(&self) -> Result<u64, StoreError> {
-        let (segments, runs) = {
+        let (segments, runs, dropped) = {
+            let facts = lock(&self.shared().facts);
             let live = lock(&self.shared().live);
-            (live.segments.clone(), live.runs.clone())
+            (live.segments.clone(), live.runs.clone(), facts.dropped.0)
         };
         let rows = segments.iter().try_fold(0, |sum, live| live.segment.verify().map(|rows| sum + rows))?;
         let keys: u64 = runs.iter().try_fold(0, |sum, live| live.run.verify().map(|keys| sum + keys))?;
-        if rows != keys {
-            let what = format!("the segments hold {rows} events, the runs {keys} identities");
+        if rows + dropped != keys {
+            let what = format!("the segments hold {rows} events, {dropped} expired, the runs hold {keys} identities");
             return Err(StoreError::damaged(&self.shared().layout.manifest(), 0, what));
         }
         Ok(rows)
@@ -195,7 +199,9 @@ impl EmbeddedStore {
             run_merges: counters.run_merges.load(Ordering::Relaxed),
             ..StoreStats::default()
         };
+        let facts = lock(&shared.facts);
         let live = lock(&shared.live);
+        stats.dropped_rows = facts.dropped.0;
         for memtable in live.frozen.iter().map(|frozen| &frozen.memtable).chain([&live.active]) {
             stats.memtable_rows += memtable.rows;
             stats.memtable_bytes += memtable.bytes as u64;

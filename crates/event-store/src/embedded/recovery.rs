@@ -2,6 +2,7 @@
 
 use super::dedupe::{IdentitySet, Run};
 use super::disk::DiskFile;
+use super::facts::{Fact, file as facts_file};
 use super::files::{self, Layout, numbered_files, remove, remove_leftovers};
 use super::flush::seal;
 use super::identity::Secret;
@@ -13,7 +14,7 @@ use super::row::RowRef;
 use super::rows::Rows;
 use super::segment::Segment;
 use super::shared::{LiveRun, LiveSegment, Shared};
-use super::wal::{self, Wal};
+use super::wal::{self, Payload, Wal};
 use crate::StoreError;
 use std::collections::HashSet;
 use std::path::Path;
@@ -48,7 +49,8 @@ pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Opened, StoreErr
 
 /// Writes the first MANIFEST, unless files show that there was one.
 fn create(layout: &Layout, options: &StoreOptions) -> Result<Manifest, StoreError> {
-    for (dir, extension) in [(layout.wal_dir(), "wal"), (layout.segments_dir(), "seg"), (layout.dedupe_dir(), "run")] {
+    let dirs = [layout.wal_dir(), layout.segments_dir(), layout.dedupe_dir(), layout.facts_dir()];
+    for (dir, extension) in dirs.into_iter().zip(["wal", "seg", "run", "facts"]) {
         if let Some((_, path)) = numbered_files(layout.disk(), &dir, extension)?.first() {
             let what = format!("it is missing, but {} is there", path.display());
             return Err(StoreError::damaged(&layout.manifest(), 0, what));
@@ -64,13 +66,23 @@ fn remove_unknown_files(layout: &Layout, manifest: &Manifest) -> Result<(), Stor
     let segments: HashSet<u64> = manifest.segments.iter().map(|entry| entry.number).collect();
     let runs: HashSet<u64> = manifest.runs.iter().map(|entry| entry.number).collect();
     remove_leftovers(layout.disk(), &layout.segments_dir(), "seg", &segments)?;
-    remove_leftovers(layout.disk(), &layout.dedupe_dir(), "run", &runs)
+    remove_leftovers(layout.disk(), &layout.dedupe_dir(), "run", &runs)?;
+    let facts: HashSet<u64> = manifest.facts.iter().map(|entry| entry.number).collect();
+    remove_leftovers(layout.disk(), &layout.facts_dir(), "facts", &facts)
 }
 
 /// Opens what the MANIFEST names, and refuses a file that is not the one it means.
 fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
+    let mut facts = lock(&shared.facts);
     let catalog = lock(&shared.catalog);
     let mut live = lock(&shared.live);
+    if let Some(entry) = catalog.facts {
+        let path = shared.layout.facts(entry.number);
+        let (read, list) = facts_file::open(shared.layout.disk(), &path, entry.bytes, &shared.secret)?;
+        let masks = Arc::make_mut(&mut live.masks);
+        list.iter().for_each(|fact| masks.apply(&shared.secret, fact));
+        *facts = read;
+    }
     for entry in &catalog.segments {
         let path = shared.layout.segment(entry.number);
         let segment = Segment::open(shared.layout.disk(), &path)?;
@@ -98,11 +110,12 @@ fn replay(shared: &Shared) -> Result<(Wal, IdentitySet), StoreError> {
         wal::Marks { low: catalog.low, durable: catalog.durable }
     };
     let mut collected = Collected::default();
-    let mut take = |sequence: u64, rows: Rows| {
+    let mut take = |sequence: u64, Payload { rows, facts }: Payload| {
         if collected.memtable.rows > 0 && collected.memtable.bytes >= shared.options.memtable_bytes {
             collected.seal(shared)?;
         }
         collected.add(shared, sequence, rows);
+        collected.add_facts(shared, sequence, facts);
         Ok(())
     };
     let file_len = shared.options.wal_file_len();
@@ -129,6 +142,20 @@ impl Collected {
         self.memtable.push(if is_new.contains(&false) { rows.only(&is_new) } else { rows });
         self.last_sequence = sequence;
         shared.durable.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// Takes in facts of the log that the facts file does not have.
+    fn add_facts(&mut self, shared: &Shared, sequence: u64, new: Vec<Fact>) {
+        let mut facts = lock(&shared.facts);
+        if new.is_empty() || sequence <= facts.sequence {
+            return;
+        }
+        self.memtable.facts += new.len() as u64;
+        let mut live = lock(&shared.live);
+        let masks = Arc::make_mut(&mut live.masks);
+        new.iter().for_each(|fact| masks.apply(&shared.secret, fact));
+        new.into_iter().for_each(|fact| facts.apply(&shared.secret, fact));
+        facts.sequence = sequence;
     }
 
     /// Seals what was collected. With a full disk it stays in memory, and so does everything after it, as sealing keeps

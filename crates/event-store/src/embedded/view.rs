@@ -1,5 +1,6 @@
 //! What a query looks at: one consistent set of rows, held for as long as the query runs.
 
+use super::facts::masks::Masks;
 use super::rows::Rows;
 use super::segment::Segment;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ pub(crate) struct View {
     pub segments: Vec<Arc<Segment>>,
     /// Rows that are only in the log and in memory, in order of arrival.
     pub chunks: Vec<Arc<Rows>>,
+    /// Which of these rows are not seen, and what is seen in their place.
+    pub masks: Arc<Masks>,
 }
 
 /// How much a query may hold in memory.

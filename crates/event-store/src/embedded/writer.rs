@@ -3,6 +3,7 @@
 //! Invariant: a batch is answered only when all of its events are durable, those that were there before too. One group
 //! of batches is one frame of the log and one sync.
 
+use super::correct::{self, Decision, FactsBatch};
 use super::dedupe::{IdentitySet, Seen};
 use super::files;
 use super::lock;
@@ -49,6 +50,7 @@ impl Writer {
         while let Some(work) = self.shared.queue.take(self.limit) {
             match work {
                 Work::Group(group) => self.answer_group(group),
+                Work::Facts(batch) => self.answer_facts(batch),
                 Work::Seal(answer) => {
                     let sealed = self.freeze().map(|()| self.generation);
                     // Who asked may have stopped waiting.
@@ -137,7 +139,8 @@ impl Writer {
         Ok(answers)
     }
 
-    fn write_frame(&mut self, rows: usize) -> Result<(), StoreError> {
+    /// Writes what was put together as one frame, and gives its number.
+    fn write_frame(&mut self, rows: usize) -> Result<u64, StoreError> {
         self.wal.recycle(self.shared.low.load(Ordering::Acquire))?;
         // Every row takes more than one byte of a frame of less than 4 GiB.
         let (sequence, sync_us) = self.wal.append(&self.raw, rows as u32)?;
@@ -148,13 +151,50 @@ impl Writer {
         counters.last_sync_us.store(sync_us, Ordering::Relaxed);
         counters.total_sync_us.fetch_add(sync_us, Ordering::Relaxed);
         self.count_wal();
-        Ok(())
+        Ok(sequence)
     }
 
     /// Makes durable rows visible.
     fn publish(&self, group: &mut [Batch]) {
         let mut live = lock(&self.shared.live);
         group.iter_mut().for_each(|batch| live.active.push(std::mem::take(&mut batch.rows)));
+    }
+
+    fn answer_facts(&mut self, batch: FactsBatch) {
+        let recorded = self.record_facts(&batch);
+        self.shared.queue.release(batch.bytes);
+        // Who asked may have stopped waiting.
+        let _ = batch.answer.send(recorded);
+    }
+
+    /// Decides about facts, and makes those that are new durable before they have an effect.
+    fn record_facts(&mut self, batch: &FactsBatch) -> Result<Vec<Decision>, AppendError> {
+        if self.active_is_full() {
+            self.freeze()?;
+        }
+        let shared = self.shared.clone();
+        let seen = shared.seen();
+        let mut facts = lock(&shared.facts);
+        let is_known = |identity| Ok(self.identities.contains(&identity) || seen.contains(identity)?);
+        let (decisions, new) = correct::decide(&batch.wanted, &facts, is_known).map_err(|error| self.refusal(error))?;
+        if new.is_empty() {
+            return Ok(decisions);
+        }
+        self.raw = correct::encoded(&new);
+        if self.raw.len() > self.limit.encoded {
+            return Err(AppendError::TooLarge { bytes: self.raw.len(), limit: self.limit.encoded });
+        }
+        let sequence = self.write_frame(0).map_err(|error| self.refusal(error))?;
+        let mut live = lock(&shared.live);
+        live.active.facts += new.len() as u64;
+        live.active.bytes += self.raw.len();
+        let masks = Arc::make_mut(&mut live.masks);
+        new.iter().for_each(|fact| masks.apply(&shared.secret, fact));
+        new.into_iter().for_each(|fact| facts.apply(&shared.secret, fact));
+        facts.sequence = sequence;
+        drop(live);
+        shared.changed.notify_all();
+        Ok(decisions)
     }
 
     /// What to tell the callers of a group that was not stored.
@@ -186,7 +226,7 @@ impl Writer {
             }
             live = self.shared.wait(live);
         }
-        if live.active.rows == 0 {
+        if live.active.rows == 0 && live.active.facts == 0 {
             return Ok(());
         }
         self.generation += 1;

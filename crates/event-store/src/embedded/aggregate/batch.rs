@@ -1,6 +1,7 @@
 //! Up to a block of events of one namespace and type, seen by columns, wherever they are.
 
 use crate::StoreError;
+use crate::embedded::facts::masks::Mask;
 use crate::embedded::segment::{Block, BlockReader, Bodies, CodedTexts, Column, ColumnBuilder, Segment, Table, Texts};
 use std::rc::Rc;
 use tallystick_domain::event::EventRef;
@@ -57,6 +58,17 @@ impl<'a, 'p> Batch<'a, 'p> {
             Place::Stored { reader, block, .. } => reader.times(block),
             Place::Memory(events) => Ok(events.iter().map(|event| event.time().as_micros()).collect()),
         }
+    }
+
+    /// Leaves out rows that a correction is about; events in memory are those that are seen.
+    pub fn remove_corrected(&mut self, mask: &Mask, rows: &mut Vec<u32>) -> Result<(), StoreError> {
+        if let Place::Stored { reader, block, .. } = &mut self.place {
+            let corrected = mask.corrected_rows(reader, block)?;
+            if !corrected.is_empty() {
+                rows.retain(|row| corrected.binary_search(&(*row as usize)).is_err());
+            }
+        }
+        Ok(())
     }
 
     /// Subjects.

@@ -11,6 +11,7 @@ mod state;
 mod tests;
 mod windows;
 
+use super::facts::masks::Mask;
 use super::segment::{Block, Segment};
 use super::view::{QueryLimits, View};
 use crate::QueryError;
@@ -29,13 +30,20 @@ pub(crate) fn aggregate(
     plan: &AggregatePlan,
     limits: &QueryLimits,
 ) -> Result<Vec<AggregateRow>, QueryError> {
-    let mut scan = Scan::new(plan, limits);
+    let mask = view.masks.of(&plan.namespace, &plan.event_type);
+    let kept = mask.and_then(Mask::cut_off).filter(|cut_off| plan.from.is_none_or(|from| from < *cut_off));
+    // What expired lies before the asked-for time.
+    let without_expired = kept.map(|cut_off| AggregatePlan { from: Some(cut_off), ..plan.clone() });
+    let plan = without_expired.as_ref().unwrap_or(plan);
+    let mut scan = Scan::new(plan, limits, mask);
     for segment in &view.segments {
         scan_segment(&mut scan, plan, segment)?;
     }
     let rows = view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| *row.namespace == plan.namespace);
+    let events = rows.map(|row| row.stored.event).filter(|event| mask.is_none_or(|mask| mask.shows(event)));
+    let amended = mask.into_iter().flat_map(Mask::amended).map(|stored| stored.event.view());
     let mut waiting: Vec<EventRef<'_>> = Vec::new();
-    for event in rows.map(|row| row.stored.event).filter(|event| may_count(plan, event)) {
+    for event in events.chain(amended).filter(|event| may_count(plan, event)) {
         waiting.push(event);
         if waiting.len() == BATCH_ROWS {
             scan.take(Batch::in_memory(std::mem::take(&mut waiting)))?;

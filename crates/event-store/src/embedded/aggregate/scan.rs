@@ -3,6 +3,7 @@
 use super::batch::Batch;
 use super::coded::{Coded, NONE};
 use super::groups::Groups;
+use crate::embedded::facts::masks::Mask;
 use crate::embedded::segment::{Column, Dictionary, Kind};
 use crate::embedded::view::QueryLimits;
 use crate::{QueryError, StoreError};
@@ -18,15 +19,18 @@ use tallystick_domain::meter::{
 /// The state of a running plan.
 pub(super) struct Scan<'p> {
     plan: &'p AggregatePlan,
+    /// What of the stored rows is not seen.
+    mask: Option<&'p Mask>,
     groups: Groups,
     distinct: Distinct,
 }
 
 impl<'p> Scan<'p> {
     /// Nothing was seen yet.
-    pub fn new(plan: &'p AggregatePlan, limits: &QueryLimits) -> Self {
+    pub fn new(plan: &'p AggregatePlan, limits: &QueryLimits, mask: Option<&'p Mask>) -> Self {
         Self {
             plan,
+            mask,
             groups: Groups::new(plan, limits.max_groups),
             distinct: Distinct { limit: limits.max_distinct, texts: Dictionary::default(), seen: HashSet::new() },
         }
@@ -37,6 +41,9 @@ impl<'p> Scan<'p> {
         let batch = &mut batch;
         let times = batch.times()?;
         let mut rows = self.rows_in_time(&times);
+        if let Some(mask) = self.mask.filter(|_| !rows.is_empty()) {
+            batch.remove_corrected(mask, &mut rows)?;
+        }
         self.keep_selected(batch, &mut rows)?;
         if rows.is_empty() {
             return Ok(());

@@ -132,7 +132,7 @@ impl Block {
     }
 
     /// Length of all its chunks.
-    pub(super) fn len(&self) -> u64 {
+    pub fn len(&self) -> u64 {
         self.parts.iter().chain(self.columns.iter().map(|(_, chunk)| chunk)).map(|chunk| u64::from(chunk.len)).sum()
     }
 }

@@ -9,14 +9,19 @@ use std::collections::BinaryHeap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Writes the rows of all inputs to one segment.
-pub(crate) fn merge_segments(disk: &dyn Disk, path: &Path, inputs: &[Arc<Segment>]) -> Result<SegmentMeta, StoreError> {
+/// Writes the rows of all inputs that `keep` wants to one segment.
+pub(crate) fn merge_segments(
+    disk: &dyn Disk,
+    path: &Path,
+    inputs: &[Arc<Segment>],
+    keep: &mut dyn FnMut(&Row) -> bool,
+) -> Result<SegmentMeta, StoreError> {
     let mut merge =
         Merge { sources: inputs.iter().map(Segment::rows).collect(), heads: BinaryHeap::new(), error: None };
     for source in 0..inputs.len() {
         merge.advance(source);
     }
-    write_segment(disk, path, &mut merge)
+    write_segment(disk, path, &mut merge.filter(|row| row.as_ref().map_or(true, &mut *keep)))
 }
 
 struct Merge<I> {

@@ -102,6 +102,11 @@ impl Segment {
         &self.meta
     }
 
+    /// All tables, by namespace and type.
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
     /// The tables of a namespace, by type.
     pub fn tables_of(&self, namespace: &Namespace) -> &[Table] {
         let from = self.tables.partition_point(|table| table.namespace < *namespace);

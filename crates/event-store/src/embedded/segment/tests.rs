@@ -158,7 +158,7 @@ fn a_damaged_input_ends_a_merge() {
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let segment = Arc::new(Segment::open(&HostDisk, &path).unwrap());
-    let merged = merge_segments(&HostDisk, &dir.path().join("b"), &[segment]);
+    let merged = merge_segments(&HostDisk, &dir.path().join("b"), &[segment], &mut |_| true);
     assert!(matches!(merged, Err(StoreError::Damaged { .. })), "{merged:?}");
 }
 
@@ -190,7 +190,7 @@ proptest! {
             segments.push(Arc::new(Segment::open(&HostDisk, &path).unwrap()));
         }
         let path = dir.path().join("merged");
-        let meta = merge_segments(&HostDisk, &path, &segments).unwrap();
+        let meta = merge_segments(&HostDisk, &path, &segments, &mut |_| true).unwrap();
         prop_assert_eq!(meta.rows, rows.len() as u64);
         prop_assert_eq!(read(&path).unwrap(), sorted(rows));
     }

@@ -7,7 +7,7 @@ mod frame;
 mod recover;
 
 pub(crate) use frame::BLOCK;
-pub(crate) use recover::{Marks, recover};
+pub(crate) use recover::{Marks, Payload, recover};
 
 use super::disk::{Access, Disk, DiskFile, Writing};
 use super::files::{self, numbered_files, sync_dir};

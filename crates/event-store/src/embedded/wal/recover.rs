@@ -11,6 +11,7 @@ use super::{COMPRESSION_LEVEL, LogFile, SPARE_FILES, UsedFile, Wal, numbered_fil
 use crate::StoreError;
 use crate::embedded::codec;
 use crate::embedded::disk::Disk;
+use crate::embedded::facts::{Fact, codec as facts_codec};
 use crate::embedded::files::{self, Layout};
 use crate::embedded::identity::Secret;
 use crate::embedded::rows::Rows;
@@ -29,14 +30,21 @@ pub(crate) struct Marks {
     pub durable: u64,
 }
 
-/// Opens the log and hands the rows of every frame above the low-water mark to `take`, in order, each with the sequence
-/// of its frame.
+/// What a frame holds.
+#[derive(Default)]
+pub(crate) struct Payload {
+    pub rows: Rows,
+    pub facts: Vec<Fact>,
+}
+
+/// Opens the log and hands the content of every frame above the low-water mark to `take`, in order, each with the
+/// sequence of its frame.
 pub(crate) fn recover(
     layout: &Layout,
     secret: Secret,
     marks: Marks,
     file_len: u64,
-    take: &mut dyn FnMut(u64, Rows) -> Result<(), StoreError>,
+    take: &mut dyn FnMut(u64, Payload) -> Result<(), StoreError>,
 ) -> Result<Wal, StoreError> {
     let dir = layout.wal_dir();
     let Found { mut used, mut spare, next_number } = find_files(layout.disk(), &dir, &secret, marks.low)?;
@@ -114,7 +122,7 @@ fn replay(
     used: &[UsedFile],
     secret: &Secret,
     marks: Marks,
-    take: &mut dyn FnMut(u64, Rows) -> Result<(), StoreError>,
+    take: &mut dyn FnMut(u64, Payload) -> Result<(), StoreError>,
 ) -> Result<End, StoreError> {
     let mut end =
         End { position: BLOCK, next_sequence: used.first().map_or(marks.low + 1, |file| file.first_sequence) };
@@ -131,9 +139,9 @@ fn replay(
         let until = used.get(index + 1).map(|next| next.first_sequence);
         while until.is_none_or(|until| end.next_sequence < until) {
             match read_frame(file, secret, end.position, end.next_sequence, marks.low)? {
-                Frame::Rows(header, rows) => {
+                Frame::Good(header, payload) => {
                     if header.sequence > marks.low {
-                        take(header.sequence, rows)?;
+                        take(header.sequence, payload)?;
                     }
                     end.position += header.frame_len();
                     end.next_sequence += 1;
@@ -172,7 +180,7 @@ fn refuse_damage_before(file: &UsedFile, secret: &Secret, end: &End, what: &'sta
 }
 
 enum Frame {
-    Rows(FrameHeader, Rows),
+    Good(FrameHeader, Payload),
     Bad(&'static str),
 }
 
@@ -186,7 +194,7 @@ fn read_frame(file: &UsedFile, secret: &Secret, position: u64, sequence: u64, lo
         return Ok(Frame::Bad("the frame header belongs elsewhere"));
     }
     if sequence <= low {
-        return Ok(Frame::Rows(header, Rows::default()));
+        return Ok(Frame::Good(header, Payload::default()));
     }
     let stored = read_at_most(log, position + FRAME_HEADER_LEN as u64, header.stored_len as usize)?;
     if stored.len() != header.stored_len as usize || crc32c::crc32c(&stored) != header.checksum {
@@ -197,8 +205,14 @@ fn read_frame(file: &UsedFile, secret: &Secret, position: u64, sequence: u64, lo
         true => zstd::bulk::decompress(&stored, header.raw_len as usize).map_err(|_| misread())?,
         false => stored,
     };
-    let rows = (raw.len() == header.raw_len as usize).then(|| codec::decode_all(&raw, header.rows as usize)).flatten();
-    Ok(Frame::Rows(header, rows.ok_or_else(misread)?))
+    if raw.len() != header.raw_len as usize {
+        return Err(misread());
+    }
+    let payload = match header.rows {
+        0 => Payload { facts: facts_codec::decode_all(&raw).map_err(|_| misread())?, ..Payload::default() },
+        rows => Payload { rows: codec::decode_all(&raw, rows as usize).ok_or_else(misread)?, ..Payload::default() },
+    };
+    Ok(Frame::Good(header, payload))
 }
 
 /// The first frame header at or after `from` that is wanted, with its offset.

@@ -1,8 +1,9 @@
 //! Chores of the repository: `cargo xtask check` before a push, `cargo xtask test` for everything.
 //!
-//! Invariant: a check reads the repository and changes nothing; only `test` installs or builds.
+//! Invariant: a check reads the repository and changes nothing; only `test` and `bench` install or build.
 
 mod arrows;
+mod bench;
 mod repository;
 mod test_command;
 mod tidy;
@@ -30,6 +31,15 @@ enum Chore {
     Tidy,
     /// Which crate may depend on which
     Arrows,
+    /// Measure the product beside its upper bounds and other engines; `-- --help` shows what can be chosen
+    Bench {
+        /// Write the last run's tables into `bench/README.md` instead of measuring
+        #[arg(long)]
+        report: bool,
+        /// Arguments of `tallystick-bench run`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Install what the tests need, then lint, test the crates and run the conformance suites
     Test {
         /// Run one part only
@@ -62,6 +72,8 @@ fn run(chore: Chore) -> Result<()> {
         }
         Chore::Tidy => report("tidy", &tidy::check(&Repository::read(&root)?)),
         Chore::Arrows => report("arrows", &arrows::check(&root)?),
+        Chore::Bench { report: true, .. } => bench::report(&root),
+        Chore::Bench { arguments, .. } => bench::run(&root, &arguments),
         Chore::Test { only, keep_going } => test_command::run(&root, only, keep_going),
     }
 }

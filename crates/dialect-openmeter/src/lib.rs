@@ -15,6 +15,7 @@ mod problem;
 mod query;
 mod values;
 
+pub use events::parse_only;
 pub use problem::{Problem, ValidationError};
 
 use axum::middleware::from_fn;

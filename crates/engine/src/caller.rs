@@ -2,39 +2,45 @@
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use std::sync::{Arc, LazyLock};
 use tallystick_domain::Namespace;
 use tallystick_domain::key::{ApiKey, Scope};
 
 /// An authenticated caller. Only [`Engine::authenticate`] makes one.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub struct Caller(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     namespace: Namespace,
     actor: String,
     scopes: Vec<Scope>,
 }
 
-impl Caller {
-    fn of_key(key: &ApiKey) -> Self {
-        Self { namespace: key.namespace.clone(), actor: format!("key {}", key.id), scopes: key.scopes.clone() }
-    }
+static ANONYMOUS: LazyLock<Caller> = LazyLock::new(|| {
+    let (namespace, actor) = (Namespace::default_namespace(), "anonymous".into());
+    Caller(Arc::new(Inner { namespace, actor, scopes: vec![Scope::Admin] }))
+});
 
-    fn anonymous() -> Self {
-        Self { namespace: Namespace::default_namespace(), actor: "anonymous".into(), scopes: vec![Scope::Admin] }
+impl Caller {
+    pub(crate) fn of_key(key: &ApiKey) -> Self {
+        let (namespace, actor) = (key.namespace.clone(), format!("key {}", key.id));
+        Self(Arc::new(Inner { namespace, actor, scopes: key.scopes.clone() }))
     }
 
     /// The only namespace that the caller sees.
     pub fn namespace(&self) -> &Namespace {
-        &self.namespace
+        &self.0.namespace
     }
 
     /// Who it is, for logs; never a secret.
     pub fn actor(&self) -> &str {
-        &self.actor
+        &self.0.actor
     }
 
     /// Refuses a caller that lacks a scope.
     pub fn require(&self, needed: Scope) -> Result<(), EngineError> {
-        if self.scopes.iter().any(|scope| scope.allows(needed)) {
+        if self.0.scopes.iter().any(|scope| scope.allows(needed)) {
             Ok(())
         } else {
             Err(EngineError::Forbidden { needed })
@@ -47,12 +53,12 @@ impl Engine {
     /// operator; from the first key on, a key is needed everywhere.
     pub async fn authenticate(&self, secret: Option<&str>) -> Result<Caller, EngineError> {
         match secret {
-            Some(secret) => match self.find_live_key(secret).await? {
-                Some(key) => Ok(Caller::of_key(&key)),
-                None if self.is_open().await? => Ok(Caller::anonymous()),
+            Some(secret) => match self.find_caller(secret).await? {
+                Some(caller) => Ok(caller),
+                None if self.is_open().await? => Ok(ANONYMOUS.clone()),
                 None => Err(EngineError::Unauthenticated("the API key is unknown or revoked")),
             },
-            None if self.is_open().await? => Ok(Caller::anonymous()),
+            None if self.is_open().await? => Ok(ANONYMOUS.clone()),
             None => Err(EngineError::Unauthenticated(
                 "an API key is required: send it as 'Authorization: Bearer KEY' (create one with: tallystick keys create)",
             )),

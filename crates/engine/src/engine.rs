@@ -3,7 +3,7 @@
 use crate::clock::{Clock, random_bytes};
 use crate::config::{EngineConfig, Limits};
 use crate::error::EngineError;
-use crate::keys::KeyRing;
+use crate::keys::KeyRingSlot;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use tallystick_domain::meter::{Meter, MeterFault};
 use tallystick_domain::{MeterId, Namespace};
 use tallystick_event_store::{EventStore, StoreError, StoreOptions, StoreStats};
 use tallystick_state_store::{StateError, StateStore, StateUrl};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 
 /// The engine: cheap to clone, shared by every dialect.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ struct Inner {
     config: EngineConfig,
     state: StateStore,
     events: EventStore,
-    key_ring: Mutex<Option<Arc<KeyRing>>>,
+    key_ring: KeyRingSlot,
     query_slots: Arc<Semaphore>,
     drift: Vec<Drift>,
     counters: Counters,
@@ -129,7 +129,7 @@ impl Engine {
             config,
             state,
             events,
-            key_ring: Mutex::new(None),
+            key_ring: KeyRingSlot::default(),
             drift,
             counters: Counters::default(),
         })))
@@ -155,7 +155,7 @@ impl Engine {
         &self.0.counters
     }
 
-    pub(crate) fn key_ring_slot(&self) -> &Mutex<Option<Arc<KeyRing>>> {
+    pub(crate) fn key_ring_slot(&self) -> &KeyRingSlot {
         &self.0.key_ring
     }
 

@@ -5,8 +5,9 @@ use crate::engine::Engine;
 use crate::error::{EngineError, InvalidEvent};
 use std::sync::atomic::Ordering;
 use tallystick_domain::Instant;
-use tallystick_domain::event::{Event, EventFault, EventParts, StoredEvent};
+use tallystick_domain::event::{Event, EventFault, EventParts, NewEvents, StoredEvent};
 use tallystick_domain::key::Scope;
+use tallystick_event_store::Appended;
 
 /// An event as a dialect read it.
 #[derive(Clone, Debug, Default)]
@@ -39,15 +40,11 @@ pub struct IngestReport {
 }
 
 impl Engine {
-    /// Stores a batch. Returns when every event of it is durable; refuses all of it when one is invalid.
+    /// Stores a batch. Returns when every event of it is durable; refuses all of it when one is invalid. Events are
+    /// accepted at whole milliseconds.
     pub async fn ingest(&self, caller: &Caller, events: Vec<NewEvent>) -> Result<IngestReport, EngineError> {
-        caller.require(Scope::Ingest)?;
-        let limits = &self.config().limits;
-        if events.len() > limits.batch_events {
-            let message = format!("the batch has {} events, at most {} are allowed", events.len(), limits.batch_events);
-            return Err(EngineError::TooLarge(message));
-        }
-        let (now, depth) = (self.clock().now(), limits.json_depth);
+        self.check_batch(caller, events.len())?;
+        let (now, depth) = (self.clock().now().floor_millisecond(), self.config().limits.json_depth);
         // A large batch is checked where it does not keep other requests waiting.
         let checked = match events.len() {
             0..INLINE_EVENTS => check_all(events, now, depth),
@@ -60,10 +57,37 @@ impl Engine {
             EngineError::InvalidEvents(invalid.faults)
         })?;
         let appended = self.events().append(caller.namespace(), stored).await?;
-        self.counters().accepted.fetch_add(appended.stored, Ordering::Relaxed);
-        self.counters().duplicates.fetch_add(appended.duplicates, Ordering::Relaxed);
-        Ok(IngestReport { stored: appended.stored, duplicates: appended.duplicates })
+        Ok(self.count(appended))
     }
+
+    /// As [`Engine::ingest`], for events that are valid already.
+    pub async fn ingest_plain(&self, caller: &Caller, events: NewEvents) -> Result<IngestReport, EngineError> {
+        self.check_batch(caller, events.len())?;
+        let now = self.clock().now().floor_millisecond();
+        let appended = self.events().append_batch(caller.namespace(), events.accepted_at(now), now).await?;
+        Ok(self.count(appended))
+    }
+
+    fn check_batch(&self, caller: &Caller, events: usize) -> Result<(), EngineError> {
+        caller.require(Scope::Ingest)?;
+        let most = self.config().limits.batch_events;
+        if events > most {
+            return Err(EngineError::TooLarge(format!("the batch has {events} events, at most {most} are allowed")));
+        }
+        Ok(())
+    }
+
+    fn count(&self, Appended { stored, duplicates }: Appended) -> IngestReport {
+        self.counters().accepted.fetch_add(stored, Ordering::Relaxed);
+        self.counters().duplicates.fetch_add(duplicates, Ordering::Relaxed);
+        IngestReport { stored, duplicates }
+    }
+}
+
+/// Checks events as [`Engine::ingest`] does and stores nothing: how many would be stored, or how many are invalid.
+pub fn check_events(events: Vec<NewEvent>, max_depth: usize) -> Result<u64, u64> {
+    let checked = check_all(events, Instant::MIN, max_depth);
+    checked.map(|events| events.len() as u64).map_err(|invalid| invalid.events)
 }
 
 /// Batches from this size on are checked on a thread that may block.

@@ -1,12 +1,14 @@
 //! API keys: made, listed, revoked and recognised. Secrets are shown once and stored hashed.
 
+use crate::caller::Caller;
 use crate::clock::{Clock, monotonic, random_bytes};
 use crate::engine::{Engine, OpenError, open_state, prepare_data_dir};
 use crate::error::EngineError;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tallystick_domain::key::{ApiKey, Scope};
 use tallystick_domain::{KeyId, Namespace};
@@ -15,6 +17,8 @@ use tallystick_state_store::StateStore;
 /// How long a server believes the keys that it has in memory. [`KeyAdmin`] waits as long after a change, so that it is in
 /// force everywhere when the call returns.
 const KEY_RING_LIFE: Duration = Duration::from_millis(50);
+/// The age at which they are read again ahead, so that no request waits for it while there are requests all the time.
+const KEY_RING_AHEAD: Duration = Duration::from_millis(25);
 /// How many secrets are remembered at a time, so that guesses cannot fill the memory.
 const KEY_RING_ENTRIES: usize = 10_000;
 const SECRET_PREFIX: &str = "tsk_";
@@ -64,7 +68,7 @@ impl KeyAdmin {
         let time_ms = u64::try_from(now.as_micros() / 1000).unwrap_or(0);
         let id = KeyId::from_parts(time_ms, u128::from_le_bytes(id_bytes));
         let key = ApiKey { id, namespace, name: name.into(), scopes, created_at: now, revoked_at: None };
-        self.state.insert_key(&key, &secret_hash(&secret)).await?;
+        self.state.insert_key(&key, &hex(&secret_hash(&secret))).await?;
         tokio::time::sleep(KEY_RING_LIFE).await;
         Ok(CreatedKey { key, secret })
     }
@@ -90,23 +94,43 @@ impl KeyAdmin {
 pub(crate) struct KeyRing {
     loaded_at: std::time::Instant,
     any_live: bool,
-    looked_up: Mutex<HashMap<String, Option<ApiKey>>>,
+    looked_up: Mutex<HashMap<SecretHash, Option<Caller>>>,
+}
+
+/// The newest key ring.
+#[derive(Default)]
+pub(crate) struct KeyRingSlot {
+    ring: RwLock<Option<Arc<KeyRing>>>,
+    /// Held while keys are read; who needs them waits instead of reading them again.
+    reading: tokio::sync::Mutex<()>,
+    reads_ahead: AtomicBool,
+}
+
+impl KeyRingSlot {
+    /// The ring and its age, if it is still believed.
+    fn believed(&self) -> Option<(Arc<KeyRing>, Duration)> {
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let age = ring.loaded_at.elapsed();
+        (age < KEY_RING_LIFE).then_some((ring, age))
+    }
 }
 
 impl Engine {
-    pub(crate) async fn find_live_key(&self, secret: &str) -> Result<Option<ApiKey>, EngineError> {
+    /// The caller who has this secret, if its key was not revoked.
+    pub(crate) async fn find_caller(&self, secret: &str) -> Result<Option<Caller>, EngineError> {
         let hash = secret_hash(secret);
         let ring = self.key_ring().await?;
         let known = lock(&ring.looked_up).get(&hash).cloned();
         if let Some(found) = known {
             return Ok(found);
         }
-        let found = self.state().find_key(&hash).await?.filter(|key| key.revoked_at.is_none());
+        let found = self.state().find_key(&hex(&hash)).await?.filter(|key| key.revoked_at.is_none());
+        let caller = found.as_ref().map(Caller::of_key);
         let mut looked_up = lock(&ring.looked_up);
         if looked_up.len() < KEY_RING_ENTRIES {
-            looked_up.insert(hash, found.clone());
+            looked_up.insert(hash, caller.clone());
         }
-        Ok(found)
+        Ok(caller)
     }
 
     /// Whether a caller without a key is let in.
@@ -120,27 +144,47 @@ impl Engine {
     }
 
     async fn key_ring(&self) -> Result<Arc<KeyRing>, EngineError> {
-        let mut held = self.key_ring_slot().lock().await;
-        if let Some(ring) = held.as_ref().filter(|ring| ring.loaded_at.elapsed() < KEY_RING_LIFE) {
-            return Ok(Arc::clone(ring));
+        let slot = self.key_ring_slot();
+        let Some((ring, age)) = slot.believed() else {
+            let _reading = slot.reading.lock().await;
+            return match slot.believed() {
+                Some((ring, _)) => Ok(ring),
+                None => self.read_key_ring().await,
+            };
+        };
+        if age >= KEY_RING_AHEAD && !slot.reads_ahead.swap(true, Ordering::AcqRel) {
+            let engine = self.clone();
+            tokio::spawn(async move {
+                let _reading = engine.key_ring_slot().reading.lock().await;
+                // A fault shows when the ring is needed and is not there.
+                drop(engine.read_key_ring().await);
+                engine.key_ring_slot().reads_ahead.store(false, Ordering::Release);
+            });
         }
+        Ok(ring)
+    }
+
+    async fn read_key_ring(&self) -> Result<Arc<KeyRing>, EngineError> {
         let loaded_at = monotonic();
         let any_live = self.state().list_keys().await?.iter().any(|key| key.revoked_at.is_none());
         let ring = Arc::new(KeyRing { loaded_at, any_live, looked_up: Mutex::default() });
-        *held = Some(Arc::clone(&ring));
+        *self.key_ring_slot().ring.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&ring));
         Ok(ring)
     }
 }
 
 /// The map stays sound when a holder of the lock panicked: each entry is written in one step.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn secret_hash(secret: &str) -> String {
-    hex(&Sha256::digest(secret.as_bytes()))
+type SecretHash = [u8; 32];
+
+fn secret_hash(secret: &str) -> SecretHash {
+    Sha256::digest(secret.as_bytes()).into()
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }

@@ -22,7 +22,7 @@ pub use customers::{CustomerListing, CustomerOrder, CustomerPage};
 pub use engine::{Drift, Engine, EngineStats, OpenError};
 pub use error::{EngineError, Fault, InvalidEvent};
 pub use events::{EventListing, ListedEvent};
-pub use ingest::{IngestReport, NewEvent};
+pub use ingest::{IngestReport, NewEvent, check_events};
 pub use keys::{CreatedKey, KeyAdmin};
 pub use meters::MeterRef;
 pub use query::{Coverage, MeterQuery, MeterResult, MeterRow, NotCountedGroup};

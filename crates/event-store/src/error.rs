@@ -42,6 +42,18 @@ pub enum StoreError {
         /// The newest format that is understood.
         known: u32,
     },
+    /// The log has a record that only a later version of the program knows.
+    #[error(
+        "{path} has a record of kind {kind} at byte {offset}, which this program does not know: start a newer tallystick"
+    )]
+    NewerRecord {
+        /// The file of the log.
+        path: PathBuf,
+        /// Where the group of the record begins.
+        offset: u64,
+        /// What the record says that it is.
+        kind: u8,
+    },
     /// The store stopped accepting after a fault that must not be retried.
     #[error("the event store stopped accepting events: {reason}. Restart after the cause is removed")]
     Stopped {

@@ -8,7 +8,13 @@ mod error;
 mod store;
 
 pub use correction::{Change, CorrectError, Corrected, Correction, EventHistory, Expirable, RecordedCorrection};
+/// A disk in memory that fails as disks do, for tests.
+#[cfg(any(test, feature = "faults"))]
+pub use embedded::disk::faulty;
 pub use embedded::disk::{Access, Disk, DiskFile, HostDisk};
+/// A store that is stepped by hand, for tests.
+#[cfg(any(test, feature = "faults"))]
+pub use embedded::stepped::{SteppedStore, Ticket};
 pub use embedded::{EmbeddedStore, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
 pub use store::{Appended, EventStore, StoreStats};

@@ -3,7 +3,7 @@
 use crate::embedded::{EmbeddedStore, StoreOptions};
 use crate::{AppendError, CorrectError, Corrected, Correction, EventHistory, Expirable, QueryError, StoreError};
 use std::path::Path;
-use tallystick_domain::event::{EventQuery, StoredEvent};
+use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent};
 use tallystick_domain::meter::{AggregatePlan, AggregateRow};
 use tallystick_domain::{Instant, Namespace};
 
@@ -84,6 +84,21 @@ impl EventStore {
     pub async fn append(&self, namespace: &Namespace, events: Vec<StoredEvent>) -> Result<Appended, AppendError> {
         match self {
             Self::Embedded(store) => store.append(namespace, events).await,
+        }
+    }
+
+    /// As [`EventStore::append`] for events that are checked, in one piece, and were all accepted at one moment.
+    ///
+    /// # Errors
+    /// Those of [`EventStore::append`].
+    pub async fn append_batch(
+        &self,
+        namespace: &Namespace,
+        events: EventBatch,
+        ingested_at: Instant,
+    ) -> Result<Appended, AppendError> {
+        match self {
+            Self::Embedded(store) => store.append_batch(namespace, events, ingested_at).await,
         }
     }
 

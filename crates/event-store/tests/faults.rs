@@ -9,16 +9,21 @@ use common::*;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tallystick_event_store::{AppendError, EventStore, StoreError};
+use tallystick_event_store::{AppendError, EventStore, StoreError, StoreOptions};
 
 fn append_one(store: &EventStore, id: &str) -> Result<(), AppendError> {
     append(store, &namespace("default"), vec![event("s", id, "{}")]).map(drop)
 }
 
+/// A store that never seals by itself and makes a log file only when it needs it.
+fn unhurried() -> StoreOptions {
+    StoreOptions { log_ahead: false, ..unsealed() }
+}
+
 #[test]
 fn a_full_disk_for_the_log_refuses_and_recovers() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path(), unsealed());
+    let store = open(dir.path(), unhurried());
     symlink("/dev/full", dir.path().join("wal/0000000000000001.wal")).unwrap();
     let refused = append_one(&store, "a").unwrap_err();
     assert!(matches!(refused, AppendError::Full(_)), "{refused}");
@@ -27,13 +32,13 @@ fn a_full_disk_for_the_log_refuses_and_recovers() {
     append_one(&store, "a").unwrap();
     append_one(&store, "b").unwrap();
     drop(store);
-    assert_eq!(sorted_ids(&open(dir.path(), unsealed())), ["a", "b"]);
+    assert_eq!(sorted_ids(&open(dir.path(), unhurried())), ["a", "b"]);
 }
 
 #[test]
 fn a_disk_that_cannot_sync_stops_the_store_for_good_and_queries_go_on() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path(), unsealed());
+    let store = open(dir.path(), unhurried());
     append_one(&store, "before").unwrap();
     symlink("/dev/zero", dir.path().join("wal/0000000000000002.wal")).unwrap();
     let refused = (0..20).find_map(|n| append_one(&store, &format!("more-{n}")).err()).expect("the second file fails");
@@ -45,7 +50,7 @@ fn a_disk_that_cannot_sync_stops_the_store_for_good_and_queries_go_on() {
     assert!(matches!(store.flush_now(), Err(StoreError::Stopped { .. })));
     assert!(store.close().is_err(), "it did not end well");
     let _ = std::fs::remove_file(dir.path().join("wal/0000000000000002.wal"));
-    let reopened = open(dir.path(), unsealed());
+    let reopened = open(dir.path(), unhurried());
     assert_eq!(ids(&reopened), stored, "what was acknowledged is there");
     append_one(&reopened, "again").unwrap();
 }

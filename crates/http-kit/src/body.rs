@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use http_body_util::BodyExt;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt};
@@ -31,8 +32,16 @@ enum Encoding {
 /// ends.
 pub async fn read(headers: &HeaderMap, body: Body, limits: &HttpLimits) -> Result<Bytes, Refusal> {
     let encoding = encoding_of(headers)?;
+    let announced = announced_length(headers);
+    if let (Encoding::Identity, Some(length)) =
+        (encoding, announced.filter(|length| *length <= limits.body_bytes as u64))
+    {
+        // The usual body: the connection itself ends it at its length, so it is taken as it comes.
+        let whole = tokio::time::timeout(limits.body_timeout, collect(body, length as usize)).await;
+        return whole.unwrap_or(Err(Refusal::BodyTimeout(limits.body_timeout)));
+    }
     let mut sent = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-    let read = match announced_too_large(headers, encoding, limits) {
+    let read = match announced_too_large(announced, encoding, limits) {
         Some(refusal) => Err(refusal),
         None => match tokio::time::timeout(limits.body_timeout, decode(&mut sent, encoding, limits)).await {
             Ok(result) => result,
@@ -67,10 +76,36 @@ fn sent_limit(encoding: Encoding, limits: &HttpLimits) -> (&'static str, usize) 
     }
 }
 
-fn announced_too_large(headers: &HeaderMap, encoding: Encoding, limits: &HttpLimits) -> Option<Refusal> {
-    let announced: u64 = headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn announced_too_large(announced: Option<u64>, encoding: Encoding, limits: &HttpLimits) -> Option<Refusal> {
     let (what, limit) = sent_limit(encoding, limits);
-    (announced > limit as u64).then_some(Refusal::BodyTooLarge { what, limit })
+    (announced? > limit as u64).then_some(Refusal::BodyTooLarge { what, limit })
+}
+
+/// A body whose length was announced. One that comes in one piece is not copied.
+async fn collect(mut body: Body, length: usize) -> Result<Bytes, Refusal> {
+    let mut whole = Bytes::new();
+    let mut parts = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal::BodyInterrupted(error.to_string()))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if whole.len() + parts.len() + piece.len() > length {
+            return Err(Refusal::BodyInterrupted("it is longer than its Content-Length".into()));
+        }
+        if whole.is_empty() && parts.is_empty() {
+            whole = piece;
+            continue;
+        }
+        if parts.is_empty() {
+            parts.reserve_exact(length);
+            parts.extend_from_slice(&std::mem::take(&mut whole));
+        }
+        parts.extend_from_slice(&piece);
+    }
+    Ok(if parts.is_empty() { whole } else { parts.into() })
 }
 
 async fn decode<R: AsyncBufRead + Unpin>(

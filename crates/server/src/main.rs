@@ -15,6 +15,10 @@ mod shutdown;
 mod telemetry;
 mod wiring;
 
+/// A request takes dozens of small allocations on several threads; the system's allocator makes that a fifth of its cost.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     cli::run()
 }

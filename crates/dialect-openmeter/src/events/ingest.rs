@@ -1,7 +1,7 @@
 //! `POST /api/v1/events`: durable and counted once, or refused whole with every fault named.
 
 use super::structured::Batch;
-use super::{binary, structured};
+use super::{binary, plain, structured};
 use crate::door::{Caller, Door};
 use crate::json::{media_type, unexpected_media_type};
 use crate::problem::{Problem, Refused, ValidationError};
@@ -10,15 +10,17 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeSet;
 use tallystick_domain::key::Scope;
-use tallystick_engine::{EngineError, IngestReport, InvalidEvent};
+use tallystick_engine::{EngineError, IngestReport, InvalidEvent, Limits, check_events};
 use tallystick_http_kit::{Refusal, body};
 
 /// How many events of a request were new.
 const ACCEPTED: HeaderName = HeaderName::from_static("tallystick-accepted");
 /// How many were stored before, or came twice in the request.
 const DUPLICATES: HeaderName = HeaderName::from_static("tallystick-duplicates");
-/// Bodies above it are parsed beside the async threads, so that one sender does not hold up the others.
-const PARSE_ASIDE_BYTES: usize = 256 << 10;
+/// Bodies above these sizes are read beside the async threads, so that one sender does not hold up the others: those in
+/// the ordinary form, and those that need care.
+const PLAIN_ASIDE_BYTES: usize = 1 << 20;
+const CAREFUL_ASIDE_BYTES: usize = 256 << 10;
 /// How many faults the detail repeats; the list has all of them.
 const FAULTS_IN_DETAIL: usize = 5;
 
@@ -67,17 +69,23 @@ pub(crate) async fn ingest_events(
     let (parts, sent) = request.into_parts();
     let framing = framing_of(&parts.headers)?;
     let bytes = body::read(&parts.headers, sent, &door.limits).await?;
+    let size = bytes.len();
+    let aside = |most: usize| size > most;
+    let limits = door.engine.limits();
+    let (most, max_depth) = (limits.batch_events, limits.json_depth);
+    if framing != Framing::Binary {
+        let bytes = bytes.clone();
+        let read = move || plain::read(&bytes, most, max_depth);
+        if let Some(events) = beside(read, aside(PLAIN_ASIDE_BYTES)).await? {
+            return Ok(stored(door.engine.ingest_plain(&caller, events).await?));
+        }
+    }
     // One more than allowed is read, for the engine to refuse.
-    let most = door.engine.limits().batch_events;
-    let aside = bytes.len() > PARSE_ASIDE_BYTES;
-    let parse = move || match framing {
+    let read = move || match framing {
         Framing::Binary => binary::read(&parts.headers, &bytes).map(Batch::of_one),
         Framing::Json | Framing::CloudEvents => structured::read(&bytes, most),
     };
-    let batch = match aside {
-        true => tokio::task::spawn_blocking(parse).await.map_err(|_| Problem::from(Refusal::Panicked))??,
-        false => parse()?,
-    };
+    let batch = beside(read, aside(CAREFUL_ASIDE_BYTES)).await??;
     if batch.events.is_empty() {
         return match framing {
             Framing::Json => Err(Problem::bad_request("invalid event: no events found")),
@@ -89,6 +97,24 @@ pub(crate) async fn ingest_events(
         Err(EngineError::InvalidEvents(faults)) => Err(invalid_events(&faults, batch.is_list)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Does something here, or beside the async threads.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static, aside: bool) -> Result<T, Problem> {
+    match aside {
+        true => tokio::task::spawn_blocking(work).await.map_err(|_| Problem::from(Refusal::Panicked)),
+        false => Ok(work()),
+    }
+}
+
+/// Reads and checks one event or a list of them as an ingest does and stores nothing: how many there are, or `None` when
+/// the body would be refused. It is what reading alone costs.
+pub fn parse_only(body: &[u8], limits: &Limits) -> Option<u64> {
+    if let Some(events) = plain::read(body, limits.batch_events, limits.json_depth) {
+        return Some(events.len() as u64);
+    }
+    let batch = structured::read(body, limits.batch_events).ok()?;
+    check_events(batch.events, limits.json_depth).ok()
 }
 
 /// How the content type says that events are sent. Parameters such as a charset do not matter, nor does the case; a list

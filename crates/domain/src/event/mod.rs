@@ -2,9 +2,11 @@
 //!
 //! Invariant: identity is (namespace, source, id); accepting an event twice changes nothing.
 
+mod batch;
 mod query;
 mod view;
 
+pub use batch::{EventBatch, NewEvents, PlainEvent};
 pub use query::{EventField, EventPosition, EventQuery, TimeFilter};
 pub use view::{EventRef, StoredRef};
 
@@ -142,6 +144,12 @@ pub struct StoredEvent {
     pub event: Event,
     /// When the server accepted it.
     pub ingested_at: Instant,
+}
+
+/// Whether [`attribute_fault`] finds nothing.
+fn is_sound_attribute(value: &str) -> bool {
+    let is_plain = value.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+    !value.is_empty() && value.len() <= MAX_ATTRIBUTE_BYTES && (is_plain || !value.chars().any(char::is_control))
 }
 
 fn attribute_fault(field: &'static str, value: &str) -> Option<EventFault> {

@@ -2,8 +2,10 @@
 
 mod lookup;
 mod members;
+mod scan;
 mod strict;
 
 pub use lookup::{Leaf, lookup};
 pub use members::members;
+pub use scan::{CheckedObject, Scanner};
 pub use strict::{JsonError, check};

@@ -2,6 +2,7 @@
 //!
 //! Invariant: periods are half-open `[from, to)`; all zone arithmetic happens here.
 
+mod rfc3339;
 mod window;
 
 pub use window::{Window, WindowSize, Windows, Zone};
@@ -61,6 +62,13 @@ impl Instant {
 
     /// Parses `YYYY-MM-DDThh:mm:ss[.fraction](Z|±hh:mm)` and nothing looser. Below a microsecond is cut off.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimeError> {
+        match rfc3339::read_plain(text.as_bytes()) {
+            Some(instant) => Ok(instant),
+            None => Self::parse_carefully(text),
+        }
+    }
+
+    fn parse_carefully(text: &str) -> Result<Self, TimeError> {
         if !has_rfc3339_form(text.as_bytes()) {
             return Err(TimeError::Format(shortened(text)));
         }
@@ -88,6 +96,11 @@ impl Instant {
     /// The start of the minute (UTC) that holds this instant.
     pub fn floor_minute(self) -> Self {
         Self(self.0.div_euclid(60_000_000) * 60_000_000)
+    }
+
+    /// The start of the millisecond that holds this instant.
+    pub fn floor_millisecond(self) -> Self {
+        Self(self.0.div_euclid(1000) * 1000)
     }
 
     /// This instant moved by microseconds, held inside of the stored years.
@@ -180,6 +193,13 @@ mod tests {
         for text in ["9999-12-31T23:59:59Z", "9999-01-01T00:00:00Z", "0000-12-31T23:59:59Z"] {
             assert!(matches!(Instant::parse_rfc3339(text), Err(TimeError::OutOfRange(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn milliseconds_are_floored_before_1970_too() {
+        assert_eq!(at("1969-12-31T23:59:59.9999Z").floor_millisecond(), at("1969-12-31T23:59:59.999Z"));
+        assert_eq!(Instant::MIN.floor_millisecond(), Instant::MIN);
+        assert_eq!(Instant::MAX.floor_millisecond(), at("9998-12-31T23:59:59.999Z"));
     }
 
     #[test]

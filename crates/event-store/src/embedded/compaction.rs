@@ -10,7 +10,7 @@ use super::files::{self, sync_dir};
 use super::lock;
 use super::manifest::{RunEntry, SegmentEntry};
 use super::segment::{Segment, merge_segments};
-use super::shared::{LiveRun, LiveSegment, Shared};
+use super::shared::{Live, LiveRun, LiveSegment, Shared};
 use crate::StoreError;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -38,25 +38,70 @@ struct Replaced {
 
 /// Merges whatever there is too much of, until the store ends.
 pub(crate) fn run(shared: &Shared) {
+    super::flush::yield_to_others();
     let mut replaced = Vec::new();
     while let Some(task) = next_task(shared, &mut replaced) {
-        let done = match task {
-            Task::Segments(inputs) => merge_live_segments(shared, &inputs, &mut replaced),
-            Task::Runs(inputs) => merge_live_runs(shared, &inputs),
-        };
-        match done {
-            Ok(()) => {}
-            Err(error) if files::is_full(&error) => {
-                tracing::warn!(%error, "no space to merge; trying again");
+        match attempt(shared, task, &mut replaced) {
+            Attempt::Done => {}
+            Attempt::NoSpace => {
                 let live = lock(&shared.live);
                 let waited = shared.changed.wait_timeout_while(live, LOOK_AGAIN, |_| !shared.is_ending());
                 drop(waited.unwrap_or_else(PoisonError::into_inner));
             }
-            Err(StoreError::Stopped { reason }) => return shared.stop(reason),
-            Err(error) => return tracing::error!(%error, "merging ends until the next start"),
+            Attempt::Failed => return,
         }
     }
     remove_unheld(shared, &mut replaced);
+}
+
+/// What became of a merge.
+enum Attempt {
+    Done,
+    NoSpace,
+    /// Merging ends.
+    Failed,
+}
+
+fn attempt(shared: &Shared, task: Task, replaced: &mut Vec<Replaced>) -> Attempt {
+    let done = match task {
+        Task::Segments(inputs) => merge_live_segments(shared, &inputs, replaced),
+        Task::Runs(inputs) => merge_live_runs(shared, &inputs),
+    };
+    match done {
+        Ok(()) => return Attempt::Done,
+        Err(error) if files::is_full(&error) => {
+            tracing::warn!(%error, "no space to merge; trying again");
+            return Attempt::NoSpace;
+        }
+        Err(StoreError::Stopped { reason }) => shared.stop(reason),
+        Err(error) => tracing::error!(%error, "merging ends until the next start"),
+    }
+    Attempt::Failed
+}
+
+/// Merges step by step, without a thread.
+#[cfg(any(test, feature = "faults"))]
+#[derive(Default)]
+pub(crate) struct Merger {
+    replaced: Vec<Replaced>,
+    failed: bool,
+}
+
+#[cfg(any(test, feature = "faults"))]
+impl Merger {
+    /// What [`run`] would do next, once; `false` if there is nothing to merge, or no space for it.
+    pub fn step(&mut self, shared: &Shared) -> bool {
+        remove_unheld(shared, &mut self.replaced);
+        let task = task_of(&lock(&shared.live), shared);
+        match task.filter(|_| !self.failed && !shared.is_ending()) {
+            None => false,
+            Some(task) => {
+                let attempt = attempt(shared, task, &mut self.replaced);
+                self.failed = matches!(attempt, Attempt::Failed);
+                matches!(attempt, Attempt::Done)
+            }
+        }
+    }
 }
 
 fn next_task(shared: &Shared, replaced: &mut Vec<Replaced>) -> Option<Task> {
@@ -65,19 +110,8 @@ fn next_task(shared: &Shared, replaced: &mut Vec<Replaced>) -> Option<Task> {
         if shared.is_ending() {
             return None;
         }
-        let sizes: Vec<_> = live.runs.iter().map(|live| live.run.keys()).collect();
-        let chosen = runs_to_merge(&sizes, MOST_RUNS);
-        if !chosen.is_empty() {
-            return Some(Task::Runs(chosen.into_iter().map(|place| live.runs[place].clone()).collect()));
-        }
-        // One that is wholly expired is merged with nothing, and nothing of it is left.
-        let expired = live.segments.iter().find(|known| expire::is_wholly_expired(&known.segment, &live.masks));
-        let chosen = match expired {
-            Some(segment) => vec![segment.clone()],
-            None => segments_to_merge(&live.segments, shared.options.merge_fan.max(2)),
-        };
-        if !chosen.is_empty() {
-            return Some(Task::Segments(chosen));
+        if let Some(task) = task_of(&live, shared) {
+            return Some(task);
         }
         live = match replaced.is_empty() {
             true => shared.wait(live),
@@ -89,6 +123,22 @@ fn next_task(shared: &Shared, replaced: &mut Vec<Replaced>) -> Option<Task> {
             }
         };
     }
+}
+
+/// What there is too much of.
+fn task_of(live: &Live, shared: &Shared) -> Option<Task> {
+    let sizes: Vec<_> = live.runs.iter().map(|live| live.run.keys()).collect();
+    let chosen = runs_to_merge(&sizes, MOST_RUNS);
+    if !chosen.is_empty() {
+        return Some(Task::Runs(chosen.into_iter().map(|place| live.runs[place].clone()).collect()));
+    }
+    // One that is wholly expired is merged with nothing, and nothing of it is left.
+    let expired = live.segments.iter().find(|known| expire::is_wholly_expired(&known.segment, &live.masks));
+    let chosen = match expired {
+        Some(segment) => vec![segment.clone()],
+        None => segments_to_merge(&live.segments, shared.options.merge_fan.max(2)),
+    };
+    (!chosen.is_empty()).then_some(Task::Segments(chosen))
 }
 
 /// The segments of the smallest size class that has more than `fan`; each class is `fan` times as large as the one below.

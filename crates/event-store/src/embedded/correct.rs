@@ -4,7 +4,7 @@
 //! it. It never searches: an event that the caller could not find and that is known is looked up once more, after the
 //! writer made it visible.
 
-use super::facts::codec::{change_of, encode};
+use super::facts::codec::change_of;
 use super::facts::{CorrectionRecord, Fact, Facts, Standing};
 use super::segment::{Segment, Table};
 use super::view::View;
@@ -271,13 +271,6 @@ fn weight(wanted: &Wanted) -> usize {
         }
     };
     texts + WEIGHT_OF_FACT
-}
-
-/// The bytes of facts in the log.
-pub(crate) fn encoded(facts: &[Fact]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    facts.iter().for_each(|fact| encode(fact, &mut bytes));
-    bytes
 }
 
 /// Searches stored rows by source and id, however they were corrected since.

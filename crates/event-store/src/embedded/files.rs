@@ -60,20 +60,33 @@ impl Layout {
         self.facts_dir().join(format!("{number:016x}.facts"))
     }
 
-    /// Creates the directories that are missing and makes their entries last.
+    /// Creates the directories that are missing and makes their entries last. A parent that was there before may be closed
+    /// to us.
     pub fn create_dirs(&self) -> Result<(), StoreError> {
-        // A parent that was there before may be closed to us; it holds no new entry either.
         let missing: Vec<_> = self.root.ancestors().take_while(|dir| !self.disk.exists(dir)).collect();
         for dir in [self.root.clone(), self.wal_dir(), self.segments_dir(), self.dedupe_dir(), self.facts_dir()] {
             self.disk.create_dirs(&dir).map_err(StoreError::io("cannot create the directory", &dir))?;
         }
-        for created in missing {
-            match created.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => sync_dir(self.disk(), parent)?,
-                _ => sync_dir(self.disk(), Path::new("."))?,
+        // A process before may have made them and been killed; with a MANIFEST that is not possible any more.
+        if !self.disk.exists(&self.manifest()) {
+            for dir in self.root.ancestors() {
+                self.keep_entry_of(dir, missing.contains(&dir))?;
             }
         }
         sync_dir(self.disk(), &self.root)
+    }
+
+    /// Makes a directory's entry in its parent last.
+    fn keep_entry_of(&self, dir: &Path, is_new: bool) -> Result<(), StoreError> {
+        let parent = match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            Some(_) => Path::new("."),
+            None => return Ok(()),
+        };
+        match sync_dir(self.disk(), parent) {
+            Err(StoreError::Io { source, .. }) if !is_new && is_closed_to_us(&source) => Ok(()),
+            synced => synced,
+        }
     }
 
     /// Takes the directory for this process. The lock lasts as long as the returned file, also when killed.
@@ -86,6 +99,12 @@ impl Layout {
             Err(source) => Err(StoreError::Io { action: "cannot lock", path, source }),
         }
     }
+}
+
+/// Whether a directory cannot be opened or made to last by this process at all.
+fn is_closed_to_us(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported)
 }
 
 /// The files of a directory that carry a number of ours and `extension`.

@@ -27,6 +27,8 @@ mod sample;
 mod segment;
 mod shared;
 mod sort;
+#[cfg(any(test, feature = "faults"))]
+pub(crate) mod stepped;
 mod view;
 mod wal;
 mod writer;
@@ -36,18 +38,22 @@ pub use options::StoreOptions;
 use crate::{AppendError, Appended, QueryError, StoreError, StoreStats};
 use disk::DiskFile;
 use queue::{Batch, BatchSize};
+use rows::{Rows, texts_len};
 use shared::Shared;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use tallystick_domain::Namespace;
-use tallystick_domain::event::{EventQuery, StoredEvent};
+use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent};
 use tallystick_domain::meter::{AggregatePlan, AggregateRow};
+use tallystick_domain::{Instant, Namespace};
 use tokio::sync::oneshot;
 use view::QueryLimits;
-use wal::Wal;
+use wal::{Spares, Wal};
 use writer::Writer;
+
+/// From how many rows in memory on a close seals them, so that the next start does not read them from the log.
+const SEALED_AT_CLOSE: u64 = 20_000;
 
 /// A store in a directory of its own. Clones are the same store.
 #[derive(Clone)]
@@ -64,6 +70,7 @@ struct Handle {
 struct Running {
     writer: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
+    spares: Arc<Spares>,
     /// Releases the directory when dropped, after the threads ended.
     _lock: Arc<dyn DiskFile>,
 }
@@ -73,13 +80,22 @@ impl EmbeddedStore {
     pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let opened = recovery::open(dir, options)?;
         let shared = opened.shared;
+        let spares = opened.wal.spares();
+        let to_fill = spares.clone();
         let writer = Writer::new(shared.clone(), opened.wal, opened.identities);
+        let ahead = shared.options.log_ahead;
         let running = Running {
             writer: spawn("events-writer", &shared, move |_| writer.run())?,
             background: vec![
                 spawn("events-seal", &shared, flush::run)?,
                 spawn("events-merge", &shared, compaction::run)?,
+                spawn("events-log", &shared, move |_| {
+                    if ahead {
+                        to_fill.keep_one_ready()
+                    }
+                })?,
             ],
+            spares,
             _lock: opened.lock,
         };
         Ok(Self { handle: Arc::new(Handle { shared, running: Mutex::new(Some(running)) }) })
@@ -91,37 +107,51 @@ impl EmbeddedStore {
         namespace: &Namespace,
         events: Vec<StoredEvent>,
     ) -> Result<Appended, AppendError> {
-        if events.is_empty() {
+        // Refused before it takes memory a second time.
+        let texts = events.iter().map(|stored| texts_len(stored.event.view())).sum();
+        self.refuse_too_large(texts, Wal::capacity(self.shared().options.wal_file_len()))?;
+        let rows = Rows::of_events(namespace, &events);
+        drop(events);
+        self.store(rows).await
+    }
+
+    /// Stores events that were accepted at one moment, all of them or none.
+    pub(crate) async fn append_batch(
+        &self,
+        namespace: &Namespace,
+        events: EventBatch,
+        ingested_at: Instant,
+    ) -> Result<Appended, AppendError> {
+        self.store(Rows::of_batch(namespace, ingested_at, events)).await
+    }
+
+    async fn store(&self, rows: Rows) -> Result<Appended, AppendError> {
+        if rows.is_empty() {
             return Ok(Appended::default());
         }
-        let answer = self.submit(namespace, &events)?;
+        let answer = self.submit(rows)?;
         answer.await.unwrap_or_else(|_| {
             let reason = self.shared().fault().unwrap_or("the store was closed");
             Err(AppendError::Stopped(reason.into()))
         })
     }
 
-    fn submit(
-        &self,
-        namespace: &Namespace,
-        events: &[StoredEvent],
-    ) -> Result<oneshot::Receiver<queue::Answer>, AppendError> {
+    fn submit(&self, rows: Rows) -> Result<oneshot::Receiver<queue::Answer>, AppendError> {
         let shared = self.shared();
         if let Some(reason) = shared.fault() {
             return Err(AppendError::Stopped(reason.into()));
         }
-        let size = BatchSize::of(namespace, events);
-        let frame_limit = Wal::capacity(shared.options.wal_file_len());
-        if size.encoded > frame_limit {
-            return Err(AppendError::TooLarge { bytes: size.encoded, limit: frame_limit });
-        }
-        if size.queued > shared.queue.limit() {
-            return Err(AppendError::TooLarge { bytes: size.queued, limit: shared.queue.limit() });
-        }
+        let size = BatchSize::of(&rows);
+        self.refuse_too_large(size.encoded, Wal::capacity(shared.options.wal_file_len()))?;
+        self.refuse_too_large(size.queued, shared.queue.limit())?;
         shared.queue.reserve(size.queued)?;
         let (sender, receiver) = oneshot::channel();
-        shared.queue.push_batch(Batch::prepare(&shared.secret, namespace, events, &size, sender))?;
+        shared.queue.push_batch(Batch::prepare(&shared.secret, rows, size, sender))?;
         Ok(receiver)
+    }
+
+    fn refuse_too_large(&self, bytes: usize, limit: usize) -> Result<(), AppendError> {
+        if bytes > limit { Err(AppendError::TooLarge { bytes, limit }) } else { Ok(()) }
     }
 
     /// Runs a plan over all rows of this moment.
@@ -138,32 +168,7 @@ impl EmbeddedStore {
 
     /// Seals what is in memory now, and waits for it.
     pub(crate) fn flush_now(&self) -> Result<(), StoreError> {
-        let shared = self.shared();
-        let stopped = |reason: &str| StoreError::Stopped { reason: reason.into() };
-        let no_space = |reason: &str| StoreError::Io {
-            action: "cannot seal events in",
-            path: shared.layout.segments_dir(),
-            source: std::io::Error::new(std::io::ErrorKind::StorageFull, reason.to_owned()),
-        };
-        let (sender, receiver) = mpsc::channel();
-        let refused = |error: AppendError| match error {
-            AppendError::Full(reason) => no_space(&reason),
-            other => stopped(&other.to_string()),
-        };
-        shared.queue.push_seal(sender).map_err(refused)?;
-        let answer = receiver.recv().map_err(|_| stopped(shared.fault().unwrap_or("the store was closed")))?;
-        let generation = answer.map_err(refused)?;
-        let mut live = lock(&shared.live);
-        while live.frozen.iter().any(|frozen| frozen.generation <= generation) {
-            if let Some(reason) = &live.full {
-                return Err(no_space(reason));
-            }
-            if shared.is_ending() {
-                return Err(stopped(shared.fault().unwrap_or("the store was closed")));
-            }
-            live = shared.wait(live);
-        }
-        Ok(())
+        flush::seal_now(self.shared())
     }
 
     /// Reads every segment and run again; returns the number of sealed events.
@@ -241,12 +246,22 @@ impl Handle {
     fn close(&self) -> Result<(), StoreError> {
         // Held to the end, so that a second caller returns only when the store is closed.
         let mut running = lock(&self.running);
-        let Some(Running { writer, background, _lock }) = running.take() else { return Ok(()) };
+        let Some(Running { writer, background, spares, _lock }) = running.take() else { return Ok(()) };
+        if lock(&self.shared.live).unsealed_rows() >= SEALED_AT_CLOSE {
+            // Only the next start gains by it; if it fails, the log has the rows.
+            let _ = flush::seal_now(&self.shared);
+        }
         self.shared.queue.close();
         // A panic of a thread was already noted as a fault.
         let _ = writer.join();
         self.shared.end();
+        spares.end();
         background.into_iter().for_each(|thread| drop(thread.join()));
+        self.finish()
+    }
+
+    /// The end of a store whose threads have ended.
+    fn finish(&self) -> Result<(), StoreError> {
         match self.shared.fault() {
             Some(reason) => Err(StoreError::Stopped { reason: reason.into() }),
             // Notes which frames are durable: after a clean end a missing one is damage, not a torn tail.

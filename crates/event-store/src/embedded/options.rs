@@ -24,6 +24,9 @@ pub struct StoreOptions {
     pub max_distinct: usize,
     /// Segments of similar size are merged when there are more than this many of them (8). At least 2.
     pub merge_fan: usize,
+    /// Whether a thread makes the next file of the log ahead, so that no append waits for it (yes). Without it, the
+    /// append that needs the file makes it.
+    pub log_ahead: bool,
     /// Random bytes for the secret of a store that is created by this call; an existing store keeps its own.
     pub identity_secret: [u8; 16],
     /// Where the files are: the file system of this machine, unless a test has another one.
@@ -40,6 +43,7 @@ impl StoreOptions {
             max_groups: 100_000,
             max_distinct: 10_000_000,
             merge_fan: 8,
+            log_ahead: true,
             identity_secret,
             disk: Arc::new(HostDisk),
         }

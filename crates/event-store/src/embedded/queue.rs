@@ -6,13 +6,11 @@
 use super::correct::FactsBatch;
 use super::identity::Secret;
 use super::row::RowRef;
-use super::rows::{Rows, row_weight};
+use super::rows::Rows;
 use super::{codec, lock};
 use crate::{AppendError, Appended};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, mpsc};
-use tallystick_domain::Namespace;
-use tallystick_domain::event::StoredEvent;
 use tokio::sync::oneshot;
 
 /// How a batch is answered.
@@ -21,60 +19,37 @@ pub(crate) type Answer = Result<Appended, AppendError>;
 /// Events that are stored together or not at all, prepared on the caller's thread.
 pub(crate) struct Batch {
     pub rows: Rows,
-    /// One for each event.
+    /// One for each row.
     pub identities: Vec<u128>,
-    /// The events as log bytes, and where each of them ends.
-    pub encoded: Vec<u8>,
-    pub ends: Vec<u32>,
     /// What the batch counts in the queue.
-    pub bytes: usize,
+    pub size: BatchSize,
     pub answer: oneshot::Sender<Answer>,
 }
 
-/// Sizes of a batch that was not prepared yet.
+/// Sizes of a batch.
+#[derive(Clone, Copy)]
 pub(crate) struct BatchSize {
     /// Bytes in the log.
     pub encoded: usize,
-    /// Bytes in the queue: the events, their log bytes and their identities.
+    /// Bytes in the queue: the rows with their identities, and their log bytes.
     pub queued: usize,
 }
 
 impl BatchSize {
-    pub fn of(namespace: &Namespace, events: &[StoredEvent]) -> Self {
-        let encoded = events.iter().map(|stored| codec::encoded_len(namespace, stored.view())).sum();
-        let rows: usize = events.iter().map(|stored| row_weight(stored.view())).sum();
-        Self { encoded, queued: rows + encoded }
+    pub fn of(rows: &Rows) -> Self {
+        let encoded = codec::encoded_len(rows);
+        Self { encoded, queued: rows.weight() + encoded }
     }
 }
 
 impl Batch {
-    /// Hashes and encodes the events.
-    pub fn prepare(
-        secret: &Secret,
-        namespace: &Namespace,
-        events: &[StoredEvent],
-        size: &BatchSize,
-        answer: oneshot::Sender<Answer>,
-    ) -> Self {
-        let mut encoded = Vec::with_capacity(size.encoded);
-        let mut ends = Vec::with_capacity(events.len());
-        let mut identities = Vec::with_capacity(events.len());
-        let mut rows = Rows::default();
-        rows.reserve(events.len(), size.encoded);
-        for stored in events.iter().map(StoredEvent::view) {
-            identities.push(secret.identity(namespace.as_str(), stored.event.source(), stored.event.id()));
-            codec::encode(namespace, stored, &mut encoded);
-            rows.push(RowRef { namespace, stored });
-            // A batch is smaller than a log file, and that is smaller than 4 GiB.
-            ends.push(encoded.len() as u32);
-        }
-        Self { rows, identities, encoded, ends, bytes: size.queued, answer }
-    }
-
-    /// The log bytes of one event.
-    pub fn encoded_event(&self, index: usize) -> &[u8] {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.encoded[start as usize..self.ends[index] as usize]
+    /// Hashes the events.
+    pub fn prepare(secret: &Secret, rows: Rows, size: BatchSize, answer: oneshot::Sender<Answer>) -> Self {
+        let identity = |row: RowRef<'_>| {
+            let event = row.stored.event;
+            secret.identity(row.namespace.as_str(), event.source(), event.id())
+        };
+        Self { identities: rows.iter().map(identity).collect(), rows, size, answer }
     }
 }
 
@@ -152,7 +127,7 @@ impl Queue {
     pub fn push_batch(&self, batch: Batch) -> Result<(), AppendError> {
         let mut state = lock(&self.state);
         if state.closed {
-            state.bytes -= batch.bytes;
+            state.bytes -= batch.size.queued;
             return Err(closed());
         }
         state.waiting.push_back(Waiting::Batch(batch));
@@ -187,14 +162,20 @@ impl Queue {
     pub fn take(&self, limit: GroupLimit) -> Option<Work> {
         let mut state = lock(&self.state);
         loop {
-            match state.waiting.pop_front() {
-                Some(Waiting::Seal(answer)) => return Some(Work::Seal(answer)),
-                Some(Waiting::Facts(batch)) => return Some(Work::Facts(batch)),
-                Some(Waiting::Batch(first)) => return Some(Work::Group(state.group_from(first, limit))),
-                None if state.closed => return None,
-                None => state = self.arrived.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
+            if let Some(work) = state.next(limit) {
+                return Some(work);
             }
+            if state.closed {
+                return None;
+            }
+            state = self.arrived.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
+    }
+
+    /// As [`Queue::take`], without waiting.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn try_take(&self, limit: GroupLimit) -> Option<Work> {
+        lock(&self.state).next(limit)
     }
 
     /// Lets nobody in any more; what waits is still stored.
@@ -215,13 +196,21 @@ impl Queue {
 }
 
 impl State {
+    fn next(&mut self, limit: GroupLimit) -> Option<Work> {
+        match self.waiting.pop_front()? {
+            Waiting::Seal(answer) => Some(Work::Seal(answer)),
+            Waiting::Facts(batch) => Some(Work::Facts(batch)),
+            Waiting::Batch(first) => Some(Work::Group(self.group_from(first, limit))),
+        }
+    }
+
     /// The first batch, and as many of those behind it as the limit takes.
     fn group_from(&mut self, first: Batch, limit: GroupLimit) -> Vec<Batch> {
-        let (mut queued, mut encoded) = (first.bytes, first.encoded.len());
+        let (mut queued, mut encoded) = (first.size.queued, first.size.encoded);
         let mut group = vec![first];
         while let Some(Waiting::Batch(next)) = self.waiting.front() {
-            queued += next.bytes;
-            encoded += next.encoded.len();
+            queued += next.size.queued;
+            encoded += next.size.encoded;
             if queued > limit.queued || encoded > limit.encoded {
                 break;
             }

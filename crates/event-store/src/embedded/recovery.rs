@@ -1,5 +1,6 @@
 //! Opening a store: MANIFEST, segments and runs, then what only the log knows.
 
+use super::codec::Payload;
 use super::dedupe::{IdentitySet, Run};
 use super::disk::DiskFile;
 use super::facts::{Fact, file as facts_file};
@@ -14,7 +15,7 @@ use super::row::RowRef;
 use super::rows::Rows;
 use super::segment::Segment;
 use super::shared::{LiveRun, LiveSegment, Shared};
-use super::wal::{self, Payload, Wal};
+use super::wal::{self, Wal};
 use crate::StoreError;
 use std::collections::HashSet;
 use std::path::Path;

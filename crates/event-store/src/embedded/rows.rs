@@ -1,101 +1,84 @@
-//! Rows in memory: heads of a fixed size, and all texts in one string.
+//! Rows in memory: events in one piece, and for each whose it is and when it was accepted.
 //!
 //! Invariant: a row is read as it was pushed, and pushing never changes rows before it. A row needs no allocation of its
 //! own, neither to be kept nor to be read.
 
 use super::row::RowRef;
-use tallystick_domain::event::{EventParts, EventRef, StoredRef};
+use tallystick_domain::event::{EventBatch, EventRef, StoredEvent, StoredRef};
 use tallystick_domain::{Instant, Namespace};
-
-/// The length of a text that is not there.
-const ABSENT: u32 = u32::MAX;
 
 /// Rows in the order in which they came. All texts together take less than 4 GiB.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
-    heads: Vec<Head>,
-    /// The texts of all rows without gaps: id, source, type, subject, data, extras.
-    texts: String,
+    events: EventBatch,
+    origins: Vec<Origin>,
     /// Namespaces in the order of their rows; one is repeated where another was in between.
     namespaces: Vec<Namespace>,
 }
 
-/// What a row has besides its texts.
+/// What the store adds to an event.
 #[derive(Clone, Copy, Debug)]
-struct Head {
-    time: Instant,
+struct Origin {
     ingested_at: Instant,
-    /// The place of its namespace.
+    /// The place of the namespace.
     namespace: u32,
-    /// Where its texts begin, and their lengths.
-    start: u32,
-    lengths: [u32; 6],
 }
 
-impl Head {
-    fn texts_len(&self) -> usize {
-        self.lengths.iter().filter(|len| **len != ABSENT).map(|len| *len as usize).sum()
-    }
-}
+/// What a row takes besides its texts: its heads, and an identity in a hash set that is not full.
+const WEIGHT_OF_HEAD: usize = EventBatch::HEAD_BYTES + size_of::<Origin>() + 40;
 
-/// About how many bytes a row takes in memory, with its identity.
-pub(crate) fn row_weight(row: StoredRef<'_>) -> usize {
-    texts_of(&row.event).iter().flatten().map(|text| text.len()).sum::<usize>() + WEIGHT_OF_HEAD
-}
-
-/// A head, and an identity in a hash set that is not full.
-const WEIGHT_OF_HEAD: usize = size_of::<Head>() + 40;
-
-fn texts_of<'a>(event: &EventRef<'a>) -> [Option<&'a str>; 6] {
-    let [id, source, event_type, subject] = [event.id(), event.source(), event.event_type(), event.subject()].map(Some);
-    [id, source, event_type, subject, event.data(), event.extras()]
+/// Bytes of the texts of an event.
+pub(crate) fn texts_len(event: EventRef<'_>) -> usize {
+    let optional = [event.data(), event.extras()].into_iter().flatten();
+    let texts = [event.id(), event.source(), event.event_type(), event.subject()].into_iter().chain(optional);
+    texts.map(str::len).sum()
 }
 
 impl Rows {
+    /// The events of a batch.
+    pub fn of_batch(namespace: &Namespace, ingested_at: Instant, events: EventBatch) -> Self {
+        let origins = vec![Origin { ingested_at, namespace: 0 }; events.len()];
+        Self { events, origins, namespaces: vec![namespace.clone()] }
+    }
+
+    /// Events of one namespace.
+    pub fn of_events(namespace: &Namespace, events: &[StoredEvent]) -> Self {
+        let mut rows = Self::default();
+        rows.reserve(events.len(), events.iter().map(|stored| texts_len(stored.event.view())).sum());
+        events.iter().for_each(|stored| rows.push(RowRef { namespace, stored: stored.view() }));
+        rows
+    }
+
     /// How many rows.
     pub fn len(&self) -> usize {
-        self.heads.len()
+        self.events.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.heads.is_empty()
+        self.events.is_empty()
+    }
+
+    /// The events.
+    pub fn events(&self) -> &EventBatch {
+        &self.events
     }
 
     /// The bytes of all texts.
     pub fn texts_len(&self) -> usize {
-        self.texts.len()
+        self.events.texts().len()
     }
 
     /// About how many bytes the rows take in memory, with their identities.
     pub fn weight(&self) -> usize {
-        self.texts.len() + self.len() * WEIGHT_OF_HEAD
+        self.texts_len() + self.len() * WEIGHT_OF_HEAD
     }
 
     /// A row, which must exist.
     pub fn get(&self, row: usize) -> RowRef<'_> {
-        let head = &self.heads[row];
-        let mut rest = &self.texts[head.start as usize..];
-        let mut next = |len: u32| {
-            if len == ABSENT {
-                return None;
-            }
-            let (text, after) = rest.split_at(len as usize);
-            rest = after;
-            Some(text)
-        };
-        let [id, source, event_type, subject, data, extras] = head.lengths.map(&mut next);
-        let event = EventRef::from_store(EventParts {
-            id: id.unwrap_or_default(),
-            source: source.unwrap_or_default(),
-            event_type: event_type.unwrap_or_default(),
-            subject: subject.unwrap_or_default(),
-            time: head.time,
-            data,
-            extras,
-        });
-        let stored = StoredRef { event, ingested_at: head.ingested_at };
-        RowRef { namespace: &self.namespaces[head.namespace as usize], stored }
+        let Origin { ingested_at, namespace } = self.origins[row];
+        let stored = StoredRef { event: self.events.get(row), ingested_at };
+        RowRef { namespace: &self.namespaces[namespace as usize], stored }
     }
 
     /// All rows in order.
@@ -103,39 +86,29 @@ impl Rows {
         (0..self.len()).map(|row| self.get(row))
     }
 
+    /// Of each row whose it is and when it was accepted.
+    pub fn origins(&self) -> impl Iterator<Item = (&Namespace, Instant)> {
+        self.origins.iter().map(|origin| (&self.namespaces[origin.namespace as usize], origin.ingested_at))
+    }
+
     /// Makes room for as many rows with so many bytes of texts.
     pub fn reserve(&mut self, rows: usize, texts: usize) {
-        self.heads.reserve(rows);
-        self.texts.reserve(texts);
+        self.events.reserve(rows, texts);
+        self.origins.reserve(rows);
     }
 
     /// Appends a row.
     pub fn push(&mut self, row: RowRef<'_>) {
-        let start = self.texts.len() as u32;
-        let lengths = texts_of(&row.stored.event).map(|text| {
-            text.map_or(ABSENT, |text| {
-                self.texts.push_str(text);
-                text.len() as u32
-            })
-        });
-        let namespace = self.place_of(row.namespace);
-        let (time, ingested_at) = (row.stored.event.time(), row.stored.ingested_at);
-        self.heads.push(Head { time, ingested_at, namespace, start, lengths });
+        self.events.push(row.stored.event);
+        self.push_origin(row.namespace, row.stored.ingested_at);
     }
 
     /// Appends the rows of `other` from `from` up to `to`: their texts in one piece.
     pub fn append(&mut self, other: &Rows, from: usize, to: usize) {
-        let heads = &other.heads[from..to];
-        let (Some(first), Some(last)) = (heads.first(), heads.last()) else { return };
-        let texts = first.start as usize..last.start as usize + last.texts_len();
-        let base = self.texts.len() as u32;
-        self.texts.push_str(&other.texts[texts]);
-        let mut known = (u32::MAX, 0);
-        for head in heads {
-            if known.0 != head.namespace {
-                known = (head.namespace, self.place_of(&other.namespaces[head.namespace as usize]));
-            }
-            self.heads.push(Head { start: head.start - first.start + base, namespace: known.1, ..*head });
+        self.events.append(&other.events, from, to);
+        for of_one in other.origins[from..to].chunk_by(|left, right| left.namespace == right.namespace) {
+            let namespace = self.place_of(&other.namespaces[of_one[0].namespace as usize]);
+            self.origins.extend(of_one.iter().map(|origin| Origin { namespace, ..*origin }));
         }
     }
 
@@ -150,6 +123,18 @@ impl Rows {
             at += run.len();
         }
         rows
+    }
+
+    /// Rows whose events are there already but for their origins, to be completed in order.
+    pub(super) fn without_origins(events: EventBatch) -> Self {
+        let origins = Vec::with_capacity(events.len());
+        Self { events, origins, namespaces: Vec::new() }
+    }
+
+    /// Says whose the next event is and when it was accepted.
+    pub(super) fn push_origin(&mut self, namespace: &Namespace, ingested_at: Instant) {
+        let namespace = self.place_of(namespace);
+        self.origins.push(Origin { ingested_at, namespace });
     }
 
     /// The place of a namespace: that of the last row, or a new one.
@@ -194,8 +179,8 @@ mod tests {
             let mut joined = Rows::default();
             cuts.windows(2).for_each(|cut| joined.append(&whole, cut[0], cut[1]));
             prop_assert_eq!(back(&joined), rows);
-            let weight: usize = whole.iter().map(|row| row_weight(row.stored)).sum();
-            prop_assert_eq!((joined.weight(), joined.texts_len()), (weight, whole.texts_len()));
+            let texts: usize = whole.iter().map(|row| texts_len(row.stored.event)).sum();
+            prop_assert_eq!((joined.weight(), joined.texts_len()), (whole.weight(), texts));
         }
 
         #[test]

@@ -48,6 +48,13 @@ pub(crate) struct Live {
     pub full: Option<String>,
 }
 
+impl Live {
+    /// How many rows are in memory and in the log only.
+    pub fn unsealed_rows(&self) -> u64 {
+        self.active.rows + self.frozen.iter().map(|frozen| frozen.memtable.rows).sum::<u64>()
+    }
+}
+
 /// Numbers for people and tests.
 #[derive(Default)]
 pub(crate) struct Counters {
@@ -84,6 +91,9 @@ pub(crate) struct Shared {
     next_file: AtomicU64,
     fault: OnceLock<String>,
     ending: AtomicBool,
+    /// No thread runs: who would wait does the work of the others.
+    #[cfg(any(test, feature = "faults"))]
+    pub stepped: AtomicBool,
 }
 
 impl Shared {
@@ -104,6 +114,8 @@ impl Shared {
             counters: Counters::default(),
             fault: OnceLock::new(),
             ending: AtomicBool::new(false),
+            #[cfg(any(test, feature = "faults"))]
+            stepped: AtomicBool::new(false),
         }
     }
 
@@ -148,7 +160,13 @@ impl Shared {
     }
 
     /// Waits for a change of `live`.
-    pub fn wait<'a>(&self, live: MutexGuard<'a, Live>) -> MutexGuard<'a, Live> {
+    pub fn wait<'a>(&'a self, live: MutexGuard<'a, Live>) -> MutexGuard<'a, Live> {
+        #[cfg(any(test, feature = "faults"))]
+        if self.stepped.load(Ordering::Relaxed) {
+            drop(live);
+            super::flush::step(self);
+            return lock(&self.live);
+        }
         self.changed.wait(live).unwrap_or_else(PoisonError::into_inner)
     }
 

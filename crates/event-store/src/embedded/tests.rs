@@ -4,6 +4,10 @@ use super::*;
 use tallystick_domain::Instant;
 use tallystick_domain::event::{Event, EventParts};
 
+fn rows(name: &str, count: usize) -> Rows {
+    Rows::of_events(&Namespace::default_namespace(), &events(name, count))
+}
+
 fn events(name: &str, count: usize) -> Vec<StoredEvent> {
     let stored = |n| {
         let parts = EventParts {
@@ -40,12 +44,11 @@ fn small(queue_bytes: usize) -> StoreOptions {
 fn a_full_queue_refuses_at_once_and_nothing_of_it_is_stored() {
     let dir = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(dir.path(), small(16 << 10)).unwrap();
-    let namespace = Namespace::default_namespace();
     let mut accepted = Vec::new();
     let refused = {
         // The writer cannot publish, so what it took stays counted.
         let _held = lock(&store.shared().live);
-        (0..1000).find_map(|n| match store.submit(&namespace, &events(&format!("b{n}"), 3)) {
+        (0..1000).find_map(|n| match store.submit(rows(&format!("b{n}"), 3)) {
             Ok(answer) => {
                 accepted.push(answer);
                 None
@@ -66,7 +69,7 @@ fn a_full_queue_refuses_at_once_and_nothing_of_it_is_stored() {
     assert_eq!(seen.len(), accepted.len() * 3);
     assert!(!seen.contains(&format!("b{number}-0")), "the refused batch is not stored");
     assert_eq!(store.shared().queue.bytes(), 0, "all bytes are given back");
-    assert!(store.submit(&namespace, &events("later", 1)).is_ok());
+    assert!(store.submit(rows("later", 1)).is_ok());
 }
 
 #[test]

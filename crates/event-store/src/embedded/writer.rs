@@ -3,6 +3,7 @@
 //! Invariant: a batch is answered only when all of its events are durable, those that were there before too. One group
 //! of batches is one frame of the log and one sync.
 
+use super::codec::Encoder;
 use super::correct::{self, Decision, FactsBatch};
 use super::dedupe::{IdentitySet, Seen};
 use super::files;
@@ -10,7 +11,7 @@ use super::lock;
 use super::memtable::Frozen;
 use super::queue::{Batch, GroupLimit, Work};
 use super::shared::Shared;
-use super::wal::Wal;
+use super::wal::{FRAME_HEADER_LEN, Wal};
 use crate::{AppendError, Appended, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,8 +29,8 @@ pub(crate) struct Writer {
     wal: Wal,
     /// Identities of the rows in the active memtable.
     identities: IdentitySet,
-    /// The frame's content while it is put together.
-    raw: Vec<u8>,
+    /// The frame while it is put together.
+    frame: Encoder,
     limit: GroupLimit,
     generation: u64,
 }
@@ -40,7 +41,7 @@ impl Writer {
             queued: (shared.options.memtable_bytes / 4).clamp(SMALLEST_GROUP, LARGEST_GROUP),
             encoded: Wal::capacity(shared.options.wal_file_len()),
         };
-        let writer = Self { shared, wal, identities, raw: Vec::new(), limit, generation: 0 };
+        let writer = Self { shared, wal, identities, frame: Encoder::new(FRAME_HEADER_LEN), limit, generation: 0 };
         writer.count_wal();
         writer
     }
@@ -48,20 +49,34 @@ impl Writer {
     /// Works until the queue is closed and empty.
     pub fn run(mut self) {
         while let Some(work) = self.shared.queue.take(self.limit) {
-            match work {
-                Work::Group(group) => self.answer_group(group),
-                Work::Facts(batch) => self.answer_facts(batch),
-                Work::Seal(answer) => {
-                    let sealed = self.freeze().map(|()| self.generation);
-                    // Who asked may have stopped waiting.
-                    let _ = answer.send(sealed);
-                }
+            self.work(work);
+        }
+    }
+
+    /// What [`Writer::run`] would do next, once; `false` if nothing waits.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn step(&mut self) -> bool {
+        match self.shared.queue.try_take(self.limit) {
+            Some(work) => self.work(work),
+            None => return false,
+        }
+        true
+    }
+
+    fn work(&mut self, work: Work) {
+        match work {
+            Work::Group(group) => self.answer_group(group),
+            Work::Facts(batch) => self.answer_facts(batch),
+            Work::Seal(answer) => {
+                let sealed = self.freeze().map(|()| self.generation);
+                // Who asked may have stopped waiting.
+                let _ = answer.send(sealed);
             }
         }
     }
 
     fn answer_group(&mut self, mut group: Vec<Batch>) {
-        let bytes = group.iter().map(|batch| batch.bytes).sum();
+        let bytes = group.iter().map(|batch| batch.size.queued).sum();
         let outcome = self.store_group(&mut group);
         self.shared.queue.release(bytes);
         match outcome {
@@ -87,11 +102,11 @@ impl Writer {
             self.freeze()?;
         }
         let seen = self.shared.seen();
-        self.raw.clear();
+        self.frame.clear();
         let mut fresh = Vec::with_capacity(group.iter().map(|batch| batch.rows.len()).sum());
         let stored = self.sort_out(group, &seen, &mut fresh).and_then(|answers| {
             if !fresh.is_empty() {
-                self.write_frame(fresh.len())?;
+                self.write_frame()?;
             }
             Ok(answers)
         });
@@ -112,7 +127,7 @@ impl Writer {
         Ok(answers)
     }
 
-    /// Leaves only what is new in every batch, and puts its log bytes together.
+    /// Leaves only what is new in every batch, and puts it into the frame.
     fn sort_out(
         &mut self,
         group: &mut [Batch],
@@ -121,33 +136,40 @@ impl Writer {
     ) -> Result<Vec<Appended>, StoreError> {
         let mut answers = Vec::with_capacity(group.len());
         for batch in group {
-            let mut is_new = Vec::with_capacity(batch.identities.len());
+            let total = batch.identities.len();
+            let before = fresh.len();
+            let mut is_new = Vec::new();
             for (index, identity) in batch.identities.iter().enumerate() {
                 let new = !seen.contains(*identity)? && self.identities.insert(*identity);
                 if new {
                     fresh.push(*identity);
-                    self.raw.extend_from_slice(batch.encoded_event(index));
+                } else if is_new.is_empty() {
+                    // Most batches have nothing that was there before, and need no list.
+                    is_new = vec![true; total];
                 }
-                is_new.push(new);
+                if let Some(flag) = is_new.get_mut(index) {
+                    *flag = new;
+                }
             }
-            if is_new.contains(&false) {
+            if !is_new.is_empty() {
                 batch.rows = batch.rows.only(&is_new);
             }
-            let (total, stored) = (is_new.len() as u64, batch.rows.len() as u64);
+            self.frame.add(&batch.rows);
+            let (total, stored) = (total as u64, (fresh.len() - before) as u64);
             answers.push(Appended { stored, duplicates: total - stored });
         }
         Ok(answers)
     }
 
     /// Writes what was put together as one frame, and gives its number.
-    fn write_frame(&mut self, rows: usize) -> Result<u64, StoreError> {
+    fn write_frame(&mut self) -> Result<u64, StoreError> {
         self.wal.recycle(self.shared.low.load(Ordering::Acquire))?;
-        // Every row takes more than one byte of a frame of less than 4 GiB.
-        let (sequence, sync_us) = self.wal.append(&self.raw, rows as u32)?;
+        let rows = self.frame.events();
+        let (sequence, sync_us) = self.wal.append(self.frame.finish(), rows)?;
         self.shared.durable.store(sequence, Ordering::Release);
         let counters = &self.shared.counters;
         counters.groups.fetch_add(1, Ordering::Relaxed);
-        counters.last_group_rows.store(rows as u64, Ordering::Relaxed);
+        counters.last_group_rows.store(u64::from(rows), Ordering::Relaxed);
         counters.last_sync_us.store(sync_us, Ordering::Relaxed);
         counters.total_sync_us.fetch_add(sync_us, Ordering::Relaxed);
         self.count_wal();
@@ -180,14 +202,16 @@ impl Writer {
         if new.is_empty() {
             return Ok(decisions);
         }
-        self.raw = correct::encoded(&new);
-        if self.raw.len() > self.limit.encoded {
-            return Err(AppendError::TooLarge { bytes: self.raw.len(), limit: self.limit.encoded });
+        self.frame.clear();
+        self.frame.add_facts(&new);
+        let (bytes, limit) = (self.frame.payload_len(), self.limit.encoded);
+        if bytes > limit {
+            return Err(AppendError::TooLarge { bytes, limit });
         }
-        let sequence = self.write_frame(0).map_err(|error| self.refusal(error))?;
+        let sequence = self.write_frame().map_err(|error| self.refusal(error))?;
         let mut live = lock(&shared.live);
         live.active.facts += new.len() as u64;
-        live.active.bytes += self.raw.len();
+        live.active.bytes += bytes;
         let masks = Arc::make_mut(&mut live.masks);
         new.iter().for_each(|fact| masks.apply(&shared.secret, fact));
         new.into_iter().for_each(|fact| facts.apply(&shared.secret, fact));

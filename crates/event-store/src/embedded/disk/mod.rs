@@ -4,6 +4,8 @@
 //! can do to the store can be tried out. What is written counts as lasting only after the sync that covers it: a file's
 //! bytes after the file's sync, a directory's entries after [`Disk::sync_dir`].
 
+#[cfg(any(test, feature = "faults"))]
+pub mod faulty;
 mod host;
 #[cfg(test)]
 mod tests;

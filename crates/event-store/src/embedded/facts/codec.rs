@@ -75,10 +75,19 @@ fn put_correction(out: &mut Vec<u8>, record: &CorrectionRecord) {
 pub(crate) fn decode_all(bytes: &[u8]) -> Result<Vec<Fact>, Unread> {
     let mut reader = Reader { rest: bytes };
     let mut facts = Vec::new();
-    while !reader.rest.is_empty() {
-        facts.push(reader.fact()?);
+    while let Some((kind, rest)) = reader.rest.split_first() {
+        reader.rest = rest;
+        facts.push(reader.fact(*kind)?);
     }
     Ok(facts)
+}
+
+/// Reads one fact of which the kind was read, and takes it off the front of `bytes`.
+pub(crate) fn decode_one(kind: u8, bytes: &mut &[u8]) -> Result<Fact, Unread> {
+    let mut reader = Reader { rest: bytes };
+    let fact = reader.fact(kind)?;
+    *bytes = reader.rest;
+    Ok(fact)
 }
 
 struct Reader<'a> {
@@ -86,8 +95,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn fact(&mut self) -> Result<Fact, Unread> {
-        let kind = self.take(1).ok_or(Unread::Broken)?[0];
+    fn fact(&mut self, kind: u8) -> Result<Fact, Unread> {
         let fact = match kind {
             RETRACT | AMEND => self.correction(kind == RETRACT).map(|record| Fact::Correction(record.into())),
             CUT_OFF => self.cut_off(),

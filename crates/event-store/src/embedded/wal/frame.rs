@@ -10,11 +10,11 @@ use crate::embedded::identity::Secret;
 /// Headers and frames start on multiples of this many bytes.
 pub(crate) const BLOCK: u64 = 4096;
 /// Bytes of a frame's header.
-pub(super) const FRAME_HEADER_LEN: usize = 48;
+pub(crate) const FRAME_HEADER_LEN: usize = 48;
 /// Bytes of a file's header that carry something.
 pub(super) const FILE_HEADER_LEN: usize = 32;
 /// The format of log files that this program writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 const FRAME_MAGIC: [u8; 4] = *b"TSWF";
 const FILE_MAGIC: [u8; 4] = *b"TSWL";

@@ -7,16 +7,16 @@
 //! next frame takes its place.
 
 use super::frame::{BLOCK, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader, VERSION};
-use super::{COMPRESSION_LEVEL, LogFile, SPARE_FILES, UsedFile, Wal, numbered_files, stopped};
+use super::{COMPRESSION_LEVEL, Compression, LogFile, Spares, UsedFile, Wal, stopped};
 use crate::StoreError;
-use crate::embedded::codec;
+use crate::embedded::codec::{self, Misread, Payload};
 use crate::embedded::disk::Disk;
-use crate::embedded::facts::{Fact, codec as facts_codec};
-use crate::embedded::files::{self, Layout};
+use crate::embedded::files::{Layout, numbered_files, sync_dir};
 use crate::embedded::identity::Secret;
-use crate::embedded::rows::Rows;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// How much of a file is read at once while headers are looked for; whole blocks.
 const SCAN_BYTES: usize = 1 << 20;
@@ -28,13 +28,6 @@ pub(crate) struct Marks {
     pub low: u64,
     /// Frames up to here were durable when the MANIFEST was written.
     pub durable: u64,
-}
-
-/// What a frame holds.
-#[derive(Default)]
-pub(crate) struct Payload {
-    pub rows: Rows,
-    pub facts: Vec<Fact>,
 }
 
 /// Opens the log and hands the content of every frame above the low-water mark to `take`, in order, each with the
@@ -53,24 +46,20 @@ pub(crate) fn recover(
     let needed_from = used.iter().rposition(|file| file.first_sequence <= marks.low + 1).unwrap_or(0);
     spare.extend(used.drain(..needed_from).map(|file| file.log));
     let end = replay(&dir, &used, &secret, marks, take)?;
-    let (kept, dropped): (Vec<_>, Vec<_>) = spare.into_iter().partition(|file| file.len == file_len);
-    let mut kept = kept;
-    for extra in kept.drain(SPARE_FILES.min(kept.len())..).chain(dropped) {
-        files::remove(layout.disk(), &extra.path)?;
-    }
+    make_last(layout.disk(), &dir, &used, &end, marks)?;
+    // A file goes on in the format that it began with; what comes next gets a new one.
+    let is_current = used.last().is_none_or(|file| file.version == VERSION);
+    let position = if is_current { end.position } else { u64::MAX };
     let compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)
         .map_err(|error| stopped(format!("cannot set up compression: {error}")))?;
     Ok(Wal {
-        disk: layout.shared_disk(),
-        dir,
         secret,
-        file_len,
         used,
-        spare: kept,
-        position: end.position,
+        spares: Arc::new(Spares::new(layout.shared_disk(), dir, file_len, spare, next_number)?),
+        position,
         next_sequence: end.next_sequence,
         next_epoch,
-        next_number,
+        compression: Compression::default(),
         compressor,
         buffer: Vec::new(),
     })
@@ -95,8 +84,8 @@ fn find_files(disk: &dyn Disk, dir: &Path, secret: &Secret, low: u64) -> Result<
             Some(header) if header.version > VERSION => {
                 return Err(StoreError::Newer { path: log.path, found: header.version, known: VERSION });
             }
-            Some(FileHeader { epoch, first_sequence, .. }) => {
-                found.used.push(UsedFile { log, epoch, first_sequence });
+            Some(FileHeader { version, epoch, first_sequence }) => {
+                found.used.push(UsedFile { log, version, epoch, first_sequence });
             }
             None => {
                 // Never used, or its first use was cut short: then it holds no frame that is not sealed.
@@ -115,6 +104,8 @@ fn find_files(disk: &dyn Disk, dir: &Path, secret: &Secret, low: u64) -> Result<
 struct End {
     position: u64,
     next_sequence: u64,
+    /// Where the last frame lies in the last file, if that has one.
+    last_frame: Option<Range<u64>>,
 }
 
 fn replay(
@@ -124,8 +115,8 @@ fn replay(
     marks: Marks,
     take: &mut dyn FnMut(u64, Payload) -> Result<(), StoreError>,
 ) -> Result<End, StoreError> {
-    let mut end =
-        End { position: BLOCK, next_sequence: used.first().map_or(marks.low + 1, |file| file.first_sequence) };
+    let first_sequence = used.first().map_or(marks.low + 1, |file| file.first_sequence);
+    let mut end = End { position: BLOCK, next_sequence: first_sequence, last_frame: None };
     if let Some(first) = used.first().filter(|first| first.first_sequence > marks.low + 1) {
         let what = format!("it starts with frame {}, but frame {} is missing", first.first_sequence, marks.low + 1);
         return Err(StoreError::damaged(&first.log.path, 0, what));
@@ -135,7 +126,7 @@ fn replay(
             let what = format!("it starts with frame {}, but frame {} is due", file.first_sequence, end.next_sequence);
             return Err(StoreError::damaged(&file.log.path, 0, what));
         }
-        end.position = BLOCK;
+        (end.position, end.last_frame) = (BLOCK, None);
         let until = used.get(index + 1).map(|next| next.first_sequence);
         while until.is_none_or(|until| end.next_sequence < until) {
             match read_frame(file, secret, end.position, end.next_sequence, marks.low)? {
@@ -143,7 +134,9 @@ fn replay(
                     if header.sequence > marks.low {
                         take(header.sequence, payload)?;
                     }
-                    end.position += header.frame_len();
+                    let after = end.position + header.frame_len();
+                    end.last_frame = Some(end.position..after);
+                    end.position = after;
                     end.next_sequence += 1;
                 }
                 Frame::Bad(what) => {
@@ -165,6 +158,24 @@ fn replay(
         return Err(StoreError::damaged(path, end.position, what));
     }
     Ok(end)
+}
+
+/// Makes last what the process before may have left in the system's cache only: the names of the files, and the last thing
+/// that it wrote. That one can be read, so it will be counted and its senders told that it is there; but the process may
+/// have been killed before its sync, or the sync failed and the system took the pages for written. Only writing it
+/// again makes sure. Everything before it was durable when it was written.
+fn make_last(disk: &dyn Disk, dir: &Path, used: &[UsedFile], end: &End, marks: Marks) -> Result<(), StoreError> {
+    sync_dir(disk, dir)?;
+    let Some(UsedFile { log, .. }) = used.last() else { return Ok(()) };
+    let uncertain = match &end.last_frame {
+        None => 0..BLOCK,
+        Some(_) if end.next_sequence <= marks.durable.max(marks.low) + 1 => return Ok(()),
+        Some(frame) => frame.clone(),
+    };
+    let len = usize::try_from(uncertain.end - uncertain.start).unwrap_or(usize::MAX);
+    let bytes = read_at_most(log, uncertain.start, len)?;
+    let written = log.file.write_all_at(&bytes, uncertain.start).and_then(|()| log.file.sync_data());
+    written.map_err(StoreError::io("cannot write", &log.path))
 }
 
 /// A bad frame with a later frame behind it is damage; without one it is the torn tail, or just the end.
@@ -208,10 +219,10 @@ fn read_frame(file: &UsedFile, secret: &Secret, position: u64, sequence: u64, lo
     if raw.len() != header.raw_len as usize {
         return Err(misread());
     }
-    let payload = match header.rows {
-        0 => Payload { facts: facts_codec::decode_all(&raw).map_err(|_| misread())?, ..Payload::default() },
-        rows => Payload { rows: codec::decode_all(&raw, rows as usize).ok_or_else(misread)?, ..Payload::default() },
-    };
+    let payload = codec::decode(file.version, raw, header.rows).map_err(|error| match error {
+        Misread::Broken => misread(),
+        Misread::Newer(kind) => StoreError::NewerRecord { path: log.path.clone(), offset: position, kind },
+    })?;
     Ok(Frame::Good(header, payload))
 }
 

@@ -1,0 +1,93 @@
+//! Random events and plans, small enough to meet each other often.
+
+use tallystick_domain::event::{Event, EventParts, EventQuery, StoredEvent};
+use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, JsonPath};
+use tallystick_domain::time::{WindowSize, Windows, Zone};
+use tallystick_domain::{Instant, Namespace};
+use tallystick_event_store::faulty::Random;
+
+pub(crate) const TYPES: [&str; 2] = ["request", "upload"];
+const START: i64 = 1_700_000_000_000_000;
+const HOUR: i64 = 3_600_000_000;
+
+/// The namespaces of every history.
+pub(crate) fn namespaces() -> [Namespace; 2] {
+    ["default", "tenant-b"].map(|name| Namespace::parse(name).expect("a good name"))
+}
+
+fn data(random: &mut Random) -> Option<String> {
+    let number = random.below(2000) as i64 - 500;
+    match random.below(12) {
+        0 => None,
+        1 => Some("{}".into()),
+        2 => Some(format!(r#"{{"v":"{number}","m":"x","k":{{"n":{}}}}}"#, random.below(3))),
+        3 => Some(r#"{"v":"none","m":"y"}"#.into()),
+        // Texts that hardly compress fill a log file soon.
+        4 => {
+            let noise: String = (0..random.below(120)).map(|_| format!("{:x}", random.word())).collect();
+            Some(format!(r#"{{"v":{number},"m":"y","noise":"{noise}"}}"#))
+        }
+        _ => Some(format!(r#"{{"v":{number}.{:02},"m":"m{}"}}"#, random.below(100), random.below(3))),
+    }
+}
+
+fn event(random: &mut Random) -> StoredEvent {
+    let time = Instant::from_micros(START + random.below(96) as i64 * HOUR + random.below(3) as i64);
+    let time = time.expect("a year of our time");
+    let parts = EventParts {
+        id: format!("id-{}", random.below(400)),
+        source: format!("source-{}", random.below(2)),
+        event_type: random.pick(&TYPES).to_string(),
+        subject: format!("subject-{}", random.below(4)),
+        time,
+        data: data(random),
+        extras: random.one_in(10).then(|| r#"{"x":"1"}"#.to_string()),
+    };
+    let event = Event::new(parts, 16).expect("a good event");
+    StoredEvent { event, ingested_at: time.saturating_add_micros(random.below(1000) as i64) }
+}
+
+/// A batch for one of the namespaces; events of it may be there already, and may come twice in it.
+pub(crate) fn batch(random: &mut Random) -> (Namespace, Vec<StoredEvent>) {
+    let name = random.pick(&namespaces()).clone();
+    let most = if random.one_in(6) { 40 } else { 8 };
+    let mut events: Vec<StoredEvent> = (0..=random.below(most)).map(|_| event(random)).collect();
+    if random.one_in(4) {
+        let again = random.pick(&events).clone();
+        events.push(again);
+    }
+    (name, events)
+}
+
+/// Everything of a namespace.
+pub(crate) fn everything(name: &Namespace) -> EventQuery {
+    EventQuery {
+        namespace: name.clone(),
+        fields: Vec::new(),
+        time: None,
+        ingested_at: None,
+        after: None,
+        limit: usize::MAX,
+    }
+}
+
+/// Some aggregation over a type of a namespace.
+pub(crate) fn plan(random: &mut Random, name: &Namespace, event_type: &str) -> AggregatePlan {
+    let path = |text: &str| JsonPath::parse(text).expect("a good path");
+    let aggregation = *random.pick(&Aggregation::ALL);
+    let mut dimensions = vec![Dimension::Subject, Dimension::Property(path("$.m"))];
+    dimensions.truncate(random.below(3) as usize);
+    let zone = Zone::parse("America/New_York").expect("a known zone");
+    AggregatePlan {
+        namespace: name.clone(),
+        event_type: event_type.into(),
+        from: random.one_in(4).then(|| Instant::from_micros(START + 20 * HOUR)).flatten(),
+        to: None,
+        aggregation,
+        value: (aggregation != Aggregation::Count).then(|| path("$.v")),
+        dimensions,
+        filters: Vec::new(),
+        customers: None,
+        windows: random.one_in(2).then(|| Windows::new(WindowSize::Day, zone)),
+    }
+}

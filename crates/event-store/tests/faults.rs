@@ -8,7 +8,6 @@ mod common;
 use common::*;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::{Duration, Instant};
 use tallystick_event_store::{AppendError, EventStore, StoreError, StoreOptions};
 
 fn append_one(store: &EventStore, id: &str) -> Result<(), AppendError> {

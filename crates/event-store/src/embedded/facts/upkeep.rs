@@ -40,10 +40,12 @@ pub(crate) fn commit(
         files::remove(shared.layout.disk(), &shared.layout.facts(number))?;
     }
     committed?;
-    match replaced {
-        Some(old) => files::remove(shared.layout.disk(), &shared.layout.facts(old.number)),
-        None => Ok(()),
+    if let Some(old) = replaced
+        && let Err(error) = files::remove(shared.layout.disk(), &shared.layout.facts(old.number))
+    {
+        tracing::warn!(%error, "a replaced facts file stays until the next start");
     }
+    Ok(())
 }
 
 /// Writes all facts of this moment and those that are added: the last frame whose facts are in the file, and the file;

@@ -34,6 +34,14 @@ pub struct Limits {
     pub query_groups: usize,
     /// Distinct values that one query may hold in memory.
     pub query_distinct_values: usize,
+    /// Bytes that all running queries may hold together.
+    pub query_memory_bytes: usize,
+    /// Threads of one query; 0 for one per core, up to 8.
+    pub query_threads: usize,
+    /// Bytes of partial results that are kept; 0 keeps none.
+    pub query_cache_bytes: usize,
+    /// Totals of single subjects that are kept up to date; 0 keeps none.
+    pub live_counters: usize,
     /// Queries that run at the same time; further ones wait.
     pub concurrent_queries: usize,
 }
@@ -45,6 +53,10 @@ impl Default for Limits {
             json_depth: 64,
             query_groups: 100_000,
             query_distinct_values: 10_000_000,
+            query_memory_bytes: 512 << 20,
+            query_threads: 0,
+            query_cache_bytes: 64 << 20,
+            live_counters: 1_000_000,
             concurrent_queries: 8,
         }
     }

@@ -116,6 +116,10 @@ impl Engine {
         options.queue_bytes = config.store.queue_bytes;
         options.max_groups = config.limits.query_groups;
         options.max_distinct = config.limits.query_distinct_values;
+        options.query_memory_bytes = config.limits.query_memory_bytes;
+        options.query_threads = config.limits.query_threads;
+        options.query_cache_bytes = config.limits.query_cache_bytes;
+        options.live_counters = config.limits.live_counters;
         let dir = config.data_dir.join("events");
         // A volume that is not mounted must not look like a new store: what is sent again would count again.
         if !dir.exists() && state.has_meters().await? {

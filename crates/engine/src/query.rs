@@ -13,6 +13,7 @@ use tallystick_domain::meter::{
 };
 use tallystick_domain::quantity::Quantity;
 use tallystick_domain::time::{Window, WindowSize, Windows, Zone};
+use tallystick_event_store::{LiveKey, QueryError};
 
 /// What to ask of a meter.
 #[derive(Clone, Debug)]
@@ -139,6 +140,30 @@ impl Engine {
             });
         }
         Ok(MeterResult { meter, group_by, rows })
+    }
+
+    /// The total of one subject of a meter, from an instant on without an end; `None` if nothing counts. It is kept up to
+    /// date from the first call on for SUM, COUNT, MIN and MAX, so that further calls take microseconds.
+    pub async fn live_total(
+        &self,
+        caller: &Caller,
+        meter: &Meter,
+        subject: &str,
+        from: Option<Instant>,
+    ) -> Result<Option<Quantity>, EngineError> {
+        caller.require(Scope::Read)?;
+        let key = LiveKey {
+            namespace: caller.namespace().clone(),
+            event_type: meter.event_type.clone(),
+            aggregation: meter.aggregation,
+            value: meter.value_property.clone(),
+            subject: subject.to_owned(),
+            from: from.max(meter.event_from),
+        };
+        if let Some(known) = self.events().known_total(&key) {
+            return Ok(known.map_err(QueryError::Plan)?);
+        }
+        self.read_events(move |events| events.live_total(&key)).await
     }
 
     async fn customer_owners(

@@ -15,6 +15,6 @@ pub use embedded::disk::{Access, Disk, DiskFile, HostDisk};
 /// A store that is stepped by hand, for tests.
 #[cfg(any(test, feature = "faults"))]
 pub use embedded::stepped::{SteppedStore, Ticket};
-pub use embedded::{EmbeddedStore, StoreOptions};
+pub use embedded::{EmbeddedStore, LiveKey, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
 pub use store::{Appended, EventStore, StoreStats};

@@ -1,11 +1,11 @@
 //! The store as the engine sees it.
 
-use crate::embedded::{EmbeddedStore, StoreOptions};
+use crate::embedded::{EmbeddedStore, LiveKey, StoreOptions};
 use crate::{AppendError, CorrectError, Corrected, Correction, EventHistory, Expirable, QueryError, StoreError};
 use std::path::Path;
 use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent};
-use tallystick_domain::meter::{AggregatePlan, AggregateRow};
-use tallystick_domain::{Instant, Namespace};
+use tallystick_domain::meter::{AggregatePlan, AggregateRow, PlanError};
+use tallystick_domain::{Instant, Namespace, Quantity};
 
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,6 +110,25 @@ impl EventStore {
     pub fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
         match self {
             Self::Embedded(store) => store.aggregate(plan),
+        }
+    }
+
+    /// The total of one subject over every event that was acknowledged before the call; `None` if nothing counts. It is
+    /// kept up to date from then on, unless the aggregation needs all values, so that the next call takes microseconds.
+    /// The first call reads events and blocks.
+    ///
+    /// # Errors
+    /// As [`EventStore::aggregate`].
+    pub fn live_total(&self, key: &LiveKey) -> Result<Option<Quantity>, QueryError> {
+        match self {
+            Self::Embedded(store) => store.live_total(key),
+        }
+    }
+
+    /// The answer of [`EventStore::live_total`] if it is being kept. Never reads events.
+    pub fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
+        match self {
+            Self::Embedded(store) => store.known_total(key),
         }
     }
 

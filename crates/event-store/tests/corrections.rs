@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tallystick_domain::Namespace;
 use tallystick_domain::event::StoredEvent;
-use tallystick_event_store::{Change, CorrectError, Corrected, Correction, EventStore, StoreOptions};
+use tallystick_domain::meter::{AggregatePlan, Aggregation, JsonPath};
+use tallystick_event_store::{Change, CorrectError, Corrected, Correction, EventStore, LiveKey, StoreOptions};
 
 fn name() -> Namespace {
     Namespace::default_namespace()
@@ -241,4 +242,64 @@ fn a_facts_file_that_is_damaged_or_missing_is_named() {
     std::fs::remove_file(&path).unwrap();
     let error = open_error(dir.path(), unsealed()).to_string();
     assert!(error.contains(path.to_str().unwrap()), "{error}");
+}
+
+/// The sum of `$.v` over all events of the type, and the live total of the subject `c`.
+fn totals(store: &EventStore) -> (String, String) {
+    let value = JsonPath::parse("$.v").unwrap();
+    let plan = AggregatePlan {
+        namespace: name(),
+        event_type: "t".into(),
+        from: None,
+        to: None,
+        aggregation: Aggregation::Sum,
+        value: Some(value.clone()),
+        dimensions: vec![],
+        filters: vec![],
+        customers: None,
+        windows: None,
+    };
+    let key = LiveKey {
+        namespace: name(),
+        event_type: "t".into(),
+        aggregation: Aggregation::Sum,
+        value: Some(value),
+        subject: "c".into(),
+        from: None,
+    };
+    let sum = store.aggregate(&plan).unwrap().first().map_or("none".into(), |row| row.value.to_string());
+    // Asked twice: the second answer is the one that is being kept.
+    let total = |_| store.live_total(&key).unwrap().map_or("none".into(), |total| total.to_string());
+    let asked: Vec<String> = (0..2).map(total).collect();
+    assert_eq!(asked[0], asked[1]);
+    (sum, asked[0].clone())
+}
+
+#[test]
+fn kept_results_and_live_totals_do_not_outlive_a_correction_or_an_expiry() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), StoreOptions { wal_file_bytes: 4 << 20, ..unsealed() });
+    let events = (0..20_000).map(|n| event_at("s", &format!("e-{n}"), "c", n, r#"{"v":1}"#)).collect();
+    append_ok(&store, events);
+    store.flush_now().unwrap();
+    let both = |total: &str| (total.to_owned(), total.to_owned());
+    for _ in 0..2 {
+        assert_eq!(totals(&store), both("20000"));
+    }
+    correct(&store, retraction("s", "e-7"));
+    assert_eq!(totals(&store), both("19999"));
+    correct(&store, amendment("s", "e-19999", r#"{"v":5.5}"#));
+    assert_eq!(totals(&store), both("20003.5"));
+    store.expire(&name(), "t", at(10_000)).unwrap();
+    assert_eq!(totals(&store), both("10004.5"));
+    append_ok(
+        &store,
+        vec![event_at("s", "late", "c", 9_999, r#"{"v":1}"#), event_at("s", "new", "c", 3, r#"{"v":1}"#)],
+    );
+    assert_eq!(totals(&store), both("10004.5"), "what comes after it expired does not count");
+    append_ok(&store, vec![event_at("s", "young", "c", 30_000, r#"{"v":1}"#)]);
+    assert_eq!(totals(&store), both("10005.5"));
+    store.flush_now().unwrap();
+    store.close().unwrap();
+    assert_eq!(totals(&open(dir.path(), unsealed())), both("10005.5"));
 }

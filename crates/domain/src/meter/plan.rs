@@ -31,7 +31,7 @@ pub enum Dimension {
 }
 
 /// What to aggregate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AggregatePlan {
     /// Only events of this namespace.
     pub namespace: Namespace,

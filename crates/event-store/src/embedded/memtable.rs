@@ -3,6 +3,7 @@
 //! Invariant: a chunk that a reader holds is never changed. Rows are moved into the last chunk only while nobody else
 //! holds it, so a reader takes all rows by cloning a few pointers, and never makes the writer copy a chunk.
 
+use super::chunk::Chunk;
 use super::dedupe::IdentitySet;
 use super::rows::Rows;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ const JOIN_DEPTH: usize = 16;
 /// The rows that are being collected.
 #[derive(Default)]
 pub(crate) struct Memtable {
-    pub chunks: Vec<Arc<Rows>>,
+    pub chunks: Vec<Arc<Chunk>>,
     pub rows: u64,
     /// About how many bytes the rows take, and those of facts that only the log has.
     pub bytes: usize,
@@ -46,25 +47,25 @@ impl Memtable {
         self.rows += rows.len() as u64;
         self.bytes += rows.weight();
         match self.open_chunk(&rows) {
-            Some(chunk) => chunk.append(&rows, 0, rows.len()),
+            Some(chunk) => chunk.rows_mut().append(&rows, 0, rows.len()),
             None => self.start_chunks(rows),
         }
         self.join_small_chunks();
     }
 
     /// The last chunk, if nobody else holds it and there is room.
-    fn open_chunk(&mut self, rows: &Rows) -> Option<&mut Rows> {
+    fn open_chunk(&mut self, rows: &Rows) -> Option<&mut Chunk> {
         self.chunks.last_mut().and_then(Arc::get_mut).filter(|last| fit_together(last, rows))
     }
 
     fn start_chunks(&mut self, rows: Rows) {
         if rows.len() <= CHUNK_ROWS {
-            return self.chunks.push(Arc::new(rows));
+            return self.chunks.push(Arc::new(rows.into()));
         }
         for from in (0..rows.len()).step_by(CHUNK_ROWS) {
             let mut chunk = Rows::default();
             chunk.append(&rows, from, rows.len().min(from + CHUNK_ROWS));
-            self.chunks.push(Arc::new(chunk));
+            self.chunks.push(Arc::new(chunk.into()));
         }
     }
 
@@ -78,7 +79,7 @@ impl Memtable {
                 continue;
             }
             if let (Some(before), Some(last)) = (Arc::get_mut(before), Arc::get_mut(last)) {
-                before.append(last, 0, last.len());
+                before.rows_mut().append(last, 0, last.len());
                 self.chunks.remove(at);
             }
         }
@@ -99,12 +100,12 @@ mod tests {
         Rows::of(&(from..to).map(|n| plain_row(n, "c", Instant::MIN, data)).collect::<Vec<_>>())
     }
 
-    fn ids(chunks: &[Arc<Rows>]) -> Vec<String> {
+    fn ids(chunks: &[Arc<Chunk>]) -> Vec<String> {
         chunks.iter().flat_map(|chunk| chunk.iter()).map(|row| row.stored.event.id().to_owned()).collect()
     }
 
     fn first_ids(count: usize) -> Vec<String> {
-        ids(&[Arc::new(rows(0, count, "{}"))])
+        ids(&[Arc::new(rows(0, count, "{}").into())])
     }
 
     #[test]

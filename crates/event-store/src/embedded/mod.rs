@@ -4,6 +4,9 @@
 //! but never half.
 
 mod aggregate;
+mod budget;
+mod cache;
+mod chunk;
 mod codec;
 mod compaction;
 mod correct;
@@ -15,6 +18,7 @@ mod files;
 mod flush;
 mod identity;
 mod list;
+mod live_counter;
 mod manifest;
 mod memtable;
 mod options;
@@ -33,6 +37,7 @@ mod view;
 mod wal;
 mod writer;
 
+pub use live_counter::LiveKey;
 pub use options::StoreOptions;
 
 use crate::{AppendError, Appended, QueryError, StoreError, StoreStats};
@@ -45,10 +50,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent};
-use tallystick_domain::meter::{AggregatePlan, AggregateRow};
-use tallystick_domain::{Instant, Namespace};
+use tallystick_domain::meter::{AggregatePlan, AggregateRow, PlanError};
+use tallystick_domain::{Instant, Namespace, Quantity};
 use tokio::sync::oneshot;
-use view::QueryLimits;
+use view::View;
 use wal::{Spares, Wal};
 use writer::Writer;
 
@@ -156,9 +161,43 @@ impl EmbeddedStore {
 
     /// Runs a plan over all rows of this moment.
     pub(crate) fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
-        let options = &self.shared().options;
-        let limits = QueryLimits { max_groups: options.max_groups, max_distinct: options.max_distinct };
-        aggregate::aggregate(&self.shared().view(), plan, &limits)
+        self.aggregate_over(&self.shared().view(), plan)
+    }
+
+    fn aggregate_over(&self, view: &View, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
+        let shared = self.shared();
+        let limits = aggregate::Limits {
+            max_groups: shared.options.max_groups,
+            max_distinct: shared.options.max_distinct,
+            threads: shared.options.query_threads,
+            memory: &shared.query_memory,
+            columns: &shared.column_memory,
+            cache: &shared.partials,
+            mask: None,
+        };
+        aggregate::aggregate(view, plan, &limits)
+    }
+
+    /// The total of a subject, if it is being kept.
+    pub(crate) fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
+        self.shared().live_counters.get(key)
+    }
+
+    /// The total of a subject, which is kept from now on if it can be.
+    pub(crate) fn live_total(&self, key: &LiveKey) -> Result<Option<Quantity>, QueryError> {
+        if let Some(total) = self.known_total(key) {
+            return Ok(total?);
+        }
+        let (shared, counters) = (self.shared(), &self.shared().live_counters);
+        let (view, serial) = {
+            let gate = counters.gate();
+            (shared.view(), counters.start(&gate, key))
+        };
+        let total = self.aggregate_over(&view, &key.plan()).map(|rows| rows.first().map(|row| row.value));
+        if let Some(serial) = serial {
+            counters.finish(key, serial, total.as_ref().ok().copied());
+        }
+        total
     }
 
     /// Lists events of this moment.

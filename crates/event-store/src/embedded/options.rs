@@ -22,6 +22,14 @@ pub struct StoreOptions {
     pub max_groups: usize,
     /// The most distinct values that one query may hold (10,000,000).
     pub max_distinct: usize,
+    /// Bytes that all running queries may hold together (512 MiB).
+    pub query_memory_bytes: usize,
+    /// The most threads of one query; 0 takes as many as there are cores, up to 8.
+    pub query_threads: usize,
+    /// Bytes of partial results that are kept for queries that come again (64 MiB); 0 keeps none.
+    pub query_cache_bytes: usize,
+    /// About how many totals of single subjects are kept up to date (1,000,000); 0 keeps none.
+    pub live_counters: usize,
     /// Segments of similar size are merged when there are more than this many of them (8). At least 2.
     pub merge_fan: usize,
     /// Whether a thread makes the next file of the log ahead, so that no append waits for it (yes). Without it, the
@@ -42,6 +50,10 @@ impl StoreOptions {
             queue_bytes: 64 << 20,
             max_groups: 100_000,
             max_distinct: 10_000_000,
+            query_memory_bytes: 512 << 20,
+            query_threads: 0,
+            query_cache_bytes: 64 << 20,
+            live_counters: 1_000_000,
             merge_fan: 8,
             log_ahead: true,
             identity_secret,

@@ -3,11 +3,14 @@
 //! Invariant: `live` holds every acknowledged row exactly once at every moment: a segment takes the place of the rows that
 //! it was made from under one lock. Locks are taken in the order turn, facts, catalog, live.
 
+use super::budget::MemoryPool;
+use super::cache::PartialCache;
 use super::dedupe::{Run, Seen};
 use super::facts::Facts;
 use super::facts::masks::Masks;
 use super::files::Layout;
 use super::identity::Secret;
+use super::live_counter::LiveCounters;
 use super::lock;
 use super::manifest::Manifest;
 use super::memtable::{Frozen, Memtable};
@@ -84,6 +87,14 @@ pub(crate) struct Shared {
     pub changed: Condvar,
     pub queue: Queue,
     pub counters: Counters,
+    /// What running queries hold.
+    pub query_memory: Arc<MemoryPool>,
+    /// What is kept of columns of rows in memory.
+    pub column_memory: Arc<MemoryPool>,
+    /// Results over parts of segments.
+    pub partials: PartialCache,
+    /// Totals that the writer keeps up to date.
+    pub live_counters: LiveCounters,
     /// Frames up to here are sealed, and the MANIFEST says so.
     pub low: AtomicU64,
     /// Frames up to here are durable.
@@ -101,6 +112,10 @@ impl Shared {
         Self {
             layout,
             queue: Queue::new(options.queue_bytes),
+            query_memory: Arc::new(MemoryPool::new(options.query_memory_bytes)),
+            partials: PartialCache::new(options.query_cache_bytes),
+            live_counters: LiveCounters::new(options.live_counters),
+            column_memory: Arc::new(MemoryPool::new(options.memtable_bytes)),
             options,
             secret: manifest.secret,
             low: AtomicU64::new(manifest.low),
@@ -136,6 +151,7 @@ impl Shared {
         *catalog = next;
         publish(&mut lock(&self.live));
         self.changed.notify_all();
+        self.partials.forget(None);
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Invariant: the order is [`segment_order`](super::row::segment_order).
 
+use super::chunk::Chunk;
 use super::row::RowRef;
-use super::rows::Rows;
 use super::segment::Dictionary;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ struct Key {
 }
 
 /// The rows of chunks in segment order, each as the place of its chunk and its place in it.
-pub(crate) fn segment_order_of(chunks: &[Arc<Rows>]) -> Vec<(u32, u32)> {
+pub(crate) fn segment_order_of(chunks: &[Arc<Chunk>]) -> Vec<(u32, u32)> {
     let mut tables = Tables::default();
     let mut subjects = Dictionary::default();
     let mut keyed: Vec<(Key, (u32, u32))> = Vec::with_capacity(chunks.iter().map(|chunk| chunk.len()).sum());
@@ -101,7 +101,7 @@ mod tests {
         #[test]
         fn rows_of_chunks_come_in_segment_order(rows in sample::rows(120), cut in 0usize..120) {
             let (left, right) = rows.split_at(cut.min(rows.len()));
-            let chunks = [Arc::new(Rows::of(left)), Arc::new(Rows::of(right))];
+            let chunks = [left, right].map(super::super::rows::Rows::of).map(|rows| Arc::new(Chunk::from(rows)));
             let order = segment_order_of(&chunks);
             let got: Vec<_> = order.iter().map(|(chunk, row)| chunks[*chunk as usize].get(*row as usize).to_row()).collect();
             prop_assert_eq!(got, sample::sorted(rows));

@@ -1,7 +1,7 @@
 //! What a query looks at: one consistent set of rows, held for as long as the query runs.
 
+use super::chunk::Chunk;
 use super::facts::masks::Masks;
-use super::rows::Rows;
 use super::segment::Segment;
 use std::sync::Arc;
 
@@ -11,16 +11,7 @@ pub(crate) struct View {
     /// Sealed rows.
     pub segments: Vec<Arc<Segment>>,
     /// Rows that are only in the log and in memory, in order of arrival.
-    pub chunks: Vec<Arc<Rows>>,
+    pub chunks: Vec<Arc<Chunk>>,
     /// Which of these rows are not seen, and what is seen in their place.
     pub masks: Arc<Masks>,
-}
-
-/// How much a query may hold in memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct QueryLimits {
-    /// Rows of the answer.
-    pub max_groups: usize,
-    /// Distinct values over all groups.
-    pub max_distinct: usize,
 }

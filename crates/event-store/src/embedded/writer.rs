@@ -178,6 +178,9 @@ impl Writer {
 
     /// Makes durable rows visible.
     fn publish(&self, group: &mut [Batch]) {
+        let gate = self.shared.live_counters.gate();
+        let masks = lock(&self.shared.live).masks.clone();
+        group.iter().for_each(|batch| self.shared.live_counters.publish(&gate, &batch.rows, &masks));
         let mut live = lock(&self.shared.live);
         group.iter_mut().for_each(|batch| live.active.push(std::mem::take(&mut batch.rows)));
     }
@@ -209,14 +212,18 @@ impl Writer {
             return Err(AppendError::TooLarge { bytes, limit });
         }
         let sequence = self.write_frame().map_err(|error| self.refusal(error))?;
+        // Between the start of a counter and its view nothing must become known.
+        let gate = shared.live_counters.gate();
         let mut live = lock(&shared.live);
         live.active.facts += new.len() as u64;
         live.active.bytes += bytes;
         let masks = Arc::make_mut(&mut live.masks);
         new.iter().for_each(|fact| masks.apply(&shared.secret, fact));
+        new.iter().for_each(|fact| shared.live_counters.forget_what(fact));
         new.into_iter().for_each(|fact| facts.apply(&shared.secret, fact));
         facts.sequence = sequence;
         drop(live);
+        drop(gate);
         shared.changed.notify_all();
         Ok(decisions)
     }

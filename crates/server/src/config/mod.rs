@@ -87,6 +87,14 @@ pub struct LimitsConfig {
     pub query_groups: usize,
     /// Distinct values that one query holds.
     pub query_distinct_values: usize,
+    /// Bytes that all running queries hold together.
+    pub query_memory_bytes: usize,
+    /// Threads of one query; 0 for one per core.
+    pub query_threads: usize,
+    /// Bytes of partial results that are kept.
+    pub query_cache_bytes: usize,
+    /// Totals of single subjects that are kept up to date.
+    pub live_counters: usize,
     /// Queries at the same time.
     pub concurrent_queries: usize,
     /// Open connections.
@@ -128,6 +136,10 @@ impl Default for Config {
                 json_depth: limits.json_depth,
                 query_groups: limits.query_groups,
                 query_distinct_values: limits.query_distinct_values,
+                query_memory_bytes: limits.query_memory_bytes,
+                query_threads: limits.query_threads,
+                query_cache_bytes: limits.query_cache_bytes,
+                live_counters: limits.live_counters,
                 concurrent_queries: limits.concurrent_queries,
                 connections: 4096,
                 idle_timeout_ms: 75_000,
@@ -176,6 +188,10 @@ impl Config {
                 json_depth: self.limits.json_depth,
                 query_groups: self.limits.query_groups,
                 query_distinct_values: self.limits.query_distinct_values,
+                query_memory_bytes: self.limits.query_memory_bytes,
+                query_threads: self.limits.query_threads,
+                query_cache_bytes: self.limits.query_cache_bytes,
+                live_counters: self.limits.live_counters,
                 concurrent_queries: self.limits.concurrent_queries,
             },
             store: StoreTuning {
@@ -192,13 +208,17 @@ impl Config {
     fn out_of_bounds(&self) -> Option<(&'static str, String)> {
         let limits = &self.limits;
         let store = &self.store;
-        let bounded: [(&'static str, u64, u64, u64); 13] = [
+        let bounded: [(&'static str, u64, u64, u64); 17] = [
             ("limits.body_bytes", limits.body_bytes as u64, 1024, u64::MAX),
             ("limits.compressed_body_bytes", limits.compressed_body_bytes as u64, 1024, u64::MAX),
             ("limits.batch_events", limits.batch_events as u64, 1, u64::MAX),
             ("limits.json_depth", limits.json_depth as u64, 1, 127),
             ("limits.query_groups", limits.query_groups as u64, 1, u64::MAX),
             ("limits.query_distinct_values", limits.query_distinct_values as u64, 1, u64::MAX),
+            ("limits.query_memory_bytes", limits.query_memory_bytes as u64, 1 << 20, u64::MAX),
+            ("limits.query_threads", limits.query_threads as u64, 0, 1024),
+            ("limits.query_cache_bytes", limits.query_cache_bytes as u64, 0, u64::MAX),
+            ("limits.live_counters", limits.live_counters as u64, 0, 1 << 31),
             ("limits.concurrent_queries", limits.concurrent_queries as u64, 1, MAX_PERMITS),
             ("limits.connections", limits.connections as u64, 1, MAX_PERMITS),
             ("limits.idle_timeout_ms", limits.idle_timeout_ms, 1, u64::MAX),

@@ -1,34 +1,57 @@
-//! Up to a block of events of one namespace and type, seen by columns, wherever they are.
+//! Up to a block of events of one namespace and type, seen by columns, wherever they are. What a block needs is read when
+//! it is asked for, into the memory of the block before.
 
+use super::rows::Rows;
 use crate::StoreError;
+use crate::embedded::budget::MemoryPool;
+use crate::embedded::chunk::{Chunk, ChunkTable};
 use crate::embedded::facts::masks::Mask;
 use crate::embedded::segment::{Block, BlockReader, Bodies, CodedTexts, Column, ColumnBuilder, Segment, Table, Texts};
-use std::rc::Rc;
-use tallystick_domain::event::EventRef;
+use std::sync::Arc;
 use tallystick_domain::json::lookup;
 use tallystick_domain::meter::JsonPath;
 
-/// Some events.
-pub(super) struct Batch<'a, 'p> {
-    place: Place<'a>,
-    /// The columns that were asked for.
-    columns: Vec<(&'p JsonPath, Rc<Column>)>,
+/// The events at hand.
+pub(super) struct Batch<'v, 'p> {
+    place: Place<'v>,
+    times: Vec<i64>,
+    has_times: bool,
+    subjects: CodedTexts,
+    has_subjects: bool,
+    /// The columns that the plan names.
+    columns: Vec<Loaded<'p>>,
+    /// The data texts of a block, once they were needed.
+    data: Option<Bodies>,
+    /// Where there may be room for columns of chunks in memory.
+    pool: &'p Arc<MemoryPool>,
 }
 
-enum Place<'a> {
+struct Loaded<'p> {
+    path: &'p JsonPath,
+    column: Column,
+    /// The column of a chunk in memory, which is used as it is.
+    of_chunk: Option<Arc<Column>>,
+    is_current: bool,
+}
+
+enum Place<'v> {
+    Nowhere,
     Stored {
-        reader: BlockReader<'a>,
-        block: &'a Block,
-        /// The data texts, once they were needed.
-        data: Option<Bodies>,
+        reader: BlockReader<'v>,
+        block: &'v Block,
     },
-    Memory(Vec<EventRef<'a>>),
+    /// `is_amended` if the events are those that are seen in the place of others.
+    Memory {
+        chunk: &'v Chunk,
+        table: Arc<ChunkTable>,
+        is_amended: bool,
+    },
 }
 
 /// Sources and ids by row.
 pub(super) enum Identities<'a> {
     Stored(CodedTexts, Texts),
-    Memory(&'a [EventRef<'a>]),
+    Memory(&'a Chunk, &'a ChunkTable),
 }
 
 impl Identities<'_> {
@@ -36,81 +59,164 @@ impl Identities<'_> {
     pub fn get(&self, row: usize) -> (&str, &str) {
         match self {
             Identities::Stored(sources, ids) => (sources.get(row), ids.get(row)),
-            Identities::Memory(events) => (events[row].source(), events[row].id()),
+            Identities::Memory(chunk, table) => {
+                let event = table.event(chunk, row);
+                (event.source(), event.id())
+            }
         }
     }
 }
 
-impl<'a, 'p> Batch<'a, 'p> {
-    /// The events of a block.
-    pub fn stored(segment: &'a Segment, table: &'a Table, block: &'a Block) -> Self {
-        Self { place: Place::Stored { reader: segment.reader(table), block, data: None }, columns: Vec::new() }
+impl<'v, 'p> Batch<'v, 'p> {
+    /// No events yet.
+    pub fn new(pool: &'p Arc<MemoryPool>) -> Self {
+        Self {
+            pool,
+            place: Place::Nowhere,
+            times: Vec::new(),
+            has_times: false,
+            subjects: CodedTexts::default(),
+            has_subjects: false,
+            columns: Vec::new(),
+            data: None,
+        }
     }
 
-    /// Events in memory.
-    pub fn in_memory(events: Vec<EventRef<'a>>) -> Self {
-        Self { place: Place::Memory(events), columns: Vec::new() }
+    /// The place of a path among the columns; it may be asked for from now on.
+    pub fn slot_of(&mut self, path: &'p JsonPath) -> usize {
+        self.columns.iter().position(|loaded| loaded.path == path).unwrap_or_else(|| {
+            self.columns.push(Loaded { path, column: Column::default(), of_chunk: None, is_current: false });
+            self.columns.len() - 1
+        })
+    }
+
+    /// Turns to a block of a table of a segment; `is_first` unless the block before was of the same table.
+    pub fn turn_to_block(&mut self, segment: &'v Segment, table: &'v Table, block: &'v Block, is_first: bool) {
+        let before = std::mem::replace(&mut self.place, Place::Nowhere);
+        self.place = match before {
+            Place::Stored { reader, .. } if !is_first => Place::Stored { reader, block },
+            _ => Place::Stored { reader: segment.reader(table), block },
+        };
+        self.forget();
+    }
+
+    /// Turns to the events of a chunk in memory.
+    pub fn turn_to_chunk(&mut self, chunk: &'v Chunk, table: Arc<ChunkTable>, is_amended: bool) {
+        self.place = Place::Memory { chunk, table, is_amended };
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        (self.has_times, self.has_subjects, self.data) = (false, false, None);
+        self.columns.iter_mut().for_each(|loaded| loaded.is_current = false);
+    }
+
+    /// How many events.
+    pub fn rows(&self) -> usize {
+        match &self.place {
+            Place::Nowhere => 0,
+            Place::Stored { block, .. } => block.rows,
+            Place::Memory { table, .. } => table.rows(),
+        }
+    }
+
+    /// The earliest and the latest time in microseconds.
+    pub fn span(&self) -> (i64, i64) {
+        match &self.place {
+            Place::Nowhere => (i64::MAX, i64::MIN),
+            Place::Stored { block, .. } => (block.times.first.as_micros(), block.times.last.as_micros()),
+            Place::Memory { table, .. } => table.span,
+        }
+    }
+
+    /// The subject, if it is known without a look to be that of all events.
+    pub fn only_subject(&self) -> Option<&'v str> {
+        match &self.place {
+            Place::Stored { block, .. } => (block.first_subject == block.last_subject).then_some(&*block.first_subject),
+            _ => None,
+        }
     }
 
     /// Times in microseconds.
-    pub fn times(&mut self) -> Result<Vec<i64>, StoreError> {
+    pub fn times(&mut self) -> Result<&[i64], StoreError> {
         match &mut self.place {
-            Place::Stored { reader, block, .. } => reader.times(block),
-            Place::Memory(events) => Ok(events.iter().map(|event| event.time().as_micros()).collect()),
-        }
-    }
-
-    /// Leaves out rows that a correction is about; events in memory are those that are seen.
-    pub fn remove_corrected(&mut self, mask: &Mask, rows: &mut Vec<u32>) -> Result<(), StoreError> {
-        if let Place::Stored { reader, block, .. } = &mut self.place {
-            let corrected = mask.corrected_rows(reader, block)?;
-            if !corrected.is_empty() {
-                rows.retain(|row| corrected.binary_search(&(*row as usize)).is_err());
+            Place::Nowhere => return Ok(&[]),
+            Place::Memory { table, .. } => return Ok(&table.times),
+            Place::Stored { reader, block } => {
+                if !self.has_times {
+                    reader.times_into(block, &mut self.times)?;
+                    self.has_times = true;
+                }
             }
         }
-        Ok(())
+        Ok(&self.times)
+    }
+
+    /// The rows that a correction is about, ascending.
+    pub fn corrected(&mut self, mask: &Mask) -> Result<Vec<usize>, StoreError> {
+        match &mut self.place {
+            Place::Nowhere | Place::Memory { is_amended: true, .. } => Ok(Vec::new()),
+            Place::Stored { reader, block } => mask.corrected_rows(reader, block),
+            Place::Memory { chunk, table, .. } => {
+                let is_corrected = |row: &usize| mask.is_corrected(&table.event(chunk, *row));
+                Ok((0..table.rows()).filter(is_corrected).collect())
+            }
+        }
     }
 
     /// Subjects.
-    pub fn subjects(&mut self) -> Result<CodedTexts, StoreError> {
+    pub fn subjects(&mut self) -> Result<&CodedTexts, StoreError> {
         match &mut self.place {
-            Place::Stored { reader, block, .. } => Ok(reader.subjects(block)?.with_own_texts()),
-            Place::Memory(events) => Ok(CodedTexts::of(events.iter().map(|event| event.subject()))),
-        }
-    }
-
-    /// Sources and ids.
-    pub fn identities(&mut self) -> Result<Identities<'_>, StoreError> {
-        match &mut self.place {
-            Place::Stored { reader, block, .. } => Ok(Identities::Stored(reader.sources(block)?, reader.ids(block)?)),
-            Place::Memory(events) => Ok(Identities::Memory(events)),
-        }
-    }
-
-    /// The values at a path.
-    pub fn column(&mut self, path: &'p JsonPath) -> Result<Rc<Column>, StoreError> {
-        if let Some((_, column)) = self.columns.iter().find(|(known, _)| *known == path) {
-            return Ok(Rc::clone(column));
-        }
-        let column = Rc::new(self.load(path)?);
-        self.columns.push((path, Rc::clone(&column)));
-        Ok(column)
-    }
-
-    fn load(&mut self, path: &JsonPath) -> Result<Column, StoreError> {
-        match &mut self.place {
-            Place::Stored { reader, block, data } => {
-                if let Some(column) = reader.column(block, path)? {
-                    return Ok(column.with_own_texts());
+            Place::Nowhere => self.subjects = CodedTexts::default(),
+            Place::Memory { table, .. } => return Ok(&table.subjects),
+            Place::Stored { reader, block } => {
+                if !self.has_subjects {
+                    reader.subjects_into(block, &mut self.subjects)?;
+                    self.has_subjects = true;
                 }
-                let data = match data {
-                    Some(data) => data,
-                    None => data.insert(reader.data(block)?),
-                };
-                Ok(column_of(block.rows, |row| data.get(row), path))
             }
-            Place::Memory(events) => Ok(column_of(events.len(), |row| events[row].data(), path)),
         }
+        Ok(&self.subjects)
+    }
+
+    /// Sources and ids; nothing without events.
+    pub fn identities(&mut self) -> Result<Option<Identities<'_>>, StoreError> {
+        Ok(match &mut self.place {
+            Place::Nowhere => None,
+            Place::Memory { chunk, table, .. } => Some(Identities::Memory(chunk, table)),
+            Place::Stored { reader, block } => Some(Identities::Stored(reader.sources(block)?, reader.ids(block)?)),
+        })
+    }
+
+    /// The values at the path of a slot in the given rows, of which there are never more for the same events; in others
+    /// they may be missing.
+    pub fn column(&mut self, slot: usize, rows: Rows<'_>) -> Result<&Column, StoreError> {
+        let Self { place, columns, data, pool, .. } = self;
+        let Loaded { path, column, of_chunk, is_current } = &mut columns[slot];
+        if !*is_current {
+            *of_chunk = None;
+            match place {
+                Place::Nowhere => *column = Column::default(),
+                Place::Memory { chunk, table, .. } => match table.known_column(path) {
+                    Some(known) => *of_chunk = Some(known),
+                    // Not worth reading the data of all of them.
+                    None if rows.len() < table.rows() / 8 => *column = table.column_at(chunk, path, rows.iter()),
+                    None => *of_chunk = Some(table.column(chunk, path, pool)),
+                },
+                Place::Stored { reader, block } => {
+                    if !reader.column_into(block, path, column)? {
+                        let data = match data {
+                            Some(data) => data,
+                            None => data.insert(reader.data(block)?),
+                        };
+                        *column = column_of(block.rows, |row| data.get(row), path);
+                    }
+                }
+            }
+            *is_current = true;
+        }
+        let Loaded { column, of_chunk, .. } = &self.columns[slot];
+        Ok(of_chunk.as_deref().unwrap_or(column))
     }
 }
 

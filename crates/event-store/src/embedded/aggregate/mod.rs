@@ -1,64 +1,209 @@
 //! Runs aggregate plans over a view, by columns.
 //!
-//! Invariant: the rows are those of domain's `fold` over the same events, whatever segments and chunks hold them.
+//! Invariant: the rows are those of domain's `fold` over the same events, whatever segments and chunks hold them, in
+//! whatever pieces and on however many threads they are looked at.
 
 mod batch;
-mod coded;
+mod cells;
+mod distinct;
 mod groups;
+mod lookup;
+mod numbers;
+mod partial;
+mod rows;
 mod scan;
-mod state;
 #[cfg(test)]
 mod tests;
 mod windows;
 
+use super::budget::MemoryPool;
+use super::cache::{PartialCache, PartialKey};
+use super::chunk::{Chunk, ChunkTable};
 use super::facts::masks::Mask;
-use super::segment::{Block, Segment};
-use super::view::{QueryLimits, View};
+use super::segment::{Block, Segment, Span, Table};
+use super::view::View;
 use crate::QueryError;
-use batch::Batch;
+pub(crate) use partial::Partial;
 use scan::Scan;
 use std::ops::Bound;
-use tallystick_domain::event::EventRef;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tallystick_domain::meter::{AggregatePlan, AggregateRow, Dimension};
 
-/// How many events in memory are looked at together.
-const BATCH_ROWS: usize = 1024;
+/// How many blocks of a segment are one piece of work.
+const PIECE_BLOCKS: usize = 256;
+/// Fewer rows are looked at again instead of keeping their result.
+const LEAST_CACHED_ROWS: usize = 8192;
+/// A thread is started for each so many rows at most: for fewer it costs more than it saves.
+const ROWS_PER_THREAD: usize = 400_000;
+/// The most threads of one query if the option leaves it open.
+const MAX_THREADS: usize = 8;
+
+/// What a query may use.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits<'m> {
+    /// Rows of the answer.
+    pub max_groups: usize,
+    /// Distinct values over all groups.
+    pub max_distinct: usize,
+    /// Threads; 0 for as many as there are cores.
+    pub threads: usize,
+    /// The bytes that it shares with other queries.
+    pub memory: &'m Arc<MemoryPool>,
+    /// The bytes for columns of rows in memory.
+    pub columns: &'m Arc<MemoryPool>,
+    /// Results that are kept.
+    pub cache: &'m PartialCache,
+    /// What of the stored rows is not seen; [`aggregate`] takes it from the view.
+    pub mask: Option<&'m Mask>,
+}
+
+/// A part of the rows of a view that one thread looks at.
+enum Piece<'v> {
+    /// Blocks of a table.
+    Blocks { segment: &'v Arc<Segment>, table: &'v Table, first: usize, blocks: &'v [Block] },
+    /// The rows of a chunk in memory that have the plan's type.
+    /// `is_amended` if they are seen in the place of stored rows.
+    Memory { chunk: &'v Chunk, table: Arc<ChunkTable>, is_amended: bool },
+}
 
 /// The answer of a plan over the rows of a view.
 pub(crate) fn aggregate(
     view: &View,
     plan: &AggregatePlan,
-    limits: &QueryLimits,
+    limits: &Limits<'_>,
 ) -> Result<Vec<AggregateRow>, QueryError> {
     let mask = view.masks.of(&plan.namespace, &plan.event_type);
     let kept = mask.and_then(Mask::cut_off).filter(|cut_off| plan.from.is_none_or(|from| from < *cut_off));
     // What expired lies before the asked-for time.
     let without_expired = kept.map(|cut_off| AggregatePlan { from: Some(cut_off), ..plan.clone() });
     let plan = without_expired.as_ref().unwrap_or(plan);
-    let mut scan = Scan::new(plan, limits, mask);
-    for segment in &view.segments {
-        scan_segment(&mut scan, plan, segment)?;
-    }
-    let rows = view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| *row.namespace == plan.namespace);
-    let events = rows.map(|row| row.stored.event).filter(|event| mask.is_none_or(|mask| mask.shows(event)));
-    let amended = mask.into_iter().flat_map(Mask::amended).map(|stored| stored.event.view());
-    let mut waiting: Vec<EventRef<'_>> = Vec::new();
-    for event in events.chain(amended).filter(|event| may_count(plan, event)) {
-        waiting.push(event);
-        if waiting.len() == BATCH_ROWS {
-            scan.take(Batch::in_memory(std::mem::take(&mut waiting)))?;
-        }
-    }
-    scan.take(Batch::in_memory(waiting))?;
-    Ok(scan.finish()?)
+    let limits = &Limits { mask, ..*limits };
+    let pieces = pieces(view, plan, limits);
+    let threads = threads(&pieces, limits);
+    let whole = match threads {
+        1 => run(&pieces, &AtomicUsize::new(0), &AtomicBool::new(false), plan, limits)?.finish(),
+        _ => run_on_threads(&pieces, threads, plan, limits)?,
+    };
+    Ok(whole.rows()?)
 }
 
-fn scan_segment(scan: &mut Scan<'_>, plan: &AggregatePlan, segment: &Segment) -> Result<(), QueryError> {
-    let Some(table) = segment.table(&plan.namespace, &plan.event_type) else { return Ok(()) };
-    for block in table.blocks.iter().filter(|block| may_hold(plan, block)) {
-        scan.take(Batch::stored(segment, table, block))?;
+/// The parts of a view that may hold rows of a plan's type.
+fn pieces<'v>(view: &'v View, plan: &AggregatePlan, limits: &Limits<'_>) -> Vec<Piece<'v>> {
+    let mut pieces = Vec::new();
+    for segment in &view.segments {
+        if let Some(table) = segment.table(&plan.namespace, &plan.event_type) {
+            let blocks = table.blocks.chunks(PIECE_BLOCKS).enumerate();
+            let first = |number| number * PIECE_BLOCKS;
+            pieces.extend(blocks.map(|(number, blocks)| Piece::Blocks {
+                segment,
+                table,
+                first: first(number),
+                blocks,
+            }));
+        }
     }
-    Ok(())
+    let mask = view.masks.of(&plan.namespace, &plan.event_type);
+    let stored = view.chunks.iter().map(|chunk| (&**chunk, false));
+    for (chunk, is_amended) in stored.chain(mask.and_then(Mask::amended_chunk).map(|chunk| (chunk, true))) {
+        let table = chunk.table(&plan.namespace, &plan.event_type, limits.columns);
+        if table.rows() > 0 {
+            pieces.push(Piece::Memory { chunk, table, is_amended });
+        }
+    }
+    pieces
+}
+
+fn threads(pieces: &[Piece<'_>], limits: &Limits<'_>) -> usize {
+    let rows_of = |piece: &Piece<'_>| match piece {
+        Piece::Blocks { blocks, .. } => blocks.iter().map(|block| block.rows).sum(),
+        Piece::Memory { table, .. } => table.rows(),
+    };
+    let worth = pieces.iter().map(rows_of).sum::<usize>() / ROWS_PER_THREAD;
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
+    let allowed = if limits.threads == 0 { cores() } else { limits.threads };
+    allowed.min(worth).max(1)
+}
+
+/// Looks at pieces that nobody has taken, until none is left or another thread failed.
+fn run<'v, 'p>(
+    pieces: &[Piece<'v>],
+    next: &AtomicUsize,
+    failed: &AtomicBool,
+    plan: &'p AggregatePlan,
+    limits: &Limits<'p>,
+) -> Result<Scan<'v, 'p>, QueryError> {
+    let mut scan = Scan::new(plan, limits);
+    while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+        if failed.load(Ordering::Relaxed) {
+            break;
+        }
+        take(&mut scan, piece, plan, limits).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+    }
+    Ok(scan)
+}
+
+/// Takes a piece in, by what is known of it if possible.
+fn take<'v, 'p>(
+    scan: &mut Scan<'v, 'p>,
+    piece: &Piece<'v>,
+    plan: &'p AggregatePlan,
+    limits: &Limits<'p>,
+) -> Result<(), QueryError> {
+    let Some((key, rows)) = cache_key(piece, plan, limits.mask).filter(|_| limits.cache.is_on()) else {
+        return scan.take(piece);
+    };
+    match limits.cache.get(&key) {
+        Some(Some(partial)) => Ok(scan.absorb(&partial)?),
+        Some(None) => scan.take(piece),
+        None => {
+            let mut part = Scan::new(plan, limits);
+            part.take(piece)?;
+            let partial = part.finish();
+            scan.absorb(&partial)?;
+            limits.cache.put(key, partial, rows);
+            Ok(())
+        }
+    }
+}
+
+/// What the result over a piece is kept by, and how many rows it is over; `None` if they are few, or were corrected.
+fn cache_key(piece: &Piece<'_>, plan: &AggregatePlan, mask: Option<&Mask>) -> Option<(PartialKey, usize)> {
+    let Piece::Blocks { segment, first, blocks, .. } = piece else { return None };
+    let rows = blocks.iter().filter(|block| may_hold(plan, block)).map(|block| block.rows).sum();
+    // Corrections change what rows count; they never stop to, so nothing kept from before is used again.
+    let is_masked = || mask.is_some_and(|mask| blocks.iter().any(|block| mask.may_touch(block)));
+    if rows < LEAST_CACHED_ROWS || is_masked() {
+        return None;
+    }
+    // Of all blocks: those that are left out because of their times must not be left out for other bounds.
+    let mut times = Span::EMPTY;
+    blocks.iter().for_each(|block| times.include_span(block.times));
+    // Bounds that leave nothing out of the piece make no difference.
+    let from = plan.from.filter(|from| *from > times.first);
+    let to = plan.to.filter(|to| *to <= times.last);
+    Some((PartialKey::new(segment, *first, AggregatePlan { from, to, ..plan.clone() }), rows))
+}
+
+fn run_on_threads(
+    pieces: &[Piece<'_>],
+    threads: usize,
+    plan: &AggregatePlan,
+    limits: &Limits<'_>,
+) -> Result<Partial, QueryError> {
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let part = || Ok::<_, QueryError>(run(pieces, &next, &failed, plan, limits)?.finish());
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(part)).collect();
+        let own = run(pieces, &next, &failed, plan, limits);
+        let others: Vec<_> = others.into_iter().map(|thread| thread.join()).collect();
+        let mut whole = own?;
+        for part in others {
+            let part = part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            whole.absorb(&part)?;
+        }
+        Ok(whole.finish())
+    })
 }
 
 /// Whether a block may hold rows that count, by what its directory says.
@@ -76,15 +221,4 @@ fn may_hold(plan: &AggregatePlan, block: &Block) -> bool {
                 .next()
                 .is_some()
         })
-}
-
-/// Whether an event in memory may count, without a look at its data.
-fn may_count(plan: &AggregatePlan, event: &EventRef<'_>) -> bool {
-    event.event_type() == plan.event_type
-        && plan.covers(event.time())
-        && plan.customers.as_ref().is_none_or(|owners| owners.contains_key(event.subject()))
-        && plan
-            .filters
-            .iter()
-            .all(|(dimension, filter)| *dimension != Dimension::Subject || filter.matches(event.subject()))
 }

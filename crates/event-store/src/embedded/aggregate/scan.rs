@@ -1,263 +1,340 @@
 //! One plan on its way over all batches.
 
 use super::batch::Batch;
-use super::coded::{Coded, NONE};
-use super::groups::Groups;
+use super::cells::Cells;
+use super::groups::{Groups, Part};
+use super::lookup::{Answers, Lookup, NONE, PASSES};
+use super::numbers::TextNumbers;
+use super::partial::Partial;
+use super::rows::{OfRows, Selection};
+use super::windows::WindowTable;
+use super::{Limits, Piece};
+use crate::embedded::budget::Held;
 use crate::embedded::facts::masks::Mask;
-use crate::embedded::segment::{Column, Dictionary, Kind};
-use crate::embedded::view::QueryLimits;
 use crate::{QueryError, StoreError};
-use hashbrown::HashSet;
-use std::borrow::Cow;
-use std::rc::Rc;
-use tallystick_domain::Quantity;
-use tallystick_domain::json::Leaf;
-use tallystick_domain::meter::{
-    AggregatePlan, AggregateRow, Aggregation, Dimension, Filter, JsonPath, PlanError, numeric_leaf,
-};
+use std::sync::Arc;
+use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, JsonPath, PlanError};
 
 /// The state of a running plan.
-pub(super) struct Scan<'p> {
+pub(super) struct Scan<'v, 'p> {
     plan: &'p AggregatePlan,
     /// What of the stored rows is not seen.
     mask: Option<&'p Mask>,
+    batch: Batch<'v, 'p>,
+    selection: Selection,
+    /// What rows must pass, the cheapest first.
+    conditions: Vec<Question<'p>>,
+    key: Key<'p>,
+    value: Option<(usize, &'p JsonPath)>,
+    distinct: Option<Lookup<'p>>,
+    numbers: TextNumbers,
     groups: Groups,
-    distinct: Distinct,
+    cells: Cells,
+    held: Held,
 }
 
-impl<'p> Scan<'p> {
+/// What is asked of each row.
+struct Question<'p> {
+    /// The column, or the subjects.
+    slot: Option<usize>,
+    lookup: Lookup<'p>,
+}
+
+/// What makes the key of a row's group.
+struct Key<'p> {
+    windows: Option<WindowTable>,
+    window_codes: Vec<u32>,
+    dimensions: Vec<Question<'p>>,
+}
+
+impl<'v, 'p> Scan<'v, 'p> {
     /// Nothing was seen yet.
-    pub fn new(plan: &'p AggregatePlan, limits: &QueryLimits, mask: Option<&'p Mask>) -> Self {
+    pub fn new(plan: &'p AggregatePlan, limits: &Limits<'p>) -> Self {
+        let mut batch = Batch::new(limits.columns);
+        let owners = plan.customers.as_deref();
+        let mut slot_of = |dimension: &'p Dimension| match dimension {
+            Dimension::Subject | Dimension::Customer => None,
+            Dimension::Property(path) | Dimension::NotCounted { path, .. } => Some(batch.slot_of(path)),
+        };
+        let mut conditions: Vec<_> =
+            owners.iter().map(|owners| Question { slot: None, lookup: Lookup::owned(owners) }).collect();
+        conditions.extend(plan.filters.iter().map(|(dimension, filter)| Question {
+            slot: slot_of(dimension),
+            lookup: Lookup::filter(dimension, filter, owners),
+        }));
+        // Subjects are read faster than properties and leave fewer rows.
+        conditions.sort_by_key(|condition| condition.slot.is_some());
+        let dimensions = plan
+            .dimensions
+            .iter()
+            .map(|dimension| Question { slot: slot_of(dimension), lookup: Lookup::codes(dimension, owners) });
+        let key = Key {
+            dimensions: dimensions.collect(),
+            windows: plan.windows.as_ref().map(WindowTable::new),
+            window_codes: Vec::new(),
+        };
+        let value = plan.value.as_ref().filter(|_| plan.aggregation != Aggregation::Count);
+        let value = value.map(|path| (batch.slot_of(path), path));
+        let distinct = value.filter(|_| plan.aggregation == Aggregation::UniqueCount);
         Self {
             plan,
-            mask,
-            groups: Groups::new(plan, limits.max_groups),
-            distinct: Distinct { limit: limits.max_distinct, texts: Dictionary::default(), seen: HashSet::new() },
+            mask: limits.mask,
+            batch,
+            selection: Selection::default(),
+            conditions,
+            groups: Groups::new(usize::from(key.windows.is_some()) + key.dimensions.len(), limits.max_groups),
+            key,
+            value,
+            distinct: distinct.map(|(_, path)| Lookup::distinct(path)),
+            numbers: TextNumbers::default(),
+            cells: Cells::new(plan.aggregation, limits.max_distinct),
+            held: limits.memory.start(),
         }
     }
 
-    /// Takes in the rows of a batch that count.
-    pub fn take(&mut self, mut batch: Batch<'_, 'p>) -> Result<(), QueryError> {
-        let batch = &mut batch;
-        let times = batch.times()?;
-        let mut rows = self.rows_in_time(&times);
-        if let Some(mask) = self.mask.filter(|_| !rows.is_empty()) {
-            batch.remove_corrected(mask, &mut rows)?;
+    /// Takes in the rows of a piece that count.
+    pub fn take(&mut self, piece: &Piece<'v>) -> Result<(), QueryError> {
+        match piece {
+            Piece::Blocks { segment, table, blocks, .. } => {
+                let mut is_first = true;
+                for block in blocks.iter().filter(|block| super::may_hold(self.plan, block)) {
+                    self.batch.turn_to_block(segment, table, block, is_first);
+                    self.take_batch()?;
+                    is_first = false;
+                }
+            }
+            Piece::Memory { chunk, table, is_amended } => {
+                self.batch.turn_to_chunk(chunk, Arc::clone(table), *is_amended);
+                self.take_batch()?;
+            }
         }
-        self.keep_selected(batch, &mut rows)?;
-        if rows.is_empty() {
+        Ok(())
+    }
+
+    fn take_batch(&mut self) -> Result<(), QueryError> {
+        self.select()?;
+        if self.selection.is_empty() {
             return Ok(());
         }
-        match (self.plan.aggregation, &self.plan.value) {
-            (Aggregation::Count, _) => self.count(batch, &times, &rows),
-            (Aggregation::UniqueCount, Some(path)) => self.count_distinct(batch, &times, rows, path),
-            (Aggregation::Latest, Some(path)) => self.keep_latest(batch, &times, rows, path),
-            (_, Some(path)) => self.add_numbers(batch, &times, rows, path),
+        match (self.plan.aggregation, self.value) {
+            (Aggregation::Count, _) => self.count()?,
+            (Aggregation::UniqueCount, Some((slot, _))) => self.count_distinct(slot)?,
+            (Aggregation::Latest, Some((slot, path))) => self.keep_latest(slot, path)?,
+            (_, Some((slot, path))) => self.add_numbers(slot, path)?,
             // As in domain: what needs a value has none without a path.
-            (_, None) => Ok(()),
+            (_, None) => {}
         }
+        Ok(self.held.grow_to(self.weight())?)
+    }
+
+    /// Selects the rows that lie in the asked-for time and pass all conditions.
+    fn select(&mut self) -> Result<(), StoreError> {
+        self.selection.select_all(self.batch.rows());
+        let from = self.plan.from.map_or(i64::MIN, |from| from.as_micros());
+        let to = self.plan.to.map_or(i64::MAX, |to| to.as_micros());
+        let (first, last) = self.batch.span();
+        if first < from || last >= to {
+            let times = self.batch.times()?;
+            self.selection.keep(|row| from <= times[row] && times[row] < to);
+        }
+        for condition in &mut self.conditions {
+            if self.selection.is_empty() {
+                return Ok(());
+            }
+            condition.ask(&mut self.batch, &self.selection)?;
+            self.selection.keep_answers(condition.lookup.answers(), |answer| answer == PASSES);
+        }
+        if let Some(mask) = self.mask.filter(|_| !self.selection.is_empty()) {
+            let corrected = self.batch.corrected(mask)?;
+            if !corrected.is_empty() {
+                self.selection.keep(|row| corrected.binary_search(&row).is_err());
+            }
+        }
+        Ok(())
+    }
+
+    fn weight(&self) -> usize {
+        let asked = self.conditions.iter().chain(&self.key.dimensions).map(|question| question.lookup.weight());
+        asked.sum::<usize>()
+            + self.distinct.as_ref().map_or(0, Lookup::weight)
+            + self.numbers.weight()
+            + self.groups.weight()
+            + self.cells.weight()
+    }
+
+    fn count(&mut self) -> Result<(), QueryError> {
+        let Self { batch, selection, key, groups, cells, .. } = self;
+        let groups = key.find(groups, cells, batch, selection)?;
+        Ok(note(cells, groups, batch, selection)?)
+    }
+
+    fn count_distinct(&mut self, slot: usize) -> Result<(), QueryError> {
+        let Self { batch, selection, key, distinct: Some(lookup), groups, cells, .. } = self else { return Ok(()) };
+        lookup.ask_column(batch.column(slot, selection.rows())?);
+        selection.keep_answers(lookup.answers(), |answer| answer != NONE);
+        if selection.is_empty() {
+            return Ok(());
+        }
+        let groups = key.find(groups, cells, batch, selection)?;
+        note(cells, groups, batch, selection)?;
+        match (groups, lookup.answers()) {
+            (OfRows::All(group), Answers::All(code)) => cells.distinct.add(group as usize, code)?,
+            (_, codes) => {
+                for (position, row) in selection.rows().iter().enumerate() {
+                    cells.distinct.add(groups.at(position), codes.at(row))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_latest(&mut self, slot: usize, path: &JsonPath) -> Result<(), QueryError> {
+        let Self { batch, selection, key, numbers, groups, cells, .. } = self;
+        numbers.keep_numbers(batch.column(slot, selection.rows())?, path, selection);
+        if selection.is_empty() {
+            return Ok(());
+        }
+        let groups = key.find(groups, cells, batch, selection)?;
+        note(cells, groups, batch, selection)?;
+        let times = batch.times()?;
+        let is_last = |(position, row): &(usize, usize)| times[*row] == cells.last_of(groups.at(*position));
+        let candidates: Vec<(usize, usize)> = selection.rows().iter().enumerate().filter(is_last).collect();
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let column = batch.column(slot, selection.rows())?;
+        let values: Vec<_> = candidates.iter().map(|(_, row)| numbers.get(column, *row)).collect();
+        let Some(identities) = batch.identities()? else { return Ok(()) };
+        for ((position, row), value) in candidates.into_iter().zip(values) {
+            if let Some(value) = value {
+                cells.replace_older(groups.at(position), identities.get(row), value);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_numbers(&mut self, slot: usize, path: &JsonPath) -> Result<(), QueryError> {
+        let Self { batch, selection, key, numbers, groups, cells, plan, .. } = self;
+        let are_plain = numbers.keep_numbers(batch.column(slot, selection.rows())?, path, selection);
+        if selection.is_empty() {
+            return Ok(());
+        }
+        let groups = key.find(groups, cells, batch, selection)?;
+        note(cells, groups, batch, selection)?;
+        let (column, rows) = (batch.column(slot, selection.rows())?, selection.rows());
+        if !are_plain {
+            for (position, row) in rows.iter().enumerate() {
+                if let Some(number) = numbers.get(column, row) {
+                    cells.take_number(groups.at(position) as u32, number);
+                }
+            }
+        } else if matches!(plan.aggregation, Aggregation::Sum | Aggregation::Avg) {
+            cells.add_mantissas(groups, rows, &column.values, column.scale);
+        } else {
+            cells.compare_mantissas(groups, rows, &column.values, column.scale);
+        }
+        Ok(())
+    }
+
+    /// Takes in the answer over other rows.
+    pub fn absorb(&mut self, partial: &Partial) -> Result<(), PlanError> {
+        let mut of_codes: Vec<Vec<u32>> = Vec::with_capacity(partial.width());
+        if let (Some(windows), Some(others)) = (&mut self.key.windows, &partial.windows) {
+            of_codes.push(others.iter().map(|window| windows.code(*window)).collect());
+        }
+        for (question, texts) in self.key.dimensions.iter_mut().zip(&partial.texts) {
+            of_codes.push(texts.iter().map(|text| question.lookup.code_of(text)).collect());
+        }
+        let mut of_groups = Vec::with_capacity(partial.groups);
+        let mut key = vec![0; partial.width()];
+        for group in 0..partial.groups {
+            let codes = partial.key(group).iter().zip(&of_codes);
+            key.iter_mut().zip(codes).for_each(|(own, (code, of_codes))| *own = of_codes[*code as usize]);
+            of_groups.push(self.groups.group_of(&key)?);
+        }
+        self.cells.resize(self.groups.len());
+        let of_values: Vec<u32> = match &mut self.distinct {
+            Some(lookup) => partial.values.iter().map(|text| lookup.code_of(text)).collect(),
+            None => Vec::new(),
+        };
+        self.cells.absorb(&partial.cells, &of_groups, |code| of_values[code as usize])?;
+        self.held.grow_to(self.weight())
     }
 
     /// The answer.
-    pub fn finish(self) -> Result<Vec<AggregateRow>, PlanError> {
-        self.groups.finish()
-    }
-
-    fn rows_in_time(&self, times: &[i64]) -> Vec<u32> {
-        let from = self.plan.from.map_or(i64::MIN, |from| from.as_micros());
-        let to = self.plan.to.map_or(i64::MAX, |to| to.as_micros());
-        (0..times.len() as u32).filter(|row| (from..to).contains(&times[*row as usize])).collect()
-    }
-
-    fn keep_selected(&self, batch: &mut Batch<'_, 'p>, rows: &mut Vec<u32>) -> Result<(), StoreError> {
-        if let Some(owners) = &self.plan.customers {
-            if rows.is_empty() {
-                return Ok(());
-            }
-            keep_passing(&batch.subjects()?.into(), rows, |subject| owners.contains_key(subject));
+    pub fn finish(self) -> Partial {
+        Partial {
+            windows: self.key.windows.map(|windows| windows.met().to_vec()),
+            texts: self.key.dimensions.into_iter().map(|question| question.lookup.into_texts()).collect(),
+            keys: self.groups.keys().to_vec(),
+            groups: self.groups.len(),
+            cells: self.cells,
+            values: self.distinct.map(Lookup::into_texts).unwrap_or_default(),
         }
-        for (dimension, filter) in self.cheapest_first() {
-            if rows.is_empty() {
-                return Ok(());
-            }
-            keep_passing(&self.texts_of(batch, dimension)?, rows, |text| filter.matches(text));
+    }
+}
+
+impl<'p> Question<'p> {
+    fn ask(&mut self, batch: &mut Batch<'_, '_>, selection: &Selection) -> Result<(), StoreError> {
+        match (self.slot, batch.only_subject()) {
+            (Some(slot), _) => self.lookup.ask_column(batch.column(slot, selection.rows())?),
+            (None, Some(subject)) => self.lookup.ask_subject(subject),
+            (None, None) => self.lookup.ask_subjects(batch.subjects()?),
         }
         Ok(())
     }
+}
 
-    /// Subjects are read faster than properties and leave fewer rows.
-    fn cheapest_first(&self) -> impl Iterator<Item = &'p (Dimension, Filter)> + use<'p> {
-        let is_subject = |(dimension, _): &&(Dimension, Filter)| *dimension == Dimension::Subject;
-        let filters = &self.plan.filters;
-        filters.iter().filter(is_subject).chain(filters.iter().filter(move |filter| !is_subject(filter)))
-    }
-
-    fn texts_of(&self, batch: &mut Batch<'_, 'p>, dimension: &'p Dimension) -> Result<Coded, StoreError> {
-        Ok(match dimension {
-            Dimension::Subject => batch.subjects()?.into(),
-            Dimension::Customer => {
-                let owners = self.plan.customers.as_deref();
-                let owner = |subject: &str| owners.and_then(|owners| owners.get(subject)).map_or("", String::as_str);
-                Coded::from(batch.subjects()?).map(owner)
-            }
-            Dimension::Property(path) => Coded::dimension(batch.column(path)?.as_ref()),
-            Dimension::NotCounted { path, numeric } => Coded::reasons(batch.column(path)?.as_ref(), path, *numeric),
-        })
-    }
-
-    /// Finds the groups of rows, all of which contribute.
-    fn find_groups(&mut self, batch: &mut Batch<'_, 'p>, times: &[i64], rows: &[u32]) -> Result<(), QueryError> {
-        let plan = self.plan;
-        let dimensions: Result<Vec<Coded>, StoreError> =
-            plan.dimensions.iter().map(|dimension| self.texts_of(batch, dimension)).collect();
-        Ok(self.groups.find(rows, times, &dimensions?)?)
-    }
-
-    fn count(&mut self, batch: &mut Batch<'_, 'p>, times: &[i64], rows: &[u32]) -> Result<(), QueryError> {
-        self.find_groups(batch, times, rows)?;
-        let (of_rows, groups) = self.groups.found();
-        for (row, group) in rows.iter().zip(of_rows) {
-            groups[*group as usize].add_event(times[*row as usize]);
-        }
-        Ok(())
-    }
-
-    fn count_distinct(
+impl Key<'_> {
+    /// Finds the groups of the selected rows, all of which contribute.
+    fn find<'g>(
         &mut self,
-        batch: &mut Batch<'_, 'p>,
-        times: &[i64],
-        mut rows: Vec<u32>,
-        path: &'p JsonPath,
-    ) -> Result<(), QueryError> {
-        let values = Coded::distinct(batch.column(path)?.as_ref(), path);
-        rows.retain(|row| values.codes[*row as usize] != NONE);
-        self.find_groups(batch, times, &rows)?;
-        let (of_rows, groups) = self.groups.found();
-        let mut global = vec![NONE; values.texts.len()];
-        for (row, at) in rows.iter().zip(of_rows) {
-            let group = &mut groups[*at as usize];
-            let code = values.codes[*row as usize] as usize;
-            if global[code] == NONE {
-                global[code] = self.distinct.texts.code(values.texts.get(code));
-            }
-            if self.distinct.is_new(*at, global[code])? {
-                group.add_distinct();
-            }
-            group.add_event(times[*row as usize]);
+        groups: &'g mut Groups,
+        cells: &mut Cells,
+        batch: &mut Batch<'_, '_>,
+        selection: &Selection,
+    ) -> Result<OfRows<'g>, QueryError> {
+        for dimension in &mut self.dimensions {
+            dimension.ask(batch, selection)?;
         }
-        Ok(())
+        let window_codes = self.windows(batch, selection)?;
+        let mut parts = Vec::with_capacity(1 + self.dimensions.len());
+        if let Some((codes, windows)) = window_codes.zip(self.windows.as_ref()) {
+            let codes = codes.map_or(Answers::Each(&self.window_codes), Answers::All);
+            parts.push(Part { codes, known: windows.len() });
+        }
+        let lookups = self.dimensions.iter().map(|dimension| &dimension.lookup);
+        parts.extend(lookups.map(|lookup| Part { codes: lookup.answers(), known: lookup.known() }));
+        let found = groups.find(&parts, selection.rows())?;
+        cells.resize(found.1);
+        Ok(found.0)
     }
 
-    fn keep_latest(
-        &mut self,
-        batch: &mut Batch<'_, 'p>,
-        times: &[i64],
-        mut rows: Vec<u32>,
-        path: &'p JsonPath,
-    ) -> Result<(), QueryError> {
-        let numbers = Numbers::of(batch.column(path)?, path);
-        rows.retain(|row| numbers.quantity(*row).is_some());
-        self.find_groups(batch, times, &rows)?;
-        let (of_rows, groups) = self.groups.found();
-        let mut identities = None;
-        // Later rows come last in a block: going backwards, most of the others are seen to be older at once.
-        for (row, group) in rows.iter().zip(of_rows).rev() {
-            let (group, time) = (&mut groups[*group as usize], times[*row as usize]);
-            group.add_event(time);
-            if !group.may_be_latest(time) {
-                continue;
-            }
-            if identities.is_none() {
-                identities = Some(batch.identities()?);
-            }
-            if let (Some(identities), Some(value)) = (&identities, numbers.quantity(*row)) {
-                group.replace_older(time, identities.get(*row as usize), value);
-            }
+    /// If the plan has windows: the one of all rows, or nothing when each row has a code of its own.
+    fn windows(&mut self, batch: &mut Batch<'_, '_>, selection: &Selection) -> Result<Option<Option<u32>>, StoreError> {
+        let Some(windows) = &mut self.windows else { return Ok(None) };
+        let (first, last) = batch.span();
+        let (first, last) = (windows.code_of(first), windows.code_of(last));
+        if first == last {
+            return Ok(Some(Some(first)));
         }
-        Ok(())
-    }
-
-    fn add_numbers(
-        &mut self,
-        batch: &mut Batch<'_, 'p>,
-        times: &[i64],
-        mut rows: Vec<u32>,
-        path: &'p JsonPath,
-    ) -> Result<(), QueryError> {
-        let numbers = Numbers::of(batch.column(path)?, path);
-        if !numbers.are_plain {
-            rows.retain(|row| numbers.scaled(*row).is_some());
-        }
-        self.find_groups(batch, times, &rows)?;
-        let is_sum = matches!(self.plan.aggregation, Aggregation::Sum | Aggregation::Avg);
-        let (of_rows, groups) = self.groups.found();
-        for (row, group) in rows.iter().zip(of_rows) {
-            let group = &mut groups[*group as usize];
-            group.add_event(times[*row as usize]);
-            if is_sum && numbers.are_plain {
-                group.add_scaled(i128::from(numbers.column.values[*row as usize]), numbers.column.scale);
-            } else if is_sum && let Some((mantissa, scale)) = numbers.scaled(*row) {
-                group.add_scaled(mantissa, scale);
-            } else if let Some(value) = numbers.quantity(*row) {
-                group.compare(value);
-            }
-        }
-        Ok(())
+        let times = batch.times()?;
+        self.window_codes.resize(times.len(), 0);
+        windows.codes_of(times, selection.rows(), &mut self.window_codes);
+        Ok(Some(None))
     }
 }
 
-fn keep_passing(coded: &Coded, rows: &mut Vec<u32>, passes: impl Fn(&str) -> bool) {
-    let passing: Vec<bool> = coded.texts.iter().map(passes).collect();
-    rows.retain(|row| passing[coded.codes[*row as usize] as usize]);
-}
-
-/// The numbers of a column, numeric strings included.
-struct Numbers {
-    column: Rc<Column>,
-    of_texts: Vec<Option<Quantity>>,
-    /// Whether each row has an integer at the column's scale.
-    are_plain: bool,
-}
-
-impl Numbers {
-    fn of(column: Rc<Column>, path: &JsonPath) -> Self {
-        let number = |text| numeric_leaf(&Leaf::Text(Cow::Borrowed(text)), path).ok();
-        Self { of_texts: column.texts.iter().map(number).collect(), are_plain: column.is_all(Kind::Number), column }
+/// Notes the events of the selected rows.
+fn note(
+    cells: &mut Cells,
+    groups: OfRows<'_>,
+    batch: &mut Batch<'_, '_>,
+    selection: &Selection,
+) -> Result<(), StoreError> {
+    match (groups, selection.is_all()) {
+        (OfRows::All(group), true) => cells.note_span(group as usize, batch.span(), batch.rows() as u64),
+        _ => cells.note_rows(groups, selection.rows(), batch.times()?),
     }
-
-    /// Mantissa and scale of a row's number.
-    #[inline]
-    fn scaled(&self, row: u32) -> Option<(i128, u32)> {
-        let value = self.column.values[row as usize];
-        match self.column.kinds.get(row as usize) {
-            Kind::Number => Some((i128::from(value), self.column.scale)),
-            Kind::Text => self.of_texts[value as usize].map(|number| (number.mantissa(), number.scale())),
-            _ => None,
-        }
-    }
-
-    fn quantity(&self, row: u32) -> Option<Quantity> {
-        self.scaled(row).and_then(|(mantissa, scale)| Quantity::from_parts(mantissa, scale).ok())
-    }
-}
-
-/// The distinct values of all groups, within the limit.
-struct Distinct {
-    limit: usize,
-    texts: Dictionary,
-    /// Pairs of group and value.
-    seen: HashSet<(u32, u32)>,
-}
-
-impl Distinct {
-    /// Whether a group has not met a value before.
-    fn is_new(&mut self, group: u32, value: u32) -> Result<bool, PlanError> {
-        if self.seen.len() < self.limit {
-            return Ok(self.seen.insert((group, value)));
-        }
-        match self.seen.contains(&(group, value)) {
-            true => Ok(false),
-            false => Err(PlanError::TooLarge { what: "distinct values", limit: self.limit }),
-        }
-    }
+    Ok(())
 }

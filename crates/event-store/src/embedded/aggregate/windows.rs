@@ -1,9 +1,15 @@
 //! The windows of a plan, found without asking the calendar for each event.
 
+use super::rows::Rows;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use tallystick_domain::Instant;
-use tallystick_domain::time::{Window, Windows};
+use tallystick_domain::time::{Window, WindowSize, Windows};
+
+/// How many slots are remembered; a slot is as long as 19 hours or more when windows are days.
+const SLOTS: usize = 1 << 12;
+/// A code that no window has.
+const NO_CODE: u32 = u32::MAX;
 
 /// Windows that were met, each with a code from 0.
 pub(super) struct WindowTable {
@@ -12,43 +18,142 @@ pub(super) struct WindowTable {
     codes: HashMap<Window, u32>,
     /// The met windows by their start.
     starts: BTreeMap<Instant, u32>,
-    /// The window of the event before.
-    current: Option<(Window, u32)>,
+    /// Stretches of 2^`shift` microseconds, each at its number modulo [`SLOTS`].
+    slots: Vec<Slot>,
+    shift: u32,
+}
+
+/// A stretch of time that touches at most two windows.
+#[derive(Clone, Copy)]
+struct Slot {
+    number: i64,
+    /// Where the second window begins, in microseconds.
+    border: i64,
+    before: u32,
+    after: u32,
 }
 
 impl WindowTable {
     /// No window yet.
     pub fn new(windows: &Windows) -> Self {
+        // The longest stretch that is shorter than a window, but for windows that are cut where clocks are set.
+        let shift = match windows.size() {
+            WindowSize::Minute => 25,
+            WindowSize::Hour => 31,
+            WindowSize::Day => 36,
+            WindowSize::Month => 41,
+        };
+        let nothing = Slot { number: i64::MIN, border: 0, before: NO_CODE, after: NO_CODE };
         let (met, codes, starts) = (Vec::new(), HashMap::new(), BTreeMap::new());
-        Self { windows: windows.clone(), met, codes, starts, current: None }
+        Self { windows: windows.clone(), met, codes, starts, slots: vec![nothing; SLOTS], shift }
     }
 
-    /// The code of the window that holds a time.
-    pub fn code_of(&mut self, micros: i64) -> u32 {
-        let time = Instant::MIN.saturating_add_micros(micros - Instant::MIN.as_micros());
-        if let Some((window, code)) = self.current
-            && window.contains(time)
-        {
-            return code;
-        }
-        let before = self.starts.range(..=time).next_back().map(|(_, code)| (self.met[*code as usize], *code));
-        let (window, code) = before.filter(|(window, _)| window.contains(time)).unwrap_or_else(|| self.ask(time));
-        self.current = Some((window, code));
-        code
+    /// How many windows were met.
+    pub fn len(&self) -> usize {
+        self.met.len()
     }
 
-    /// The window of a code that was given out.
-    pub fn get(&self, code: u32) -> Window {
-        self.met[code as usize]
+    /// The windows by code.
+    pub fn met(&self) -> &[Window] {
+        &self.met
     }
 
-    fn ask(&mut self, time: Instant) -> (Window, u32) {
-        let window = self.windows.window_of(time);
-        let code = *self.codes.entry(window).or_insert(self.met.len() as u32);
-        if code as usize == self.met.len() {
+    /// The code of a window, which is one of the plan's.
+    pub fn code(&mut self, window: Window) -> u32 {
+        let next = self.met.len() as u32;
+        let code = *self.codes.entry(window).or_insert(next);
+        if code == next {
             self.met.push(window);
             self.starts.insert(window.from, code);
         }
-        (window, code)
+        code
+    }
+
+    /// The code of the window that holds a time in microseconds.
+    #[inline]
+    pub fn code_of(&mut self, micros: i64) -> u32 {
+        let number = micros >> self.shift;
+        let slot = &self.slots[number as usize % SLOTS];
+        if slot.number == number {
+            return if micros < slot.border { slot.before } else { slot.after };
+        }
+        self.look_up(micros, number)
+    }
+
+    /// The codes of some rows, each at the place of its time.
+    pub fn codes_of(&mut self, times: &[i64], rows: Rows<'_>, codes: &mut [u32]) {
+        match rows {
+            Rows::All(_) => codes.iter_mut().zip(times).for_each(|(code, micros)| *code = self.code_of(*micros)),
+            Rows::These(rows) => {
+                rows.iter().for_each(|row| codes[*row as usize] = self.code_of(times[*row as usize]));
+            }
+        }
+    }
+
+    #[cold]
+    fn look_up(&mut self, micros: i64, number: i64) -> u32 {
+        if let Some(slot) = self.slot(number) {
+            self.slots[number as usize % SLOTS] = slot;
+            return if micros < slot.border { slot.before } else { slot.after };
+        }
+        let time = instant(micros);
+        let before = self.starts.range(..=time).next_back().map(|(_, code)| (self.met[*code as usize], *code));
+        match before.filter(|(window, _)| window.contains(time)) {
+            Some((_, code)) => code,
+            None => {
+                let window = self.windows.window_of(time);
+                self.code(window)
+            }
+        }
+    }
+
+    /// The windows of a stretch, if there are no more than two.
+    fn slot(&mut self, number: i64) -> Option<Slot> {
+        let start = number << self.shift;
+        let end = start.saturating_add(1 << self.shift);
+        if start < Instant::MIN.as_micros() || end > Instant::MAX.as_micros() {
+            return None;
+        }
+        let first = self.windows.window_of(instant(start));
+        if first.contains(instant(end - 1)) {
+            let code = self.code(first);
+            return Some(Slot { number, border: i64::MAX, before: code, after: code });
+        }
+        let second = self.windows.window_of(first.to);
+        let meet = first.contains(instant(start)) && second.from == first.to && second.contains(instant(end - 1));
+        meet.then(|| Slot { number, border: first.to.as_micros(), before: self.code(first), after: self.code(second) })
+    }
+}
+
+/// The instant of stored microseconds.
+pub(super) fn instant(micros: i64) -> Instant {
+    Instant::MIN.saturating_add_micros(micros.saturating_sub(Instant::MIN.as_micros()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tallystick_domain::time::Zone;
+
+    proptest! {
+        #[test]
+        fn a_code_stands_for_the_window_that_the_calendar_names(
+            times in prop::collection::vec(prop_oneof![
+                1_000_000_000_000_000i64..1_800_000_000_000_000,
+                1_711_000_000_000_000i64..1_713_000_000_000_000,
+                Instant::MIN.as_micros()..Instant::MIN.as_micros() + 9_000_000_000_000,
+                Instant::MAX.as_micros() - 9_000_000_000_000..Instant::MAX.as_micros(),
+            ], 1..60),
+            size in prop::sample::select(WindowSize::ALL.to_vec()),
+            zone in prop::sample::select(vec!["UTC", "Australia/Lord_Howe", "Pacific/Apia", "America/Santiago"]),
+        ) {
+            let windows = Windows::new(size, Zone::parse(zone).unwrap());
+            let mut table = WindowTable::new(&windows);
+            for micros in times.iter().chain(&times) {
+                let code = table.code_of(*micros);
+                prop_assert_eq!(table.met()[code as usize], windows.window_of(instant(*micros)));
+            }
+        }
     }
 }

@@ -5,13 +5,15 @@
 
 use super::{CorrectionRecord, Fact};
 use crate::StoreError;
+use crate::embedded::chunk::Chunk;
 use crate::embedded::identity::Secret;
 use crate::embedded::row::RowRef;
+use crate::embedded::rows::Rows;
 use crate::embedded::segment::{Block, BlockReader};
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
 use std::ops::Bound::Included;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tallystick_domain::event::{EventRef, StoredEvent};
 use tallystick_domain::{Instant, Namespace};
 
@@ -32,6 +34,8 @@ pub(crate) struct Mask {
     cut_off: Option<Instant>,
     /// By subject and time.
     corrected: BTreeMap<Box<str>, BTreeMap<Instant, Corrected>>,
+    /// The amended events as rows, once a query wanted them.
+    chunk: OnceLock<Option<Arc<Chunk>>>,
 }
 
 impl Masks {
@@ -75,7 +79,7 @@ impl Masks {
         let of_namespace = self.tables.entry(namespace.clone()).or_default();
         let new = || {
             let (secret, namespace) = (*secret, namespace.clone());
-            Arc::new(Mask { secret, namespace, cut_off: None, corrected: BTreeMap::new() })
+            Arc::new(Mask { secret, namespace, cut_off: None, corrected: BTreeMap::new(), chunk: OnceLock::new() })
         };
         Arc::make_mut(of_namespace.entry(event_type.into()).or_insert_with(new))
     }
@@ -83,6 +87,7 @@ impl Masks {
 
 impl Mask {
     fn correct(&mut self, record: &Arc<CorrectionRecord>) {
+        self.chunk = OnceLock::new();
         let event = &record.event.event;
         let identity = self.identity(event.source(), event.id());
         let of_subject = self.corrected.entry(event.subject().into()).or_default();
@@ -109,7 +114,8 @@ impl Mask {
         !self.has_expired(event.time()) && !self.is_corrected(event)
     }
 
-    fn is_corrected(&self, event: &EventRef<'_>) -> bool {
+    /// Whether a correction is about a stored row.
+    pub fn is_corrected(&self, event: &EventRef<'_>) -> bool {
         let corrected = self.corrected.get(event.subject()).and_then(|times| times.get(&event.time()));
         corrected.is_some_and(|corrected| corrected.contains_key(&self.identity(event.source(), event.id())))
     }
@@ -119,6 +125,19 @@ impl Mask {
         let corrected = self.corrected.values().flat_map(BTreeMap::values).flat_map(HashMap::values);
         let records = corrected.filter_map(|record| record.as_ref().map(|record| &record.event));
         records.filter(|stored| !self.has_expired(stored.event.time()))
+    }
+
+    /// The events that are seen in the place of amended ones, expired ones too; `None` if there is none.
+    pub fn amended_chunk(&self) -> Option<&Chunk> {
+        let made = self.chunk.get_or_init(|| {
+            let mut rows = Rows::default();
+            let corrected = self.corrected.values().flat_map(BTreeMap::values).flat_map(HashMap::values);
+            for record in corrected.flatten() {
+                rows.push(RowRef { namespace: &self.namespace, stored: record.event.view() });
+            }
+            (!rows.is_empty()).then(|| Arc::new(rows.into()))
+        });
+        made.as_deref()
     }
 
     /// Whether a block may hold corrected rows, by what its directory says. Answers about such a block depend on the mask.

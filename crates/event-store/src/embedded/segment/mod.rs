@@ -17,11 +17,11 @@ mod texts;
 mod verify;
 mod writer;
 
-pub(crate) use column::{Column, ColumnBuilder, Kind};
+pub(crate) use column::{Column, ColumnBuilder, Kind, Kinds};
 pub(crate) use directory::{Block, Span, Table};
 pub(crate) use merge::merge_segments;
 pub(crate) use reader::BlockReader;
-pub(crate) use texts::{Bodies, CodedTexts, Dictionary, Texts};
+pub(crate) use texts::{Bodies, CodedTexts, Dictionary, DictionaryId, Texts};
 pub(crate) use writer::write_segment;
 
 use crate::StoreError;

@@ -1,0 +1,381 @@
+//! The running states of all groups, kept apart by what they hold.
+//!
+//! Invariant: no sum overflows and no value is rounded, in whatever order rows and other states are added.
+
+use super::distinct::Distinct;
+use super::rows::{OfRows, Rows};
+use super::windows::instant;
+use hashbrown::HashMap;
+use tallystick_domain::meter::{Aggregation, PlanError};
+use tallystick_domain::{ExactSum, Instant, Quantity, QuantityError};
+
+/// Mantissas with no higher bit than this can be added 2^12 times in 64 bits.
+const NARROW: u64 = 1 << 50;
+/// More rows than are ever added at once with narrow mantissas.
+const MAX_NARROW_ROWS: usize = 1 << 12;
+
+/// The states of all groups of a plan.
+#[derive(Debug)]
+pub(super) struct Cells {
+    aggregation: Aggregation,
+    seen: Vec<Seen>,
+    /// Sums of 64-bit mantissas, a lane for each scale: fewer than 2^64 of them fit 128 bits.
+    sums: Vec<Lane<i128>>,
+    /// Sums of what does not fit a lane.
+    wide_sums: HashMap<u32, ExactSum>,
+    /// Least or greatest mantissas, a lane for each scale.
+    extremes: Vec<Lane<Option<i64>>>,
+    /// Least or greatest of what does not fit a lane.
+    wide_extremes: HashMap<u32, Quantity>,
+    latest: HashMap<u32, Latest>,
+    /// The distinct values.
+    pub distinct: Distinct,
+}
+
+/// Times and number of the events of a group.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    first: i64,
+    last: i64,
+    events: u64,
+}
+
+/// A value of each group at one scale.
+#[derive(Debug)]
+struct Lane<T> {
+    scale: u32,
+    of_groups: Vec<T>,
+}
+
+/// Ordered by (time, source, id), which no two events share.
+#[derive(Clone, Debug)]
+struct Latest {
+    time: i64,
+    source: Box<str>,
+    id: Box<str>,
+    value: Quantity,
+}
+
+const NOTHING: Seen = Seen { first: i64::MAX, last: i64::MIN, events: 0 };
+
+impl Cells {
+    /// No group yet.
+    pub fn new(aggregation: Aggregation, max_distinct: usize) -> Self {
+        Self {
+            aggregation,
+            seen: Vec::new(),
+            sums: Vec::new(),
+            wide_sums: HashMap::new(),
+            extremes: Vec::new(),
+            wide_extremes: HashMap::new(),
+            latest: HashMap::new(),
+            distinct: Distinct::new(max_distinct),
+        }
+    }
+
+    /// Makes room for so many groups.
+    pub fn resize(&mut self, groups: usize) {
+        if self.seen.len() < groups {
+            self.seen.resize(groups, NOTHING);
+            self.sums.iter_mut().for_each(|lane| lane.of_groups.resize(groups, 0));
+            self.extremes.iter_mut().for_each(|lane| lane.of_groups.resize(groups, None));
+            if self.aggregation == Aggregation::UniqueCount {
+                self.distinct.resize(groups);
+            }
+        }
+    }
+
+    /// About how many bytes they take.
+    pub fn weight(&self) -> usize {
+        let wide = (self.wide_sums.capacity() + self.wide_extremes.capacity()) * 48;
+        let latest = self.latest.len() * 2 * (size_of::<Latest>() + 80);
+        let lanes = (self.sums.len() + self.extremes.len()) * 16 * self.seen.len();
+        self.seen.capacity() * size_of::<Seen>() + lanes + wide + latest + self.distinct.weight()
+    }
+
+    /// Notes `events` events of a group between two times, both inclusive.
+    pub fn note_span(&mut self, group: usize, (first, last): (i64, i64), events: u64) {
+        let seen = &mut self.seen[group];
+        seen.first = seen.first.min(first);
+        seen.last = seen.last.max(last);
+        seen.events += events;
+    }
+
+    /// Notes the events of rows at their times.
+    pub fn note_rows(&mut self, groups: OfRows<'_>, rows: Rows<'_>, times: &[i64]) {
+        match (groups, rows) {
+            (OfRows::All(group), _) => {
+                let span = rows.iter().map(|row| times[row]).fold((i64::MAX, i64::MIN), include);
+                self.note_span(group as usize, span, rows.len() as u64);
+            }
+            (OfRows::Each(groups), _) if comes_in_runs(groups) => {
+                let mut at = 0;
+                for run in groups.chunk_by(|left, right| left == right) {
+                    let times = (at..at + run.len()).map(|position| times[rows.at(position)]);
+                    self.note_span(run[0] as usize, times.fold((i64::MAX, i64::MIN), include), run.len() as u64);
+                    at += run.len();
+                }
+            }
+            (OfRows::Each(groups), Rows::All(_)) => {
+                groups.iter().zip(times).for_each(|(group, time)| self.seen[*group as usize].add(*time));
+            }
+            (OfRows::Each(groups), Rows::These(rows)) => {
+                let rows = groups.iter().zip(rows);
+                rows.for_each(|(group, row)| self.seen[*group as usize].add(times[*row as usize]));
+            }
+        }
+    }
+
+    /// Adds the mantissas of rows to the sums of their groups.
+    pub fn add_mantissas(&mut self, groups: OfRows<'_>, rows: Rows<'_>, mantissas: &[i64], scale: u32) {
+        let count = self.seen.len();
+        let sums = lane(&mut self.sums, scale, count, 0);
+        match (groups, rows) {
+            (OfRows::All(group), Rows::All(count)) => sums[group as usize] += sum(&mantissas[..count]),
+            (OfRows::All(group), Rows::These(rows)) => {
+                sums[group as usize] += rows.iter().map(|row| i128::from(mantissas[*row as usize])).sum::<i128>();
+            }
+            (OfRows::Each(groups), Rows::All(_)) if comes_in_runs(groups) => {
+                let mut rest = mantissas;
+                for run in groups.chunk_by(|left, right| left == right) {
+                    let (here, after) = rest.split_at(run.len());
+                    sums[run[0] as usize] += sum(here);
+                    rest = after;
+                }
+            }
+            (OfRows::Each(groups), Rows::All(_)) => {
+                for (group, mantissa) in groups.iter().zip(mantissas) {
+                    let sum = &mut sums[*group as usize];
+                    *sum = sum.wrapping_add(i128::from(*mantissa));
+                }
+            }
+            (OfRows::Each(groups), Rows::These(rows)) => {
+                for (group, row) in groups.iter().zip(rows) {
+                    let sum = &mut sums[*group as usize];
+                    *sum = sum.wrapping_add(i128::from(mantissas[*row as usize]));
+                }
+            }
+        }
+    }
+
+    /// Compares the mantissas of rows with the least or greatest of their groups.
+    pub fn compare_mantissas(&mut self, groups: OfRows<'_>, rows: Rows<'_>, mantissas: &[i64], scale: u32) {
+        let (count, is_least) = (self.seen.len(), self.aggregation == Aggregation::Min);
+        let extremes = lane(&mut self.extremes, scale, count, None);
+        if let OfRows::All(group) = groups {
+            let values = rows.iter().map(|row| mantissas[row]);
+            let extreme = if is_least { values.min() } else { values.max() };
+            let old = &mut extremes[group as usize];
+            *old = old.iter().copied().chain(extreme).reduce(|left, right| better(is_least, left, right));
+            return;
+        }
+        for (position, row) in rows.iter().enumerate() {
+            let (old, new) = (&mut extremes[groups.at(position)], mantissas[row]);
+            *old = Some(old.map_or(new, |old| better(is_least, old, new)));
+        }
+    }
+
+    /// Takes a number of a group into account: adds or compares it.
+    pub fn take_number(&mut self, group: u32, number: Quantity) {
+        let (count, is_least) = (self.seen.len(), self.aggregation == Aggregation::Min);
+        let narrow = i64::try_from(number.mantissa());
+        match (self.aggregation, narrow) {
+            (Aggregation::Sum | Aggregation::Avg, Ok(mantissa)) => {
+                lane(&mut self.sums, number.scale(), count, 0)[group as usize] += i128::from(mantissa);
+            }
+            (Aggregation::Sum | Aggregation::Avg, Err(_)) => self.wide_sums.entry(group).or_default().add(number),
+            (Aggregation::Min | Aggregation::Max, Ok(mantissa)) => {
+                let old = &mut lane(&mut self.extremes, number.scale(), count, None)[group as usize];
+                *old = Some(old.map_or(mantissa, |old| better(is_least, old, mantissa)));
+            }
+            (Aggregation::Min | Aggregation::Max, Err(_)) => {
+                let old = self.wide_extremes.entry(group).or_insert(number);
+                *old = better(is_least, *old, number);
+            }
+            _ => {}
+        }
+    }
+
+    /// Time of the latest event that was noted for a group.
+    pub fn last_of(&self, group: usize) -> i64 {
+        self.seen[group].last
+    }
+
+    /// Takes the value of an event into account for the latest one of a group: one of those with the time of
+    /// [`Self::last_of`].
+    pub fn replace_older(&mut self, group: usize, (source, id): (&str, &str), value: Quantity) {
+        let time = self.seen[group].last;
+        let old = self.latest.get(&(group as u32));
+        if old.is_none_or(|old| (old.time, &*old.source, &*old.id) < (time, source, id)) {
+            self.latest.insert(group as u32, Latest { time, source: source.into(), id: id.into(), value });
+        }
+    }
+
+    /// Takes in the states of other groups; `of_groups` says which group each of them is here, and `code_of` which code
+    /// one of their distinct values has here.
+    pub fn absorb(
+        &mut self,
+        other: &Cells,
+        of_groups: &[u32],
+        mut code_of: impl FnMut(u32) -> u32,
+    ) -> Result<(), PlanError> {
+        for (seen, group) in other.seen.iter().zip(of_groups) {
+            self.note_span(*group as usize, (seen.first, seen.last), seen.events);
+        }
+        let count = self.seen.len();
+        for Lane { scale, of_groups: sums } in &other.sums {
+            let own = lane(&mut self.sums, *scale, count, 0);
+            sums.iter().zip(of_groups).for_each(|(sum, group)| own[*group as usize] += sum);
+        }
+        for (group, sum) in &other.wide_sums {
+            self.wide_sums.entry(of_groups[*group as usize]).or_default().merge(sum);
+        }
+        let is_least = self.aggregation == Aggregation::Min;
+        for Lane { scale, of_groups: extremes } in &other.extremes {
+            let own = lane(&mut self.extremes, *scale, count, None);
+            for (extreme, group) in extremes.iter().zip(of_groups) {
+                let old = &mut own[*group as usize];
+                *old = old.iter().chain(extreme).copied().reduce(|left, right| better(is_least, left, right));
+            }
+        }
+        for (group, number) in &other.wide_extremes {
+            self.take_number(of_groups[*group as usize], *number);
+        }
+        for (group, latest) in &other.latest {
+            let group = of_groups[*group as usize] as usize;
+            if latest.time == self.seen[group].last {
+                self.replace_older(group, (&latest.source, &latest.id), latest.value);
+            }
+        }
+        if self.aggregation == Aggregation::UniqueCount {
+            for (group, own) in of_groups.iter().enumerate() {
+                other.distinct.for_each(group, |code| self.distinct.add(*own as usize, code_of(code)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Times of the earliest and latest event of a group.
+    pub fn span(&self, group: usize) -> (Instant, Instant) {
+        (instant(self.seen[group].first), instant(self.seen[group].last))
+    }
+
+    /// The result of a group; `None` without an answer.
+    pub fn value(&self, group: usize) -> Result<Option<Quantity>, QuantityError> {
+        let events = self.seen[group].events;
+        Ok(match self.aggregation {
+            Aggregation::Count => Some(Quantity::from_count(events)),
+            Aggregation::UniqueCount => Some(Quantity::from_count(self.distinct.count_of(group))),
+            Aggregation::Sum => Some(self.total(group)?),
+            Aggregation::Avg => Some(self.exact_sum(group).average(events)?),
+            Aggregation::Min => self.extremes_of(group).min(),
+            Aggregation::Max => self.extremes_of(group).max(),
+            Aggregation::Latest => self.latest.get(&(group as u32)).map(|latest| latest.value),
+        })
+    }
+
+    /// The sum of a group, without 256 bits where it is at one scale and fits.
+    fn total(&self, group: usize) -> Result<Quantity, QuantityError> {
+        let mut parts = self.sums.iter().filter(|lane| lane.of_groups[group] != 0);
+        let (only, is_only) = (parts.next(), parts.next().is_none());
+        if is_only && !self.wide_sums.contains_key(&(group as u32)) {
+            let narrow =
+                only.map_or(Ok(Quantity::ZERO), |lane| Quantity::from_parts(lane.of_groups[group], lane.scale));
+            if narrow.is_ok() {
+                return narrow;
+            }
+        }
+        self.exact_sum(group).total()
+    }
+
+    fn exact_sum(&self, group: usize) -> ExactSum {
+        let mut exact = self.wide_sums.get(&(group as u32)).copied().unwrap_or_default();
+        self.sums.iter().for_each(|lane| exact.add_scaled(lane.of_groups[group], lane.scale));
+        exact
+    }
+
+    fn extremes_of(&self, group: usize) -> impl Iterator<Item = Quantity> {
+        // Every 64-bit mantissa fits a quantity.
+        let number = move |lane: &Lane<Option<i64>>| {
+            lane.of_groups[group].and_then(|value| Quantity::from_parts(i128::from(value), lane.scale).ok())
+        };
+        self.extremes.iter().filter_map(number).chain(self.wide_extremes.get(&(group as u32)).copied())
+    }
+}
+
+impl Seen {
+    #[inline]
+    fn add(&mut self, time: i64) {
+        self.first = self.first.min(time);
+        self.last = self.last.max(time);
+        self.events = self.events.wrapping_add(1);
+    }
+}
+
+fn include((first, last): (i64, i64), time: i64) -> (i64, i64) {
+    (first.min(time), last.max(time))
+}
+
+fn better<T: Ord>(is_least: bool, left: T, right: T) -> T {
+    if is_least { left.min(right) } else { left.max(right) }
+}
+
+/// The lane of a scale; a new one if there is none.
+fn lane<T: Clone>(lanes: &mut Vec<Lane<T>>, scale: u32, groups: usize, nothing: T) -> &mut [T] {
+    let at = lanes.iter().position(|lane| lane.scale == scale).unwrap_or_else(|| {
+        lanes.push(Lane { scale, of_groups: vec![nothing; groups] });
+        lanes.len() - 1
+    });
+    &mut lanes[at].of_groups
+}
+
+/// The exact sum of mantissas.
+fn sum(mantissas: &[i64]) -> i128 {
+    let bits = mantissas.iter().fold(0, |bits, mantissa| bits | mantissa.unsigned_abs());
+    if bits < NARROW && mantissas.len() <= MAX_NARROW_ROWS {
+        return i128::from(mantissas.iter().fold(0i64, |sum, mantissa| sum.wrapping_add(*mantissa)));
+    }
+    mantissas.iter().map(|mantissa| i128::from(*mantissa)).sum()
+}
+
+/// Whether neighbours mostly have the same group.
+fn comes_in_runs(groups: &[u32]) -> bool {
+    let changes = groups.iter().zip(&groups[1.min(groups.len())..]).filter(|(left, right)| left != right).count();
+    changes < groups.len() / 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_crosses_scales_and_128_bits() {
+        let mut cells = Cells::new(Aggregation::Sum, 0);
+        cells.resize(1);
+        let most = Quantity::parse("79228162514264337593543950335").unwrap();
+        let least = Quantity::parse("-79228162514264337593543950335").unwrap();
+        for _ in 0..4 {
+            cells.take_number(0, most);
+            cells.take_number(0, most);
+            cells.add_mantissas(OfRows::All(0), Rows::All(3), &[i64::MAX, i64::MAX, 15], 1);
+            cells.take_number(0, least);
+            cells.add_mantissas(OfRows::All(0), Rows::These(&[1, 0]), &[-i64::MAX, -i64::MAX], 1);
+            cells.take_number(0, least);
+        }
+        assert_eq!(cells.value(0).unwrap().unwrap().to_string(), "6");
+    }
+
+    #[test]
+    fn a_sum_of_more_than_96_bits_fits_once_its_zeros_are_gone() {
+        let mut states = [Cells::new(Aggregation::Sum, 0), Cells::new(Aggregation::Sum, 0)];
+        states.iter_mut().for_each(|cells| cells.resize(1));
+        states[0].add_mantissas(OfRows::All(0), Rows::All(2), &[4_000_000_000_000_000_000; 2], 28);
+        for _ in 0..20 {
+            let [left, right] = &mut states;
+            right.absorb(left, &[0], |code| code).unwrap();
+            left.absorb(right, &[0], |code| code).unwrap();
+        }
+        // The 41st Fibonacci number times 8·10^18.
+        assert_eq!(states[0].value(0).unwrap().unwrap().to_string(), "0.1324641128");
+    }
+}

@@ -1,0 +1,132 @@
+//! Which rows of a block are looked at, and what belongs to each of them.
+
+use super::lookup::Answers;
+
+/// Rows of a block, by number, ascending.
+#[derive(Clone, Copy)]
+pub(super) enum Rows<'a> {
+    /// So many, from the first: the whole block.
+    All(usize),
+    /// These.
+    These(&'a [u32]),
+}
+
+/// A group for each of some rows.
+#[derive(Clone, Copy)]
+pub(super) enum OfRows<'a> {
+    /// The same for all of them.
+    All(u32),
+    /// One for each, in their order.
+    Each(&'a [u32]),
+}
+
+/// Rows that are left after filters.
+#[derive(Default)]
+pub(super) struct Selection {
+    /// The number of rows if all are selected.
+    all: Option<usize>,
+    these: Vec<u32>,
+}
+
+impl Rows<'_> {
+    /// How many.
+    pub fn len(self) -> usize {
+        match self {
+            Rows::All(count) => count,
+            Rows::These(rows) => rows.len(),
+        }
+    }
+
+    /// The row at a position, which must exist.
+    #[inline]
+    pub fn at(self, position: usize) -> usize {
+        match self {
+            Rows::All(_) => position,
+            Rows::These(rows) => rows[position] as usize,
+        }
+    }
+
+    /// Their numbers.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = usize> + ExactSizeIterator + Clone {
+        (0..self.len()).map(move |position| self.at(position))
+    }
+}
+
+impl OfRows<'_> {
+    /// The group of the row at a position.
+    #[inline]
+    pub fn at(self, position: usize) -> usize {
+        match self {
+            OfRows::All(group) => group as usize,
+            OfRows::Each(groups) => groups[position] as usize,
+        }
+    }
+}
+
+impl Answers<'_> {
+    /// The answer if it is the same for all rows.
+    pub fn of_all(self) -> Option<u32> {
+        if let Answers::All(answer) = self { Some(answer) } else { None }
+    }
+
+    /// The answer for a row.
+    #[inline]
+    pub fn at(self, row: usize) -> u32 {
+        match self {
+            Answers::All(answer) => answer,
+            Answers::Each(answers) => answers[row],
+        }
+    }
+}
+
+impl Selection {
+    /// Selects the first `count` rows.
+    pub fn select_all(&mut self, count: usize) {
+        self.all = Some(count);
+    }
+
+    /// The selected rows.
+    pub fn rows(&self) -> Rows<'_> {
+        self.all.map_or(Rows::These(&self.these), Rows::All)
+    }
+
+    /// Whether no row was left out.
+    pub fn is_all(&self) -> bool {
+        self.all.is_some()
+    }
+
+    /// Whether no row is left.
+    pub fn is_empty(&self) -> bool {
+        self.rows().len() == 0
+    }
+
+    /// Leaves only the rows that are wanted.
+    pub fn keep(&mut self, wanted: impl Fn(usize) -> bool) {
+        match self.all.take() {
+            None => self.these.retain(|row| wanted(*row as usize)),
+            Some(count) => {
+                self.these.clear();
+                self.these.resize(count, 0);
+                let mut kept = 0;
+                for row in 0..count {
+                    // Written in any case: a branch would often be predicted wrongly.
+                    self.these[kept] = row as u32;
+                    kept += usize::from(wanted(row));
+                }
+                self.these.truncate(kept);
+                if kept == count {
+                    self.all = Some(count);
+                }
+            }
+        }
+    }
+
+    /// Leaves only the rows with a wanted answer.
+    pub fn keep_answers(&mut self, answers: Answers<'_>, wanted: impl Fn(u32) -> bool) {
+        match answers {
+            Answers::All(answer) if wanted(answer) => {}
+            Answers::All(_) => self.select_all(0),
+            Answers::Each(answers) => self.keep(|row| wanted(answers[row])),
+        }
+    }
+}

@@ -1,6 +1,7 @@
-//! Corrections of stored events, and what became of them.
+//! Corrections of stored events and what became of them, expiry, and the count of what was accepted.
 
 use crate::{AppendError, StoreError};
+use std::collections::BTreeMap;
 use tallystick_domain::Instant;
 use tallystick_domain::event::StoredEvent;
 
@@ -93,4 +94,28 @@ pub struct Expirable {
     pub oldest: Option<Instant>,
     /// Time of the latest of them.
     pub newest: Option<Instant>,
+}
+
+/// Events of one namespace that were accepted in one hour, of one type and source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HourTally {
+    /// The beginning of the hour.
+    pub hour: Instant,
+    /// Type of the events.
+    pub event_type: String,
+    /// Source of the events.
+    pub source: String,
+    /// Accepted for the first time, by the ledger.
+    pub new: u64,
+    /// Sent again, by the ledger.
+    pub duplicates: u64,
+    /// The stored events as they were counted, by what was said of them; `retracted` and `expired` come from the store.
+    pub found: BTreeMap<&'static str, u64>,
+}
+
+impl HourTally {
+    /// Whether each accepted event is there, once.
+    pub fn balances(&self) -> bool {
+        self.new == self.found.values().sum::<u64>()
+    }
 }

@@ -7,7 +7,9 @@ mod embedded;
 mod error;
 mod store;
 
-pub use correction::{Change, CorrectError, Corrected, Correction, EventHistory, Expirable, RecordedCorrection};
+pub use correction::{
+    Change, CorrectError, Corrected, Correction, EventHistory, Expirable, HourTally, RecordedCorrection,
+};
 /// A disk in memory that fails as disks do, for tests.
 #[cfg(any(test, feature = "faults"))]
 pub use embedded::disk::faulty;

@@ -1,7 +1,9 @@
 //! The store as the engine sees it.
 
 use crate::embedded::{EmbeddedStore, LiveKey, StoreOptions};
-use crate::{AppendError, CorrectError, Corrected, Correction, EventHistory, Expirable, QueryError, StoreError};
+use crate::{
+    AppendError, CorrectError, Corrected, Correction, EventHistory, Expirable, HourTally, QueryError, StoreError,
+};
 use std::path::Path;
 use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent};
 use tallystick_domain::meter::{AggregatePlan, AggregateRow, PlanError};
@@ -190,6 +192,24 @@ impl EventStore {
     ) -> Result<Expirable, StoreError> {
         match self {
             Self::Embedded(store) => store.expire_dry_run(namespace, event_type, before),
+        }
+    }
+
+    /// What was accepted in the hours from that of `from` up to `to`, and a recount of the stored events of these hours.
+    /// `judge` says of an event as it is now what it counts as; the store itself says `retracted` and `expired`. Blocks, and
+    /// reads all events of these hours.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a file cannot be read.
+    pub fn reconcile(
+        &self,
+        namespace: &Namespace,
+        from: Instant,
+        to: Instant,
+        judge: &dyn Fn(&StoredEvent) -> &'static str,
+    ) -> Result<Vec<HourTally>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.reconcile(namespace, from, to, judge),
         }
     }
 

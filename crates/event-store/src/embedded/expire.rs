@@ -78,7 +78,7 @@ impl Dropping {
 
     /// What has to be noted with the file.
     pub fn facts(self) -> Vec<Fact> {
-        let mut facts = tallies(self.counting.finish());
+        let mut facts = tallies(&self.counting.finish());
         if self.rows > 0 {
             facts.push(Fact::Dropped { rows: self.rows, identities: self.identities });
         }

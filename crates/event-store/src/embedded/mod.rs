@@ -23,6 +23,7 @@ mod manifest;
 mod memtable;
 mod options;
 mod queue;
+mod reconcile;
 mod recovery;
 mod row;
 mod rows;

@@ -3,6 +3,7 @@
 use super::codec::Payload;
 use super::dedupe::{IdentitySet, Run};
 use super::disk::DiskFile;
+use super::facts::ledger::{Counting, Ledger, Tally};
 use super::facts::{Fact, file as facts_file};
 use super::files::{self, Layout, numbered_files, remove, remove_leftovers};
 use super::flush::seal;
@@ -14,13 +15,14 @@ use super::options::StoreOptions;
 use super::row::RowRef;
 use super::rows::Rows;
 use super::segment::Segment;
-use super::shared::{LiveRun, LiveSegment, Shared};
+use super::shared::{Live, LiveRun, LiveSegment, Shared};
 use super::wal::{self, Wal};
 use crate::StoreError;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tallystick_domain::Instant;
 
 /// A store that is read and ready for its threads.
 pub(crate) struct Opened {
@@ -92,6 +94,10 @@ fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
         }
         live.segments.push(LiveSegment { number: entry.number, segment: Arc::new(segment) });
     }
+    if catalog.facts.is_none() {
+        // A store of an earlier version had no ledger.
+        facts.ledger = count_sealed(&live)?;
+    }
     for entry in &catalog.runs {
         let path = shared.layout.run(entry.number);
         let run = Run::open(shared.layout.disk(), &path)?;
@@ -101,6 +107,27 @@ fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
         live.runs.push(LiveRun { number: entry.number, run: Arc::new(run) });
     }
     Ok(())
+}
+
+/// The ledger of sealed rows.
+fn count_sealed(live: &Live) -> Result<Ledger, StoreError> {
+    let mut counting = Counting::default();
+    let one = Tally { new: 1, ..Tally::default() };
+    for segment in live.segments.iter().map(|live| &live.segment) {
+        for table in segment.tables() {
+            let mut reader = segment.reader(table);
+            for block in &table.blocks {
+                let times = reader.times(block)?;
+                let (ingested, sources) = (reader.ingested(block, &times)?, reader.sources(block)?);
+                for (row, micros) in ingested.into_iter().enumerate() {
+                    if let Some(at) = Instant::from_micros(micros) {
+                        counting.count(&table.namespace, at, &table.event_type, sources.get(row), one);
+                    }
+                }
+            }
+        }
+    }
+    Ok(counting.finish())
 }
 
 /// Reads the log into memory. What is more than a memtable is sealed on the way, so a start needs no more memory than
@@ -187,7 +214,6 @@ mod tests {
     use crate::embedded::EmbeddedStore;
     use crate::embedded::sample::plain_row;
     use std::os::unix::fs::symlink;
-    use tallystick_domain::Instant;
 
     /// Everything that [`open`] does before it reads the log.
     fn prepared(dir: &Path, options: &StoreOptions) -> Shared {

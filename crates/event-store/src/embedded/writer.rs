@@ -6,6 +6,8 @@
 use super::codec::Encoder;
 use super::correct::{self, Decision, FactsBatch};
 use super::dedupe::{IdentitySet, Seen};
+use super::facts::ledger::{Counting, Tally};
+use super::facts::{Fact, tallies};
 use super::files;
 use super::lock;
 use super::memtable::Frozen;
@@ -20,6 +22,8 @@ use std::sync::atomic::Ordering;
 const MAX_FROZEN: usize = 2;
 /// The largest group: larger ones gain nothing, as the sync is a small part of their cost.
 const LARGEST_GROUP: usize = 8 << 20;
+/// Kinds of duplicates that may wait for a frame with events before they get one of their own.
+const MOST_PENDING: usize = 1024;
 /// The smallest bound of a group, for stores with tiny memtables.
 const SMALLEST_GROUP: usize = 16 << 10;
 
@@ -33,6 +37,8 @@ pub(crate) struct Writer {
     frame: Encoder,
     limit: GroupLimit,
     generation: u64,
+    /// Whether duplicates wait to be noted in the log.
+    has_pending: bool,
 }
 
 impl Writer {
@@ -41,7 +47,15 @@ impl Writer {
             queued: (shared.options.memtable_bytes / 4).clamp(SMALLEST_GROUP, LARGEST_GROUP),
             encoded: Wal::capacity(shared.options.wal_file_len()),
         };
-        let writer = Self { shared, wal, identities, frame: Encoder::new(FRAME_HEADER_LEN), limit, generation: 0 };
+        let writer = Self {
+            shared,
+            wal,
+            identities,
+            frame: Encoder::new(FRAME_HEADER_LEN),
+            limit,
+            generation: 0,
+            has_pending: false,
+        };
         writer.count_wal();
         writer
     }
@@ -51,6 +65,7 @@ impl Writer {
         while let Some(work) = self.shared.queue.take(self.limit) {
             self.work(work);
         }
+        self.finish();
     }
 
     /// What [`Writer::run`] would do next, once; `false` if nothing waits.
@@ -68,6 +83,7 @@ impl Writer {
             Work::Group(group) => self.answer_group(group),
             Work::Facts(batch) => self.answer_facts(batch),
             Work::Seal(answer) => {
+                self.write_tallies();
                 let sealed = self.freeze().map(|()| self.generation);
                 // Who asked may have stopped waiting.
                 let _ = answer.send(sealed);
@@ -104,9 +120,12 @@ impl Writer {
         let seen = self.shared.seen();
         self.frame.clear();
         let mut fresh = Vec::with_capacity(group.iter().map(|batch| batch.rows.len()).sum());
-        let stored = self.sort_out(group, &seen, &mut fresh).and_then(|answers| {
+        let mut again = Counting::default();
+        let stored = self.sort_out(group, &seen, &mut fresh, &mut again).and_then(|answers| {
             if !fresh.is_empty() {
-                self.write_frame()?;
+                let tallies = self.add_tallies();
+                let sequence = self.write_frame()?;
+                self.take_in(tallies, sequence);
             }
             Ok(answers)
         });
@@ -124,7 +143,65 @@ impl Writer {
         if !fresh.is_empty() {
             self.publish(group);
         }
+        if duplicates > 0 {
+            self.note_duplicates(again);
+        }
         Ok(answers)
+    }
+
+    /// Keeps the numbers of duplicates for the next frame.
+    fn note_duplicates(&mut self, again: Counting) {
+        let pending = {
+            let mut facts = lock(&self.shared.facts);
+            facts.pending.absorb(again.finish());
+            facts.pending.len()
+        };
+        self.has_pending = true;
+        if pending > MOST_PENDING {
+            self.write_tallies();
+        }
+    }
+
+    /// Adds the numbers that wait to the frame, if it has room for them.
+    fn add_tallies(&mut self) -> Vec<Fact> {
+        if !self.has_pending {
+            return Vec::new();
+        }
+        let tallies = tallies(&lock(&self.shared.facts).pending);
+        if self.frame.add_facts_within(&tallies, self.limit.encoded) { tallies } else { Vec::new() }
+    }
+
+    /// Takes in the numbers of a frame that is durable.
+    fn take_in(&mut self, tallies: Vec<Fact>, sequence: u64) {
+        if tallies.is_empty() {
+            return;
+        }
+        let mut facts = lock(&self.shared.facts);
+        lock(&self.shared.live).active.facts += tallies.len() as u64;
+        tallies.into_iter().for_each(|fact| facts.apply(&self.shared.secret, fact));
+        facts.pending = Default::default();
+        facts.sequence = sequence;
+        self.has_pending = false;
+    }
+
+    /// Gives the numbers that wait a frame of their own. Without it they only wait longer.
+    fn write_tallies(&mut self) {
+        self.frame.clear();
+        let tallies = self.add_tallies();
+        if tallies.is_empty() {
+            return;
+        }
+        match self.write_frame() {
+            Ok(sequence) => self.take_in(tallies, sequence),
+            Err(error) => drop(self.refusal(error)),
+        }
+    }
+
+    /// The last work, when nothing waits any more.
+    pub fn finish(&mut self) {
+        if self.shared.fault().is_none() {
+            self.write_tallies();
+        }
     }
 
     /// Leaves only what is new in every batch, and puts it into the frame.
@@ -133,6 +210,7 @@ impl Writer {
         group: &mut [Batch],
         seen: &Seen,
         fresh: &mut Vec<u128>,
+        again: &mut Counting,
     ) -> Result<Vec<Appended>, StoreError> {
         let mut answers = Vec::with_capacity(group.len());
         for batch in group {
@@ -143,9 +221,14 @@ impl Writer {
                 let new = !seen.contains(*identity)? && self.identities.insert(*identity);
                 if new {
                     fresh.push(*identity);
-                } else if is_new.is_empty() {
-                    // Most batches have nothing that was there before, and need no list.
-                    is_new = vec![true; total];
+                } else {
+                    let (row, one) = (batch.rows.get(index), Tally { duplicates: 1, ..Tally::default() });
+                    let event = row.stored.event;
+                    again.count(row.namespace, row.stored.ingested_at, event.event_type(), event.source(), one);
+                    if is_new.is_empty() {
+                        // Most batches have nothing that was there before, and need no list.
+                        is_new = vec![true; total];
+                    }
                 }
                 if let Some(flag) = is_new.get_mut(index) {
                     *flag = new;

@@ -102,6 +102,17 @@ impl Encoder {
         facts.iter().for_each(|fact| facts_codec::encode(fact, &mut self.records));
     }
 
+    /// Adds facts if the payload stays within `limit`; says whether it does.
+    pub fn add_facts_within(&mut self, facts: &[Fact], limit: usize) -> bool {
+        let before = self.records.len();
+        self.add_facts(facts);
+        let fits = self.payload_len() <= limit;
+        if !fits {
+            self.records.truncate(before);
+        }
+        fits
+    }
+
     /// Adds all rows.
     pub fn add(&mut self, rows: &Rows) {
         self.bytes.extend_from_slice(rows.events().texts().as_bytes());

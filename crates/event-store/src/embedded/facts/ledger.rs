@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use tallystick_domain::{Instant, Namespace};
 
 const HOUR_US: i64 = 3_600_000_000;
+/// Keys after which events of further sources are counted together, under the source `""`, which no event has: whoever
+/// makes up sources must not fill the memory.
+const MOST_KEYS: usize = 200_000;
 
 /// Which events a tally counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,17 +58,17 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Adds to a key's numbers.
     pub fn add(&mut self, key: LedgerKey, tally: Tally) {
+        let key = if self.has_room_for(&key) { key } else { LedgerKey { source: "".into(), ..key } };
         self.tallies.entry(key).or_default().add(tally);
+    }
+
+    fn has_room_for(&self, key: &LedgerKey) -> bool {
+        self.tallies.len() < MOST_KEYS || self.tallies.contains_key(key)
     }
 
     /// Adds the numbers of all keys of another one.
     pub fn absorb(&mut self, other: Ledger) {
         other.tallies.into_iter().for_each(|(key, tally)| self.add(key, tally));
-    }
-
-    /// Whether it has no key.
-    pub fn is_empty(&self) -> bool {
-        self.tallies.is_empty()
     }
 
     /// How many keys it has.

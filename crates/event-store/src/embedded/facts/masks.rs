@@ -23,6 +23,13 @@ pub(crate) struct Masks {
     tables: BTreeMap<Namespace, BTreeMap<Box<str>, Arc<Mask>>>,
 }
 
+/// What is seen in the place of a stored row that did not expire.
+pub(crate) enum Instead<'m> {
+    Itself,
+    Other(&'m StoredEvent),
+    Nothing,
+}
+
 /// Identities of corrected events, each with the event that is seen instead, if there is one.
 type Corrected = HashMap<u128, Option<Arc<CorrectionRecord>>>;
 
@@ -116,8 +123,17 @@ impl Mask {
 
     /// Whether a correction is about a stored row.
     pub fn is_corrected(&self, event: &EventRef<'_>) -> bool {
+        !matches!(self.instead(event), Instead::Itself)
+    }
+
+    /// What is seen in the place of a stored row that did not expire.
+    pub fn instead(&self, event: &EventRef<'_>) -> Instead<'_> {
         let corrected = self.corrected.get(event.subject()).and_then(|times| times.get(&event.time()));
-        corrected.is_some_and(|corrected| corrected.contains_key(&self.identity(event.source(), event.id())))
+        match corrected.and_then(|corrected| corrected.get(&self.identity(event.source(), event.id()))) {
+            None => Instead::Itself,
+            Some(None) => Instead::Nothing,
+            Some(Some(record)) => Instead::Other(&record.event),
+        }
     }
 
     /// The events that are seen in the place of amended ones.

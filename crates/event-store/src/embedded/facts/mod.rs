@@ -73,6 +73,8 @@ pub(crate) struct Facts {
     chains: BTreeMap<u128, Vec<Arc<CorrectionRecord>>>,
     cut_offs: BTreeMap<Namespace, BTreeMap<Box<str>, Instant>>,
     pub ledger: Ledger,
+    /// Duplicates that no frame of the log holds yet; a crash loses them.
+    pub pending: Ledger,
     /// Dropped rows, and the sum of their identities.
     pub dropped: (u64, u128),
 }
@@ -140,6 +142,6 @@ impl Facts {
 }
 
 /// A ledger as facts.
-pub(crate) fn tallies(ledger: Ledger) -> Vec<Fact> {
+pub(crate) fn tallies(ledger: &Ledger) -> Vec<Fact> {
     ledger.iter().map(|(key, tally)| Fact::Tally { key: key.clone(), tally: *tally }).collect()
 }

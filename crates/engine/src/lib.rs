@@ -14,6 +14,8 @@ mod ingest;
 mod keys;
 mod meters;
 mod query;
+mod reconcile;
+mod retention;
 
 pub use caller::Caller;
 pub use clock::{Clock, monotonic};
@@ -26,4 +28,6 @@ pub use ingest::{IngestReport, NewEvent, check_events};
 pub use keys::{CreatedKey, KeyAdmin};
 pub use meters::MeterRef;
 pub use query::{Coverage, MeterQuery, MeterResult, MeterRow, NotCountedGroup};
+pub use reconcile::ReconciledHour;
+pub use retention::{Retention, RetentionRule};
 pub use tallystick_event_store::StoreStats;

@@ -42,7 +42,9 @@ pub async fn serve(config: &Config) -> Result<(), ServeError> {
     let leaving = Leaving::default();
     let app = router(&engine, config, &leaving);
     greeting::print(config, address, &engine, has_keys).map_err(|error| refused(&error))?;
+    let workers = tallystick_workers::start(&engine);
     listener::serve(listener, app, config, &leaving, signals).await;
+    workers.stop().await;
     close(&engine).await?;
     tracing::info!("stopped: everything acknowledged is stored");
     Ok(())

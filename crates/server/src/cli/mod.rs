@@ -9,6 +9,8 @@ mod ingest;
 mod keys;
 mod meters;
 mod query;
+mod reconcile;
+mod retention;
 mod serve;
 mod table;
 mod time;
@@ -45,6 +47,10 @@ enum Command {
     Query(query::QueryArguments),
     /// List, create and delete the meters of a running server
     Meters(meters::MetersArguments),
+    /// Check that every event that a running server accepted is accounted for
+    Reconcile(reconcile::ReconcileArguments),
+    /// Show how long events are kept and what would go, or let it go; while no server runs
+    Retention(retention::RetentionArguments),
 }
 
 /// Where the stores are, for the commands that open them themselves.
@@ -95,6 +101,8 @@ pub fn run() -> ExitCode {
         Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Meters(arguments) => meters::run(arguments),
+        Command::Reconcile(arguments) => reconcile::run(&arguments),
+        Command::Retention(arguments) => retention::run(&arguments),
     };
     match result {
         Ok(Ending::Complete) => ExitCode::SUCCESS,

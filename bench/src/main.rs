@@ -20,6 +20,10 @@ use clap::Parser;
 use options::{Arguments, Command};
 use std::process::ExitCode;
 
+/// The product's allocator, so that the upper bounds have no worse one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(options) => sections::run(&options),

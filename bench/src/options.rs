@@ -46,6 +46,8 @@ pub enum Section {
     Contention,
     /// Memory of the server
     Memory,
+    /// Totals of single subjects that are kept up to date
+    Live,
     /// Starts after a clean end and after a kill
     Start,
 }

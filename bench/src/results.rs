@@ -88,7 +88,7 @@ fn line(figure: &Figure) -> String {
 }
 
 /// Four significant digits.
-fn rounded(value: f64) -> f64 {
+pub fn rounded(value: f64) -> f64 {
     if value.abs() < f64::EPSILON {
         return 0.0;
     }

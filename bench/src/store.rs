@@ -1,6 +1,6 @@
 //! The product's store in process, filled with a data set and asked the questions.
 
-use crate::data::{ASKED_SUBJECT, ASKED_TYPE, DAY_MS, DAYS, Expected, Lines, Row, START_MS, TYPES, Variant};
+use crate::data::{ASKED_SUBJECT, ASKED_TYPE, DAY_MS, DAYS, Lines, Row, START_MS, TYPES, Variant};
 use crate::data::{subject_name, top_lines, type_name};
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::{BTreeMap, VecDeque};
@@ -35,9 +35,11 @@ pub struct Manner {
 
 /// Options with a fixed secret, so that runs are alike.
 pub fn options(manner: Manner) -> StoreOptions {
-    // This version of the store has neither threads nor a cache to choose.
-    let Manner { threads: _, cached: _ } = manner;
-    StoreOptions::new([7; 16])
+    let mut options = StoreOptions { query_threads: manner.threads, ..StoreOptions::new([7; 16]) };
+    if !manner.cached {
+        options.query_cache_bytes = 0;
+    }
+    options
 }
 
 /// Opens the store in a folder.
@@ -48,17 +50,17 @@ pub fn open(folder: &Path, options: StoreOptions) -> Result<EventStore> {
     EventStore::open_embedded(folder, options).with_context(|| format!("cannot open {}", folder.display()))
 }
 
-/// Stores rows and counts them; returns when all are durable.
+/// Stores rows and shows each to `count`; returns when all are durable.
 ///
 /// # Errors
 /// When the store refuses.
-pub fn fill(store: &EventStore, rows: impl Iterator<Item = Row>, expected: &mut Expected) -> Result<()> {
+pub fn fill(store: &EventStore, rows: impl Iterator<Item = Row>, mut count: impl FnMut(&Row)) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let mut rows = rows.peekable();
     let mut waiting = VecDeque::new();
     while rows.peek().is_some() {
         let batch: Vec<Row> = rows.by_ref().take(BATCH).collect();
-        batch.iter().for_each(|row| expected.add(row));
+        batch.iter().for_each(&mut count);
         let events: Vec<StoredEvent> = batch.iter().map(stored).collect::<Result<_>>()?;
         if waiting.len() == WAITING {
             waiting.pop_front().map_or(Ok(()), |oldest| finish(&runtime, oldest))?;
@@ -184,7 +186,11 @@ fn by_day_and_model(answers: &[Vec<AggregateRow>]) -> Result<Lines> {
     Ok(lines)
 }
 
-fn billionths(value: &Quantity) -> Result<i128> {
+/// A quantity as whole billionths.
+///
+/// # Errors
+/// When it has more places.
+pub fn billionths(value: &Quantity) -> Result<i128> {
     let places = 9u32.checked_sub(value.scale()).context("more than nine places")?;
     Ok(value.mantissa() * 10i128.pow(places))
 }

@@ -16,7 +16,7 @@ struct Edge {
 }
 
 /// What each crate may depend on among ours. `dialect-*` stands for every dialect.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("state-store", &["domain"]),
     ("event-store", &["domain"]),
@@ -26,6 +26,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("workers", &["engine"]),
     ("server", &["dialect-*", "workers", "http-kit", "engine", "domain"]),
     ("testkit", &["server", "dialect-*", "http-kit", "engine", "state-store", "event-store", "domain"]),
+    ("simulator", &["event-store", "domain"]),
     ("bench", &["dialect-*", "http-kit", "engine", "event-store", "domain"]),
     ("xtask", &[]),
 ];
@@ -34,7 +35,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 const CONFINED: [(&str, &[&str]); 5] = [
     ("axum*", &["http-kit", "dialect-*", "server", "bench"]),
     ("sqlx*", &["state-store"]),
-    ("clap*", &["server", "xtask", "bench"]),
+    ("clap*", &["server", "simulator", "xtask", "bench"]),
     ("anyhow", &["server", "xtask", "bench"]),
     (
         "tokio*",

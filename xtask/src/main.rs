@@ -1,10 +1,11 @@
 //! Chores of the repository: `cargo xtask check` before a push, `cargo xtask test` for everything.
 //!
-//! Invariant: a check reads the repository and changes nothing; only `test` and `bench` install or build.
+//! Invariant: a check reads the repository and changes nothing; only `test`, `bench` and `soak` install or build.
 
 mod arrows;
 mod bench;
 mod repository;
+mod soak;
 mod test_command;
 mod tidy;
 
@@ -31,6 +32,8 @@ enum Chore {
     Tidy,
     /// Which crate may depend on which
     Arrows,
+    /// Random histories of the event store on a failing disk, and kills of the real binary; ends at the first failure
+    Soak(soak::Soak),
     /// Measure the product beside its upper bounds and other engines; `-- --help` shows what can be chosen
     Bench {
         /// Write the last run's tables into `bench/README.md` instead of measuring
@@ -72,6 +75,7 @@ fn run(chore: Chore) -> Result<()> {
         }
         Chore::Tidy => report("tidy", &tidy::check(&Repository::read(&root)?)),
         Chore::Arrows => report("arrows", &arrows::check(&root)?),
+        Chore::Soak(soak) => soak::run(&root, &soak),
         Chore::Bench { report: true, .. } => bench::report(&root),
         Chore::Bench { arguments, .. } => bench::run(&root, &arguments),
         Chore::Test { only, keep_going } => test_command::run(&root, only, keep_going),

@@ -105,6 +105,11 @@ impl Row {
         }
     }
 
+    /// The same event, neither early nor late, of another subject and type.
+    pub fn moved_to(self, subject: u32, event_type: u32) -> Self {
+        Self { subject, event_type, time_ms: self.arrived_ms, ..self }
+    }
+
     /// The id as a UUID.
     pub fn id_text(&self) -> String {
         let hex = format!("{:032x}", self.id);

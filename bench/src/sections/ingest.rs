@@ -3,7 +3,7 @@
 use super::Run;
 use crate::client::{self, Bodies, Load, Outcome, percentile};
 use crate::disk::SyncProbe;
-use crate::process::Server;
+use crate::process::{Server, cpu_seconds};
 use crate::results::median;
 use anyhow::{Context, Result};
 use std::process::Command;
@@ -41,6 +41,8 @@ pub fn load_name(connections: usize, batch: usize) -> String {
 #[derive(Default)]
 struct Rounds {
     outcomes: [Vec<Outcome>; 3],
+    /// Microseconds of processor time for each event, the server's only.
+    work_us: [Vec<f64>; 3],
     syncs: Vec<f64>,
     rests: Vec<f64>,
 }
@@ -55,12 +57,18 @@ fn one_load(
     let bodies = Bodies::new(run.options.data(), connections, batch);
     let mut rounds = Rounds::default();
     for _ in 0..run.options.rounds {
-        for (server, outcomes) in servers.iter().zip(&mut rounds.outcomes) {
+        for (at, server) in servers.iter().enumerate() {
             let load = Load { address: server.address, connections, batch, time: run.options.round(), pace: None };
-            outcomes.push(client::run(load, &bodies).context("the load failed")?);
+            let before = cpu_seconds(server.pid())?;
+            let outcome = client::run(load, &bodies).context("the load failed")?;
+            // What the product has left to do must not be charged to the next contestant, but to itself.
+            if NAMES[at] == "durable" {
+                rounds.rests.push(server.wait_until_idle(MOST_REST)?.as_secs_f64());
+            }
+            let work = cpu_seconds(server.pid())? - before;
+            rounds.work_us[at].push(work * 1e6 / outcome.acknowledged as f64);
+            rounds.outcomes[at].push(outcome);
         }
-        // What is left to do must not be charged to the next contestant.
-        rounds.rests.push(servers[2].wait_until_idle(MOST_REST)?.as_secs_f64());
         let syncs = probe.measure(run.options.round() / 8)?;
         rounds.syncs.push(percentile(&syncs, 0.5) / 1000.0);
     }
@@ -77,6 +85,9 @@ fn record(run: &mut Run<'_>, rounds: &Rounds, connections: usize, batch: usize) 
         run.results.add(&name, contestant, over(outcomes, &Outcome::events_per_second), "events/s");
         run.results.add(&format!("{name}, p50"), contestant, over(outcomes, &|it| it.latency_ms(0.5)), "ms");
         run.results.add(&format!("{name}, p99"), contestant, over(outcomes, &|it| it.latency_ms(0.99)), "ms");
+    }
+    for (contestant, work) in NAMES.iter().zip(&rounds.work_us) {
+        run.results.add(&format!("{name}, processor time of the server"), contestant, median(work), "µs/event");
     }
     let [noop, parse, durable] = &rounds.outcomes;
     for (bound, outcomes) in [("no-op", noop), ("parse-only", parse)] {

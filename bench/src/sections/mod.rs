@@ -2,6 +2,7 @@
 
 mod contention;
 mod ingest;
+mod live;
 mod memory;
 mod queries;
 mod start;
@@ -89,7 +90,7 @@ fn fill(run: &mut Run<'_>) -> Result<Filled> {
     let store = store::open(&events, store::options(Manner { threads: 0, cached: false }))?;
     let (begun, data) = (Instant::now(), run.options.data());
     let mut expected = Expected::default();
-    store::fill(&store, data.rows(), &mut expected)?;
+    store::fill(&store, data.rows(), |row| expected.add(row))?;
     run.results.add("load in process", "Tallystick", data.events as f64 / begun.elapsed().as_secs_f64(), "events/s");
     store::settle(&store)?;
     let speed = data.events as f64 / begun.elapsed().as_secs_f64();
@@ -113,13 +114,14 @@ pub fn run(options: &RunOptions) -> Result<()> {
     let mut run = Run { options, results: Results::default(), filled: None };
     run.results.add("run, events of the data set", "all", options.events as f64, "events");
     run.results.add("run, processors", "all", processors() as f64, "cores");
-    let parts: [(Section, Part); 6] = [
+    let parts: [(Section, Part); 7] = [
         (Section::Ingest, ingest::run),
         (Section::Queries, queries::run),
         (Section::Memory, memory::run),
         (Section::Start, start::run),
         (Section::Contention, contention::run),
         (Section::Variants, variants::run),
+        (Section::Live, live::run),
     ];
     for (section, part) in parts {
         if options.wants(section) {

@@ -34,9 +34,9 @@ pub fn run(run: &mut Run<'_>) -> Result<()> {
         let store = store::open(&folder, options)?;
         let mut expected = Expected::default();
         let mut rows = DataSet { events, variant, ..run.options.data() }.rows();
-        store::fill(&store, rows.by_ref().take((events * sealed / 100) as usize), &mut expected)?;
+        store::fill(&store, rows.by_ref().take((events * sealed / 100) as usize), |row| expected.add(row))?;
         store::settle(&store)?;
-        store::fill(&store, rows, &mut expected)?;
+        store::fill(&store, rows, |row| expected.add(row))?;
         let answers = expected.answers();
         for (at, question) in QUESTIONS.iter().enumerate() {
             let best = best_ms(&store, question, variant, run.options.repeats, name, &answers)?;

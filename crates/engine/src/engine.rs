@@ -4,6 +4,7 @@ use crate::clock::{Clock, random_bytes};
 use crate::config::{EngineConfig, Limits};
 use crate::error::EngineError;
 use crate::keys::KeyRingSlot;
+use crate::operate::{EVENTS_DIR, STATE_FILE};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,7 +121,7 @@ impl Engine {
         options.query_threads = config.limits.query_threads;
         options.query_cache_bytes = config.limits.query_cache_bytes;
         options.live_counters = config.limits.live_counters;
-        let dir = config.data_dir.join("events");
+        let dir = config.data_dir.join(EVENTS_DIR);
         // A volume that is not mounted must not look like a new store: what is sent again would count again.
         if !dir.exists() && state.has_meters().await? {
             return Err(OpenError::EventsMissing { path: dir.display().to_string() });
@@ -241,11 +242,15 @@ fn create_data_dir(dir: &Path) -> std::io::Result<()> {
 }
 
 pub(crate) async fn open_state(data_dir: &Path, state_url: Option<&str>) -> Result<StateStore, OpenError> {
-    let url = match state_url {
-        Some(text) => StateUrl::parse(text)?,
-        None => StateUrl::Sqlite(data_dir.join("state.sqlite")),
-    };
-    Ok(StateStore::open(&url).await?)
+    Ok(StateStore::open(&state_url_of(data_dir, state_url)?).await?)
+}
+
+/// Where the state of a data folder is.
+pub(crate) fn state_url_of(data_dir: &Path, state_url: Option<&str>) -> Result<StateUrl, StateError> {
+    match state_url {
+        Some(text) => StateUrl::parse(text),
+        None => Ok(StateUrl::Sqlite(data_dir.join(STATE_FILE))),
+    }
 }
 
 pub(crate) fn new_meter_id(clock: &Clock) -> Result<MeterId, getrandom::Error> {

@@ -1,7 +1,7 @@
 //! The one API that every dialect and worker calls: commands and queries in plain data.
 //!
 //! Invariant: one method = one transaction = one outcome; never names HTTP, JSON or a vendor. Every method takes a
-//! [`Caller`], and every lookup is made in the caller's namespace.
+//! [`Caller`], and every lookup is made in the caller's namespace; those in `operate.rs` are for the operator alone.
 
 mod caller;
 mod clock;
@@ -13,6 +13,7 @@ mod events;
 mod ingest;
 mod keys;
 mod meters;
+mod operate;
 mod query;
 mod reconcile;
 mod retention;
@@ -27,7 +28,11 @@ pub use events::{EventListing, ListedEvent};
 pub use ingest::{IngestReport, NewEvent, check_events};
 pub use keys::{CreatedKey, KeyAdmin};
 pub use meters::MeterRef;
+pub use operate::{Checked, EVENTS_DIR, STATE_FILE, StateCheck, verify_backup, verify_closed};
 pub use query::{Coverage, MeterQuery, MeterResult, MeterRow, NotCountedGroup};
 pub use reconcile::ReconciledHour;
 pub use retention::{Retention, RetentionRule};
-pub use tallystick_event_store::StoreStats;
+pub use tallystick_event_store::{
+    CopiedFile, Damage, EventsBackup, HistogramSnapshot, Progress, StoreContent, StoreError, StoreHistograms,
+    StoreStats, Unit, Verification, Watch,
+};

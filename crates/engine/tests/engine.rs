@@ -110,6 +110,49 @@ async fn a_meter_counts_history_and_what_comes_later_exactly() {
 }
 
 #[tokio::test]
+async fn a_live_total_follows_every_event_of_its_subject() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, caller) = opened(dir.path()).await;
+    let meter = engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    let from = Some(at("2024-05-01T00:00:00Z"));
+    let total = async || {
+        let total = engine.live_total(&caller, &meter, "a", from).await.unwrap();
+        total.map(|total| total.to_string())
+    };
+    assert_eq!(total().await, None);
+    for (id, subject, time, tokens, want) in [
+        ("1", "a", "2024-05-01T00:00:00Z", "0.1", Some("0.1")),
+        ("2", "b", "2024-05-02T00:00:00Z", "7", Some("0.1")),
+        ("3", "a", "2024-04-30T23:59:59Z", "7", Some("0.1")),
+        ("4", "a", "2024-05-20T00:00:00Z", "\"0.25\"", Some("0.35")),
+        ("4", "a", "2024-05-20T00:00:00Z", "9", Some("0.35")),
+        ("5", "a", "2024-05-01T00:00:01Z", "null", Some("0.35")),
+    ] {
+        let data = format!(r#"{{"tokens":{tokens}}}"#);
+        engine.ingest(&caller, vec![event(id, subject, time, &data)]).await.unwrap();
+        assert_eq!(total().await.as_deref(), want, "after {id}");
+    }
+    assert_eq!(engine.stats().store.live_counters, 1);
+}
+
+#[tokio::test]
+async fn a_query_that_needs_too_much_memory_names_the_option() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { query_memory_bytes: 100_000, ..Limits::default() };
+    let engine = Engine::open(EngineConfig { limits, ..config(dir.path()) }).await.unwrap();
+    let caller = engine.authenticate(None).await.unwrap();
+    engine.create_meter(&caller, tokens_meter("tokens")).await.unwrap();
+    let one = |n: usize| event(&n.to_string(), &format!("subject-{n}"), "2024-05-01T10:00:00Z", r#"{"tokens":1}"#);
+    engine.ingest(&caller, (0..3000).map(one).collect()).await.unwrap();
+    let meter = meter("tokens");
+    let by_subject = MeterQuery { group_by: vec!["subject".into()], ..MeterQuery::default() };
+    let error = engine.query_meter(&caller, &meter, by_subject).await.unwrap_err().to_string();
+    assert!(error.contains("limits.query_memory_bytes") && error.contains("100000"), "{error}");
+    let whole = engine.query_meter(&caller, &meter, MeterQuery::default()).await.unwrap();
+    assert_eq!(whole.rows[0].value.to_string(), "3000");
+}
+
+#[tokio::test]
 async fn an_invalid_event_keeps_its_whole_batch_out_and_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let (engine, caller) = opened(dir.path()).await;

@@ -54,6 +54,9 @@ pub enum StoreError {
         /// What the record says that it is.
         kind: u8,
     },
+    /// Whoever watched a long piece of work ended it. Nothing was changed.
+    #[error("the work was ended before it was done")]
+    Cancelled,
     /// The store stopped accepting after a fault that must not be retried.
     #[error("the event store stopped accepting events: {reason}. Restart after the cause is removed")]
     Stopped {

@@ -5,6 +5,8 @@
 mod correction;
 mod embedded;
 mod error;
+mod histogram;
+mod report;
 mod store;
 
 pub use correction::{
@@ -17,6 +19,11 @@ pub use embedded::disk::{Access, Disk, DiskFile, HostDisk};
 /// A store that is stepped by hand, for tests.
 #[cfg(any(test, feature = "faults"))]
 pub use embedded::stepped::{SteppedStore, Ticket};
-pub use embedded::{EmbeddedStore, LiveKey, StoreOptions};
+pub use embedded::{EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
-pub use store::{Appended, EventStore, StoreStats};
+pub use histogram::HistogramSnapshot;
+pub use report::{
+    CopiedFile, Damage, EventsBackup, Progress, RunContent, Sample, SegmentContent, StoreContent, TypeContent, Unit,
+    Verification, Watch,
+};
+pub use store::{Appended, EventStore, StoreHistograms, StoreStats};

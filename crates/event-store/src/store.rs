@@ -1,11 +1,13 @@
 //! The store as the engine sees it.
 
-use crate::embedded::{EmbeddedStore, LiveKey, StoreOptions};
+use crate::embedded::{EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
+use crate::histogram::HistogramSnapshot;
+use crate::report::{EventsBackup, StoreContent, Verification, Watch};
 use crate::{
     AppendError, CorrectError, Corrected, Correction, EventHistory, Expirable, HourTally, QueryError, StoreError,
 };
 use std::path::Path;
-use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent};
+use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent, StoredRef};
 use tallystick_domain::meter::{AggregatePlan, AggregateRow, PlanError};
 use tallystick_domain::{Instant, Namespace, Quantity};
 
@@ -37,12 +39,28 @@ pub struct StoreStats {
     pub segment_bytes: u64,
     /// Files of identities.
     pub runs: u64,
+    /// Their size on disk.
+    pub run_bytes: u64,
+    /// Segments of sizes of which there are more than there should be, so that some of them will be merged.
+    pub debt_segments: u64,
+    /// Their size on disk.
+    pub debt_bytes: u64,
+    /// What filters and indexes of identities take in memory.
+    pub identity_memory_bytes: u64,
     /// Files of the log, spare ones too.
     pub wal_files: u64,
     /// Their size on disk.
     pub wal_bytes: u64,
     /// Bytes of batches that wait or are being stored.
     pub queue_bytes: u64,
+    /// Batches that wait to be stored.
+    pub queue_batches: u64,
+    /// Batches that were refused because too much was waiting.
+    pub overloaded: u64,
+    /// How often the filter of a run was asked for an identity.
+    pub filter_lookups: u64,
+    /// How often a filter could not rule an identity out, so that a block was read.
+    pub filter_passes: u64,
     /// Groups of batches that were made durable with one sync each.
     pub groups: u64,
     /// New events of the last group.
@@ -57,6 +75,29 @@ pub struct StoreStats {
     pub segment_merges: u64,
     /// How often runs were merged.
     pub run_merges: u64,
+    /// Bytes of partial results that are kept.
+    pub query_cache_bytes: u64,
+    /// How often one of them was used.
+    pub query_cache_hits: u64,
+    /// Bytes that running queries hold.
+    pub query_memory_bytes: u64,
+    /// Bytes of columns of rows in memory.
+    pub column_memory_bytes: u64,
+    /// Totals of single subjects that are kept up to date.
+    pub live_counters: u64,
+}
+
+/// How large groups were and how long things took since the store was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreHistograms {
+    /// New events of each group that was made durable with one sync.
+    pub group_rows: HistogramSnapshot,
+    /// Duration of each of these syncs, in microseconds.
+    pub sync_us: HistogramSnapshot,
+    /// Duration of each aggregation, in microseconds.
+    pub aggregate_us: HistogramSnapshot,
+    /// Duration of each listing, in microseconds.
+    pub list_us: HistogramSnapshot,
 }
 
 /// Where usage events are kept. Clones are the same store.
@@ -131,6 +172,13 @@ impl EventStore {
     pub fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
         match self {
             Self::Embedded(store) => store.known_total(key),
+        }
+    }
+
+    /// Drops the totals that are kept of a subject, as after a change of its past.
+    pub fn forget_totals(&self, namespace: &Namespace, event_type: &str, subject: &str) {
+        match self {
+            Self::Embedded(store) => store.forget_totals(namespace, event_type, subject),
         }
     }
 
@@ -241,10 +289,81 @@ impl EventStore {
         }
     }
 
+    /// Reads everything again, sealed or not, counts it and compares; tells all that is not as it was written. Events may
+    /// be appended meanwhile. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Cancelled`] when `watch` says so. Damage is no error but part of the answer.
+    pub fn verify_all(&self, watch: Watch<'_>) -> Result<Verification, StoreError> {
+        match self {
+            Self::Embedded(store) => store.verify_all(watch),
+        }
+    }
+
+    /// Like [`EventStore::verify_all`], for a store in `dir` that nobody has open. Changes nothing, so that a damaged
+    /// store and a backup can be looked at. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while a store is open there, [`StoreError::Cancelled`] when `watch` says so.
+    pub fn verify_closed(dir: &Path, watch: Watch<'_>) -> Result<Verification, StoreError> {
+        EmbeddedStore::verify_closed(dir, watch)
+    }
+
+    /// Copies the store into `dir`: every event that was acknowledged before the call, and perhaps later ones, but never
+    /// one without all that were acknowledged before it. The copy opens as a store. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if it cannot be written, [`StoreError::Cancelled`] when `watch` says so; what was copied so far
+    /// stays and is no store.
+    pub fn backup(&self, dir: &Path, watch: Watch<'_>) -> Result<EventsBackup, StoreError> {
+        match self {
+            Self::Embedded(store) => store.backup(dir, watch),
+        }
+    }
+
+    /// What is stored, by file and by type. Reads some blocks. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] or [`StoreError::Io`] naming the file that cannot be read.
+    pub fn content(&self) -> Result<StoreContent, StoreError> {
+        match self {
+            Self::Embedded(store) => store.content(),
+        }
+    }
+
+    /// Hands out every event that was acknowledged before the call, by namespace and type, with the memory of one block.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// Those of `each`, which end the export, and [`StoreError::Damaged`] or [`StoreError::Io`] naming the file that
+    /// cannot be read.
+    pub fn export(
+        &self,
+        each: &mut dyn FnMut(&Namespace, StoredRef<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.export(each),
+        }
+    }
+
     /// Numbers about the store.
     pub fn stats(&self) -> StoreStats {
         match self {
             Self::Embedded(store) => store.stats(),
+        }
+    }
+
+    /// What the bytes of sealed events are spent on. Reads nothing.
+    pub fn sizes(&self) -> SegmentSizes {
+        match self {
+            Self::Embedded(store) => store.sizes(),
+        }
+    }
+
+    /// Sizes and durations since the store was opened.
+    pub fn histograms(&self) -> StoreHistograms {
+        match self {
+            Self::Embedded(store) => store.histograms(),
         }
     }
 

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tallystick_domain::Namespace;
-use tallystick_event_store::{AppendError, StoreOptions};
+use tallystick_domain::meter::Aggregation;
+use tallystick_event_store::{AppendError, LiveKey, StoreOptions};
 
 #[test]
 fn one_of_many_equal_events_sent_at_once_is_stored() {
@@ -38,6 +39,50 @@ fn one_of_many_equal_events_sent_at_once_is_stored() {
     }
     assert_eq!(ids(&store).len(), 60);
     assert!(store.stats().groups < 20 * 64, "senders share a sync");
+}
+
+#[test]
+fn a_live_total_that_starts_while_events_come_in_misses_none_and_counts_none_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), small());
+    let key = |number: i64| LiveKey {
+        namespace: Namespace::default_namespace(),
+        event_type: "t".into(),
+        aggregation: Aggregation::Count,
+        value: None,
+        subject: "c".into(),
+        from: Some(at(-number)),
+    };
+    let (done, acknowledged, started) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for reader in 0..2i64 {
+            let (store, acknowledged, done, started) = (&store, &acknowledged, &done, &started);
+            scope.spawn(move || {
+                let mut number = 0;
+                while !done.load(Ordering::SeqCst) {
+                    let before = acknowledged.load(Ordering::SeqCst) as i128;
+                    // Half of the keys are new to both readers, the others are of both.
+                    let total = store.live_total(&key(number + reader * (number % 2) * 1_000_000)).unwrap();
+                    let total = total.map_or(0, |total| total.mantissa());
+                    assert!(total >= before, "{before} were acknowledged, {total} are counted");
+                    number += 1;
+                    started.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        for round in 0..150 {
+            acknowledged.fetch_add(append_ok(&store, batch(&format!("r{round}"), 7)).stored as usize, Ordering::SeqCst);
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    let kept = store.stats().live_counters;
+    assert!(kept > 10, "{kept}");
+    for number in (0..started.into_inner() as i64).flat_map(|number| [number, number + 1_000_000]) {
+        let total = store.known_total(&key(number)).map(|total| total.unwrap().map(|total| total.mantissa()));
+        assert!(total.is_none_or(|total| total == Some(150 * 7)), "{total:?} of key {number}");
+    }
+    store.flush_now().unwrap();
+    assert_eq!(store.known_total(&key(0)).unwrap().unwrap().unwrap().to_string(), "1050", "sealing changes no total");
 }
 
 #[test]

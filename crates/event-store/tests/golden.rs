@@ -35,7 +35,7 @@ const DATA: [Option<&str>; 14] = [
 ];
 
 fn golden_event(number: usize) -> StoredEvent {
-    let odd_time = if number % 5 == 0 { 123_457 } else { number as i64 * 61_000 };
+    let odd_time = if number.is_multiple_of(5) { 123_457 } else { number as i64 * 61_000 };
     let parts = EventParts {
         id: match number % 4 {
             0 => format!("id-{number}"),
@@ -44,11 +44,11 @@ fn golden_event(number: usize) -> StoredEvent {
             _ => format!("{number:08x}-5a5a-4b4b-8c8c-{:012x}", number * 7_654_321),
         },
         source: ["api", "batch", "ü"][number % 3].into(),
-        event_type: ["prompt", "storage"][usize::from(number % 7 == 0)].into(),
+        event_type: ["prompt", "storage"][usize::from(number.is_multiple_of(7))].into(),
         subject: format!("customer-{}", number % 4),
         time: at(odd_time * (1 + number as i64 % 6)),
         data: DATA[number % DATA.len()].map(str::to_owned),
-        extras: (number % 6 == 0).then(|| format!(r#"{{"traceparent":"00-{number}"}}"#)),
+        extras: number.is_multiple_of(6).then(|| format!(r#"{{"traceparent":"00-{number}"}}"#)),
     };
     StoredEvent { event: Event::new(parts, 16).unwrap(), ingested_at: at(odd_time + 1_234_567) }
 }

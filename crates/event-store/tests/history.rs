@@ -13,7 +13,7 @@ use tallystick_domain::event::{EventField, EventPosition, EventQuery, StoredEven
 use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, Filter, JsonPath, fold};
 use tallystick_domain::time::{WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace};
-use tallystick_event_store::{Change, Correction, EventStore, QueryError, StoreOptions};
+use tallystick_event_store::{Change, Correction, EventStore, LiveKey, QueryError, StoreOptions};
 use tempfile::TempDir;
 
 const HOUR: i64 = 3_600_000_000;
@@ -28,6 +28,7 @@ enum Step {
     Crash,
     Aggregate(AggregatePlan),
     List(EventQuery),
+    LiveTotals(Namespace),
 }
 
 fn any_namespace() -> impl Strategy<Value = Namespace> {
@@ -182,6 +183,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Crash),
         3 => any_plan().prop_map(Step::Aggregate),
         2 => any_listing().prop_map(Step::List),
+        3 => any_namespace().prop_map(Step::LiveTotals),
     ]
 }
 
@@ -235,6 +237,7 @@ impl Subject {
                 let expected = query.run(self.model.of(&query.namespace));
                 assert_eq!(self.store.list(query).unwrap(), expected, "{query:?}");
             }
+            Step::LiveTotals(name) => self.compare_live_totals(name),
         }
         let stats = self.store.stats();
         assert_eq!(stats.events + stats.dropped_rows, self.model.len(), "after {step:?}");
@@ -249,8 +252,41 @@ impl Subject {
         }
     }
 
+    fn compare_live_totals(&self, name: &Namespace) {
+        let aggregations = Aggregation::ALL.into_iter().cycle().zip(0..21);
+        for (aggregation, number) in aggregations {
+            let key = LiveKey {
+                namespace: name.clone(),
+                event_type: "request".into(),
+                aggregation,
+                value: (aggregation != Aggregation::Count).then(|| JsonPath::parse("$.v").unwrap()),
+                subject: format!("subject-{}", number % 5),
+                from: (number % 3 == 0).then(|| at(0)),
+            };
+            let plan = AggregatePlan {
+                namespace: name.clone(),
+                event_type: key.event_type.clone(),
+                from: key.from,
+                to: None,
+                aggregation,
+                value: key.value.clone(),
+                dimensions: vec![],
+                filters: vec![(Dimension::Subject, Filter::Eq(key.subject.clone()))],
+                customers: None,
+                windows: None,
+            };
+            let expected = fold(&plan, self.model.of(name)).map(|rows| rows.first().map(|row| row.value));
+            match (self.store.live_total(&key), expected) {
+                (Ok(total), Ok(expected)) => assert_eq!(total, expected, "{key:?}"),
+                (Err(QueryError::Plan(_)), Err(_)) => {}
+                (got, expected) => panic!("{got:?} instead of {expected:?} for {key:?}"),
+            }
+        }
+    }
+
     fn compare_everything(&self) {
         for name in ["default", "tenant-b"].map(namespace) {
+            self.compare_live_totals(&name);
             let query = everything(&name);
             assert_eq!(self.store.list(&query).unwrap(), query.run(self.model.of(&name)));
             for aggregation in Aggregation::ALL {

@@ -9,7 +9,6 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use http_body_util::BodyExt;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt};
@@ -89,7 +88,7 @@ fn announced_too_large(announced: Option<u64>, encoding: Encoding, limits: &Http
 async fn collect(mut body: Body, length: usize) -> Result<Bytes, Refusal> {
     let mut whole = Bytes::new();
     let mut parts = Vec::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = http_body_util::BodyExt::frame(&mut body).await {
         let frame = frame.map_err(|error| Refusal::BodyInterrupted(error.to_string()))?;
         let Ok(piece) = frame.into_data() else { continue };
         if whole.len() + parts.len() + piece.len() > length {

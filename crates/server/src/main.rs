@@ -2,8 +2,10 @@
 //!
 //! Invariant: nothing here knows a rule of metering; the command line reaches a server through its public API only.
 
+mod backup;
 mod cli;
 mod config;
+mod control;
 mod dialects;
 mod greeting;
 mod health;

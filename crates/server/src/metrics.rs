@@ -4,7 +4,8 @@
 use axum::http::Method;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -13,7 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
-use tallystick_engine::{Engine, EngineStats};
+use tallystick_engine::{Engine, EngineStats, HistogramSnapshot, StoreHistograms};
 use tallystick_http_kit::access_log::{Finished, Observer};
 
 /// The format that [`Metrics::render`] writes.
@@ -113,9 +114,17 @@ impl Collector for EngineFigures {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, metric_type::COUNTER)?)?;
         }
-        let seconds = ConstCounter::new(stats.store.total_sync_us as f64 / 1e6);
-        let help = "Time spent making groups durable";
-        seconds.encode(encoder.encode_descriptor("store_sync_seconds", help, None, metric_type::COUNTER)?)?;
+        for (name, help, unit, snapshot) in histograms(&self.0.histograms()) {
+            let metric = StoredHistogram { snapshot, unit };
+            metric.encode(encoder.encode_descriptor(name, help, None, metric_type::HISTOGRAM)?)?;
+        }
+        let queries = encoder.encode_descriptor(
+            "store_query_duration_seconds",
+            "Time to answer from the event store, by kind of query",
+            None,
+            metric_type::HISTOGRAM,
+        )?;
+        encode_queries(queries, self.0.histograms())?;
         for (name, help, value) in gauges(&stats) {
             let metric = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             metric.encode(encoder.encode_descriptor(name, help, None, metric_type::GAUGE)?)?;
@@ -125,26 +134,95 @@ impl Collector for EngineFigures {
 }
 
 mod metric_type {
-    use prometheus_client::metrics::MetricType;
+    use super::MetricType;
     pub const COUNTER: MetricType = MetricType::Counter;
     pub const GAUGE: MetricType = MetricType::Gauge;
+    pub const HISTOGRAM: MetricType = MetricType::Histogram;
+}
+
+/// What the numbers of a histogram are.
+#[derive(Clone, Copy, Debug)]
+enum Scale {
+    /// Shown as they are.
+    Count,
+    /// Microseconds, shown as seconds.
+    Microseconds,
+}
+
+/// A histogram that the store recorded.
+struct StoredHistogram {
+    snapshot: HistogramSnapshot,
+    unit: Scale,
+}
+
+impl EncodeMetric for StoredHistogram {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let shown = |value: u64| match self.unit {
+            Scale::Count => value as f64,
+            Scale::Microseconds => value as f64 / 1e6,
+        };
+        let bounded = self.snapshot.buckets.iter().map(|(bound, count)| (shown(*bound), *count));
+        let buckets: Vec<_> = bounded.chain([(f64::INFINITY, self.snapshot.above)]).collect();
+        encoder.encode_histogram::<NoLabelSet>(shown(self.snapshot.sum), self.snapshot.count(), &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        metric_type::HISTOGRAM
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueryLabels {
+    kind: &'static str,
+}
+
+fn encode_queries(mut encoder: MetricEncoder<'_>, histograms: StoreHistograms) -> fmt::Result {
+    for (kind, snapshot) in [("aggregate", histograms.aggregate_us), ("list", histograms.list_us)] {
+        let labels = QueryLabels { kind };
+        StoredHistogram { snapshot, unit: Scale::Microseconds }.encode(encoder.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn histograms(histograms: &StoreHistograms) -> [(&'static str, &'static str, Scale, HistogramSnapshot); 2] {
+    [
+        (
+            "store_group_events",
+            "New events of a group that was made durable with one sync",
+            Scale::Count,
+            histograms.group_rows.clone(),
+        ),
+        (
+            "store_sync_duration_seconds",
+            "Time to make a group durable",
+            Scale::Microseconds,
+            histograms.sync_us.clone(),
+        ),
+    ]
 }
 
 type Figure = (&'static str, &'static str, u64);
 
-fn counters(stats: &EngineStats) -> [Figure; 6] {
+fn counters(stats: &EngineStats) -> [Figure; 9] {
     let store = &stats.store;
     [
         ("events_accepted", "Events that were stored since the start", stats.events_accepted),
         ("events_duplicate", "Events that were stored before", stats.events_duplicate),
         ("events_invalid", "Events that were refused", stats.events_invalid),
         ("store_groups", "Groups of batches that were made durable with one sync", store.groups),
+        ("store_overload_refusals", "Batches that were told to come back", store.overloaded),
+        ("store_filter_lookups", "Identities for which the filter of a file was asked", store.filter_lookups),
+        (
+            "store_filter_passes",
+            "Identities that a filter could not rule out, so that the disk was read",
+            store.filter_passes,
+        ),
         ("store_segment_merges", "Merges of segments", store.segment_merges),
         ("store_run_merges", "Merges of identity files", store.run_merges),
     ]
 }
 
-fn gauges(stats: &EngineStats) -> [Figure; 10] {
+fn gauges(stats: &EngineStats) -> [Figure; 13] {
     let store = &stats.store;
     [
         ("store_events", "Events in the store", store.events),
@@ -152,11 +230,14 @@ fn gauges(stats: &EngineStats) -> [Figure; 10] {
         ("store_memtable_bytes", "Memory that these take", store.memtable_bytes),
         ("store_segments", "Sealed files of events", store.segments),
         ("store_segment_bytes", "Their size on disk", store.segment_bytes),
+        ("store_merge_debt_segments", "Segments that wait to be merged", store.debt_segments),
+        ("store_merge_debt_bytes", "Their size on disk", store.debt_bytes),
         ("store_runs", "Files of identities", store.runs),
+        ("store_run_bytes", "Their size on disk", store.run_bytes),
         ("store_wal_files", "Files of the write-ahead log", store.wal_files),
         ("store_wal_bytes", "Their size on disk", store.wal_bytes),
         ("store_queue_bytes", "Bytes that wait to be written", store.queue_bytes),
-        ("store_last_sync_microseconds", "Duration of the last sync", store.last_sync_us),
+        ("store_queue_batches", "Batches that wait to be written", store.queue_batches),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! How the parts of a server are put together.
 
 use crate::config::{Config, meter_faults};
+use crate::control::{self, ControlSocket};
 use crate::dialects::DIALECTS;
 use crate::metrics::Metrics;
 use crate::shutdown::{Leaving, Signals};
@@ -41,13 +42,26 @@ pub async fn serve(config: &Config) -> Result<(), ServeError> {
     }
     let leaving = Leaving::default();
     let app = router(&engine, config, &leaving);
+    let control = open_control(&engine, config, &leaving);
     greeting::print(config, address, &engine, has_keys).map_err(|error| refused(&error))?;
     let workers = tallystick_workers::start(&engine);
     listener::serve(listener, app, config, &leaving, signals).await;
     workers.stop().await;
+    // Before the directory is given back: afterwards the socket may be another server's.
+    drop(control);
     close(&engine).await?;
     tracing::info!("stopped: everything acknowledged is stored");
     Ok(())
+}
+
+/// Operators' commands are not what a server is for: without a socket it serves all the same.
+fn open_control(engine: &Engine, config: &Config, leaving: &Leaving) -> Option<ControlSocket> {
+    ControlSocket::open(engine, &config.data_dir, leaving)
+        .inspect_err(|error| {
+            let path = control::socket_path(&config.data_dir);
+            tracing::warn!(%error, path = %path.display(), "no control socket: verify, backup, stats and export need a stopped server");
+        })
+        .ok()
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {

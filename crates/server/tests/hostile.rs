@@ -39,6 +39,23 @@ fn resident_mib(server: &TestServer) -> usize {
 }
 
 #[test]
+fn a_query_that_needs_too_much_memory_is_refused_by_the_name_of_the_option() {
+    let server = common::options().env("TALLYSTICK_LIMITS__QUERY_MEMORY_BYTES", "1048576").start();
+    create_meter(&server);
+    for batch in 0..4 {
+        let subject = |number: usize| format!("s-{batch}-{number}");
+        let events = (0..6000).map(|number| event(&subject(number), &subject(number), "2024-01-01T00:00:00Z", "1"));
+        let body = format!("[{}]", events.collect::<Vec<_>>().join(","));
+        assert_eq!(server.post("/api/v1/events", BATCH, &body).status, 204);
+    }
+    let refused = server.get("/api/v1/meters/tokens/query?groupBy=subject");
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert!(refused.body.contains("limits.query_memory_bytes") && refused.body.contains("1048576"), "{}", refused.body);
+    let narrow = server.get("/api/v1/meters/tokens/query?subject=s-1-17");
+    assert!(narrow.status == 200 && narrow.body.contains("s-1-17"), "{}", narrow.body);
+}
+
+#[test]
 fn odd_events_have_their_documented_answers() {
     let server = server();
     let refused = [

@@ -105,3 +105,35 @@ fn an_answer_to_a_wrong_path_or_method_says_so() {
     assert_eq!((reply.status, reply.body.contains("/docs")), (404, true));
     assert_eq!(server.post("/healthz", "text/plain", "x").status, 405);
 }
+
+#[test]
+fn a_server_that_holds_all_it_may_says_when_to_come_back_and_loses_nothing() {
+    // There is room for one of these events at a time.
+    let server = common::options().env("TALLYSTICK_STORE__QUEUE_BYTES", "65536").start();
+    let text = "x".repeat(40_000);
+    let body = |id: &str| event(id, &format!("c-{id}"), "2024-01-01T00:00:00Z", &format!("1,\"text\":\"{text}\""));
+    let refused = std::sync::atomic::AtomicU64::new(0);
+    let sender = |thread: usize| {
+        for n in 0..40 {
+            let body = body(&format!("{thread}-{n}"));
+            let reply = loop {
+                let reply = server.post("/api/v1/events", "application/cloudevents+json", &body);
+                if reply.status != 503 {
+                    break reply;
+                }
+                assert_eq!(reply.header("retry-after"), Some("1"));
+                assert!(reply.body.contains("too many events are waiting"), "{}", reply.body);
+                refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            };
+            assert_eq!((reply.status, reply.header("tallystick-accepted")), (204, Some("1")), "{}", reply.body);
+        }
+    };
+    std::thread::scope(|scope| {
+        let sender = &sender;
+        let threads: Vec<_> = (0..8).map(|thread| scope.spawn(move || sender(thread))).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    assert!(refused.into_inner() > 0, "nobody was told to come back");
+    let metrics = server.get("/metrics").body;
+    assert!(metrics.lines().any(|line| line == "tallystick_store_events 320"), "{metrics}");
+}

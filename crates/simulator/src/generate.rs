@@ -1,9 +1,10 @@
 //! Random events and plans, small enough to meet each other often.
 
 use tallystick_domain::event::{Event, EventParts, EventQuery, StoredEvent};
-use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, JsonPath};
+use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, Filter, JsonPath};
 use tallystick_domain::time::{WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace};
+use tallystick_event_store::LiveKey;
 use tallystick_event_store::faulty::Random;
 
 pub(crate) const TYPES: [&str; 2] = ["request", "upload"];
@@ -90,4 +91,19 @@ pub(crate) fn plan(random: &mut Random, name: &Namespace, event_type: &str) -> A
         customers: None,
         windows: random.one_in(2).then(|| Windows::new(WindowSize::Day, zone)),
     }
+}
+
+/// The total of one of the subjects, and the plan that gives the same.
+pub(crate) fn live_total(random: &mut Random, plan: &AggregatePlan) -> (LiveKey, AggregatePlan) {
+    let subject = format!("subject-{}", random.below(4));
+    let filters = vec![(Dimension::Subject, Filter::Eq(subject.as_str().into()))];
+    let key = LiveKey {
+        namespace: plan.namespace.clone(),
+        event_type: plan.event_type.clone(),
+        aggregation: plan.aggregation,
+        value: plan.value.clone(),
+        subject,
+        from: plan.from,
+    };
+    (key, AggregatePlan { dimensions: Vec::new(), filters, windows: None, ..plan.clone() })
 }

@@ -65,8 +65,9 @@ fn step(world: &mut World) {
         // A store that stopped lets nobody in.
         56..62 => drop(world.store().request_seal()),
         62..71 => drop(world.store().step_sealer()),
-        71..77 => drop(world.store().step_merger()),
-        77..82 => world.audit(),
+        71..76 => drop(world.store().step_merger()),
+        76..78 => world.store().step_log(),
+        78..82 => world.audit(),
         82..87 => world.send_again(),
         87..89 => world.reopen(),
         89..91 => world.kill(),
@@ -100,6 +101,12 @@ fn any_fault(world: &mut World) -> Fault {
         (Action::Create, Harm::Fail),
         (Action::Rename, Harm::Fail),
         (Action::Remove, Harm::Fail),
+        (Action::Open, Harm::Fail),
+        (Action::SyncDir, Harm::Fail),
+        (Action::SyncDir, Harm::Full),
+        (Action::List, Harm::Fail),
     ]);
+    let of_directories = matches!(action, Action::SyncDir | Action::List);
+    let kind = if of_directories { FileKind::Other } else { kind };
     Fault { on: Trigger::Nth { action, kind, nth }, harm }
 }

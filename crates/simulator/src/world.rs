@@ -1,13 +1,13 @@
 //! A store on a faulty disk, and the model beside it.
 
-use crate::generate::{TYPES, batch, everything, namespaces, plan};
+use crate::generate::{TYPES, batch, everything, live_total, namespaces, plan};
 use crate::model::{Identity, Model};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tallystick_domain::Namespace;
 use tallystick_domain::event::StoredEvent;
-use tallystick_domain::meter::fold;
+use tallystick_domain::meter::{AggregatePlan, fold};
 use tallystick_event_store::faulty::{Fault, FaultyDisk, Harm, Random, Trigger};
 use tallystick_event_store::{AppendError, QueryError, SteppedStore, StoreError, StoreOptions, Ticket};
 
@@ -72,6 +72,10 @@ impl World {
             memtable_bytes: *random.pick(&[2 << 10, 8 << 10, 32 << 10]),
             queue_bytes: 128 << 10,
             merge_fan: 2 + random.below(2) as usize,
+            // Threads would read in another order each time.
+            query_threads: 1,
+            query_cache_bytes: *random.pick(&[0, 4 << 10, 1 << 20]),
+            live_counters: *random.pick(&[0, 8, 1000]),
             disk: Arc::new(disk.clone()),
             ..StoreOptions::new([7; 16])
         };
@@ -208,6 +212,7 @@ impl World {
             }
             for event_type in TYPES {
                 let plan = plan(&mut self.random, &name, event_type);
+                self.audit_live_total(&plan);
                 let expected = fold(&plan, self.model.present(&name));
                 match (self.store().store().aggregate(&plan), expected) {
                     (Ok(rows), Ok(expected)) => assert_eq!(rows, expected, "{plan:?}"),
@@ -216,6 +221,18 @@ impl World {
                     (rows, expected) => panic!("{rows:?} instead of {expected:?} for {plan:?}"),
                 }
             }
+        }
+    }
+
+    /// The total of one subject, which is kept up to date from the first time on.
+    fn audit_live_total(&mut self, plan: &AggregatePlan) {
+        let (key, plan) = live_total(&mut self.random, plan);
+        let expected = fold(&plan, self.model.present(&plan.namespace));
+        match (self.store().store().live_total(&key), expected) {
+            (Ok(total), Ok(rows)) => assert_eq!(total, rows.first().map(|row| row.value), "{key:?}"),
+            (Err(QueryError::Plan(_)), Err(_)) => {}
+            (Err(error @ QueryError::Store(_)), _) => self.excuse(&error),
+            (total, expected) => panic!("{total:?} instead of {expected:?} for {key:?}"),
         }
     }
 

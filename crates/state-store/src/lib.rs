@@ -11,6 +11,7 @@ mod keys;
 mod meters;
 mod migrate;
 mod outbox;
+mod upkeep;
 mod url;
 
 pub use customers::{CustomerListing, CustomerOrder};

@@ -65,6 +65,16 @@ impl StateUrl {
     }
 }
 
+impl StateUrl {
+    /// The address of a file that nobody writes to, and that must not be written to.
+    pub(crate) fn read_only_options(&self) -> Result<AnyConnectOptions, StateError> {
+        let StateUrl::Sqlite(path) = self else { return self.connect_options() };
+        let url = sqlite_url(path)?.replace("?mode=rwc", "?mode=ro&immutable=true");
+        url.parse()
+            .map_err(|_| StateError::InvalidUrl(format!("the path {} cannot name a SQLite database", path.display())))
+    }
+}
+
 impl fmt::Display for StateUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

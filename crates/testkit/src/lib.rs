@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a test starts listens on this machine only and ends with the test, however it ends.
 
+pub mod kill;
 pub mod postgres;
 pub mod server;
 

@@ -11,8 +11,8 @@ use tallystick_domain::json::{CheckedObject, Scanner};
 pub(super) fn read(body: &[u8], most: usize, max_depth: usize) -> Option<NewEvents> {
     let text = std::str::from_utf8(body).ok()?;
     let mut scanner = Scanner::new(text, max_depth);
-    // The texts of an event are shorter than its JSON.
-    let mut events = NewEvents::with_capacity(text.len());
+    // The texts of an event take two thirds of its JSON or less.
+    let mut events = NewEvents::with_capacity(text.len() / 3 * 2);
     match scanner.peek() {
         b'[' => read_list(&mut scanner, most, &mut events)?,
         _ => read_event(&mut scanner, &mut events)?,

@@ -19,6 +19,10 @@ const WEIGHT_OF_ENTRY: usize = 400;
 #[derive(Debug)]
 pub(crate) struct PartialCache {
     limit: usize,
+    /// Fewer rows are looked at again.
+    least_rows: usize,
+    /// A result that is read again must cost far less than its rows.
+    bytes_per_row: usize,
     kept: Mutex<Kept>,
     hits: AtomicU64,
 }
@@ -75,12 +79,12 @@ impl Hash for PartialKey {
 impl PartialCache {
     /// Keeps up to `limit` bytes; nothing at all if that is 0.
     pub fn new(limit: usize) -> Self {
-        Self { limit, kept: Mutex::default(), hits: AtomicU64::new(0) }
+        Self { limit, least_rows: 8192, bytes_per_row: 4, kept: Mutex::default(), hits: AtomicU64::new(0) }
     }
 
-    /// Whether anything is ever kept.
-    pub fn is_on(&self) -> bool {
-        self.limit > 0
+    /// Whether a result over so many rows may be kept.
+    pub fn takes(&self, rows: usize) -> bool {
+        self.limit > 0 && rows >= self.least_rows
     }
 
     /// What is known: a result, or `Some(None)` if it is too large to be kept.
@@ -97,8 +101,8 @@ impl PartialCache {
     /// Keeps a result over so many rows, unless it is large for them.
     pub fn put(&self, key: PartialKey, partial: Partial, rows: usize) {
         let weight = partial.weight();
-        // A result that is read again must cost far less than the rows.
-        let partial = (weight <= 4 * rows && weight <= self.limit / 8).then(|| Arc::new(partial));
+        let is_small = weight <= self.bytes_per_row.saturating_mul(rows) && weight <= self.limit / 8;
+        let partial = is_small.then(|| Arc::new(partial));
         let bytes = WEIGHT_OF_ENTRY + partial.as_ref().map_or(0, |_| weight);
         let mut kept = lock(&self.kept);
         let used = kept.clock;
@@ -123,6 +127,14 @@ impl PartialCache {
     /// Bytes that are kept, and how often something was found.
     pub fn figures(&self) -> (u64, u64) {
         (lock(&self.kept).bytes as u64, self.hits.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+impl PartialCache {
+    /// Keeps results over few rows too.
+    pub fn eager(limit: usize) -> Self {
+        Self { least_rows: 1, bytes_per_row: usize::MAX, ..Self::new(limit) }
     }
 }
 

@@ -9,6 +9,7 @@ use super::facts::upkeep;
 use super::files::{self, sync_dir};
 use super::lock;
 use super::manifest::{RunEntry, SegmentEntry};
+use super::row::Row;
 use super::segment::{Segment, merge_segments};
 use super::shared::{Live, LiveRun, LiveSegment, Shared};
 use crate::StoreError;
@@ -141,13 +142,25 @@ fn task_of(live: &Live, shared: &Shared) -> Option<Task> {
     (!chosen.is_empty()).then_some(Task::Segments(chosen))
 }
 
-/// The segments of the smallest size class that has more than `fan`; each class is `fan` times as large as the one below.
-fn segments_to_merge(live: &[LiveSegment], fan: usize) -> Vec<LiveSegment> {
+/// How many segments, and how many bytes of them, are of a size of which there are more than there should be.
+pub(crate) fn debt(live: &[LiveSegment], fan: usize) -> (u64, u64) {
+    let crowded = size_classes(live, fan).into_values().filter(|class| class.len() > fan);
+    crowded.flatten().fold((0, 0), |(count, bytes), live| (count + 1, bytes + live.segment.meta().bytes))
+}
+
+/// The segments that are not too large to be merged, by size; each class is `fan` times as large as the one below.
+fn size_classes(live: &[LiveSegment], fan: usize) -> BTreeMap<u32, Vec<&LiveSegment>> {
     let mut classes: BTreeMap<u32, Vec<&LiveSegment>> = BTreeMap::new();
     for segment in live.iter().filter(|live| live.segment.meta().bytes < LARGEST_MERGE) {
         let class = segment.segment.meta().bytes.max(1).ilog(fan as u64);
         classes.entry(class).or_default().push(segment);
     }
+    classes
+}
+
+/// The segments of the smallest size class that has more than `fan`.
+fn segments_to_merge(live: &[LiveSegment], fan: usize) -> Vec<LiveSegment> {
+    let classes = size_classes(live, fan);
     classes.into_values().find(|class| class.len() > fan).map_or_else(Vec::new, |class| {
         let mut total = 0;
         let fits = |segment: &&&LiveSegment| {
@@ -169,7 +182,10 @@ fn merge_live_segments(
     let gone: HashSet<u64> = inputs.iter().map(|input| input.number).collect();
     let sources: Vec<_> = inputs.iter().map(|input| input.segment.clone()).collect();
     let mut dropping = Dropping::new(shared);
-    let made = merge_segments(shared.layout.disk(), &path, &sources, &mut |row| dropping.keeps(row)).and_then(|meta| {
+    let drops = dropping.may_drop(&sources);
+    let mut keep = |row: &Row| dropping.keeps(row);
+    let merged = merge_segments(shared.layout.disk(), &path, &sources, drops.then_some(&mut keep));
+    let made = merged.and_then(|meta| {
         sync_dir(shared.layout.disk(), &shared.layout.segments_dir())?;
         let segment = Arc::new(Segment::open(shared.layout.disk(), &path)?);
         let expected: u64 = sources.iter().map(|source| source.meta().rows).sum();

@@ -33,6 +33,14 @@ impl Dropping {
         Self { masks, secret: shared.secret, counting: Counting::default(), rows: 0, identities: 0 }
     }
 
+    /// Whether some rows of segments may have to be dropped.
+    pub fn may_drop(&self, segments: &[Arc<Segment>]) -> bool {
+        segments.iter().flat_map(|segment| segment.tables()).any(|table| {
+            let mask = self.masks.of(&table.namespace, &table.event_type);
+            mask.is_some_and(|mask| table.blocks.iter().any(|block| mask.has_expired(block.times.first)))
+        })
+    }
+
     /// Whether a row that was sealed before is kept.
     pub fn keeps(&mut self, row: &Row) -> bool {
         let row = row.view();
@@ -162,7 +170,7 @@ impl DryRun {
         }
         let taken = self.found.events - events_before;
         // A block has at least one row, and at most some thousand.
-        self.found.bytes += block.len() * taken / block.rows as u64;
+        self.found.bytes += table.bytes_of(block) * taken / block.rows as u64;
         Ok(())
     }
 }

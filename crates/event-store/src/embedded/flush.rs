@@ -19,7 +19,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(300);
 
 /// How far sealing and merging stand back behind accepting and asking, on the scale of `nice`.
 #[cfg(target_os = "linux")]
-const BACKGROUND_NICENESS: i32 = 10;
+const BACKGROUND_NICENESS: i32 = 5;
 
 /// Seals what the writer froze, until the store ends.
 pub(crate) fn run(shared: &Shared) {

@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// Rows of a full chunk.
 const CHUNK_ROWS: usize = 4096;
 
+/// Rows from which on a batch is a chunk of its own, which takes no copying.
+const OWN_CHUNK_ROWS: usize = 512;
+
 /// Bytes of texts after which a chunk takes in no other, so that large events make short chunks.
 const CHUNK_BYTES: usize = 4 << 20;
 
@@ -46,8 +49,15 @@ impl Memtable {
         }
         self.rows += rows.len() as u64;
         self.bytes += rows.weight();
+        if rows.len() >= OWN_CHUNK_ROWS {
+            return self.start_chunks(rows);
+        }
         match self.open_chunk(&rows) {
-            Some(chunk) => chunk.rows_mut().append(&rows, 0, rows.len()),
+            Some(chunk) => {
+                let chunk = chunk.rows_mut();
+                chunk.reserve_up_to(CHUNK_ROWS, CHUNK_BYTES);
+                chunk.append(&rows, 0, rows.len());
+            }
             None => self.start_chunks(rows),
         }
         self.join_small_chunks();
@@ -75,7 +85,7 @@ impl Memtable {
         let count = self.chunks.len();
         for at in (count.saturating_sub(JOIN_DEPTH).max(1)..count).rev() {
             let [before, last] = &mut self.chunks[at - 1..=at] else { return };
-            if !fit_together(before, last) || before.len() > 2 * last.len() {
+            if !fit_together(before, last) || before.len() > 2 * last.len() || last.len() >= OWN_CHUNK_ROWS {
                 continue;
             }
             if let (Some(before), Some(last)) = (Arc::get_mut(before), Arc::get_mut(last)) {
@@ -139,7 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn a_large_group_is_cut_and_large_events_make_short_chunks() {
+    fn large_batches_are_chunks_and_large_events_make_short_ones() {
+        let mut memtable = Memtable::default();
+        (0..3).for_each(|n| memtable.push(rows(n * 600, n * 600 + 600, "{}")));
+        assert_eq!(memtable.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [600, 600, 600]);
         let mut memtable = Memtable::default();
         memtable.push(rows(0, 10_000, "{}"));
         assert_eq!(memtable.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [4096, 4096, 1808]);

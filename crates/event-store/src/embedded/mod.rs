@@ -4,15 +4,18 @@
 //! but never half.
 
 mod aggregate;
+mod backup;
 mod budget;
 mod cache;
 mod chunk;
 mod codec;
 mod compaction;
+mod content;
 mod correct;
 mod dedupe;
 pub(crate) mod disk;
 mod expire;
+mod export;
 mod facts;
 mod files;
 mod flush;
@@ -34,23 +37,27 @@ mod shared;
 mod sort;
 #[cfg(any(test, feature = "faults"))]
 pub(crate) mod stepped;
+mod verify;
 mod view;
 mod wal;
 mod writer;
 
 pub use live_counter::LiveKey;
 pub use options::StoreOptions;
+pub use segment::SegmentSizes;
 
-use crate::{AppendError, Appended, QueryError, StoreError, StoreStats};
+use crate::report::{Damage, EventsBackup, StoreContent, Verification, Watch};
+use crate::{AppendError, Appended, QueryError, StoreError, StoreHistograms, StoreStats};
 use disk::DiskFile;
 use queue::{Batch, BatchSize};
 use rows::{Rows, texts_len};
 use shared::Shared;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent};
+use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent, StoredRef};
 use tallystick_domain::meter::{AggregatePlan, AggregateRow, PlanError};
 use tallystick_domain::{Instant, Namespace, Quantity};
 use tokio::sync::oneshot;
@@ -150,7 +157,11 @@ impl EmbeddedStore {
         let size = BatchSize::of(&rows);
         self.refuse_too_large(size.encoded, Wal::capacity(shared.options.wal_file_len()))?;
         self.refuse_too_large(size.queued, shared.queue.limit())?;
-        shared.queue.reserve(size.queued)?;
+        shared.queue.reserve(size.queued).inspect_err(|error| {
+            if *error == AppendError::Overloaded {
+                shared.counters.overloaded.fetch_add(1, Ordering::Relaxed);
+            }
+        })?;
         let (sender, receiver) = oneshot::channel();
         shared.queue.push_batch(Batch::prepare(&shared.secret, rows, size, sender))?;
         Ok(receiver)
@@ -162,7 +173,8 @@ impl EmbeddedStore {
 
     /// Runs a plan over all rows of this moment.
     pub(crate) fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
-        self.aggregate_over(&self.shared().view(), plan)
+        let shared = self.shared();
+        shared.counters.aggregate_us.time(|| self.aggregate_over(&shared.view(), plan))
     }
 
     fn aggregate_over(&self, view: &View, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
@@ -171,6 +183,7 @@ impl EmbeddedStore {
             max_groups: shared.options.max_groups,
             max_distinct: shared.options.max_distinct,
             threads: shared.options.query_threads,
+            rows_per_thread: aggregate::ROWS_PER_THREAD,
             memory: &shared.query_memory,
             columns: &shared.column_memory,
             cache: &shared.partials,
@@ -182,6 +195,11 @@ impl EmbeddedStore {
     /// The total of a subject, if it is being kept.
     pub(crate) fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
         self.shared().live_counters.get(key)
+    }
+
+    /// Drops the totals that are kept of a subject.
+    pub(crate) fn forget_totals(&self, namespace: &Namespace, event_type: &str, subject: &str) {
+        self.shared().live_counters.forget(namespace, event_type, subject);
     }
 
     /// The total of a subject, which is kept from now on if it can be.
@@ -203,7 +221,8 @@ impl EmbeddedStore {
 
     /// Lists events of this moment.
     pub(crate) fn list(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, QueryError> {
-        list::list(&self.shared().view(), query)
+        let shared = self.shared();
+        shared.counters.list_us.time(|| list::list(&shared.view(), query))
     }
 
     /// Seals what is in memory now, and waits for it.
@@ -211,20 +230,42 @@ impl EmbeddedStore {
         flush::seal_now(self.shared())
     }
 
-    /// Reads every segment and run again; returns the number of sealed events.
+    /// Reads every segment and run again; returns the number of sealed events, or the first damage.
     pub(crate) fn verify(&self) -> Result<u64, StoreError> {
-        let (segments, runs, dropped) = {
-            let facts = lock(&self.shared().facts);
-            let live = lock(&self.shared().live);
-            (live.segments.clone(), live.runs.clone(), facts.dropped.0)
-        };
-        let rows = segments.iter().try_fold(0, |sum, live| live.segment.verify().map(|rows| sum + rows))?;
-        let keys: u64 = runs.iter().try_fold(0, |sum, live| live.run.verify().map(|keys| sum + keys))?;
-        if rows + dropped != keys {
-            let what = format!("the segments hold {rows} events, {dropped} expired, the runs hold {keys} identities");
-            return Err(StoreError::damaged(&self.shared().layout.manifest(), 0, what));
+        let report = self.verify_all(&|_| ControlFlow::Continue(()))?;
+        match report.damages.into_iter().next() {
+            Some(Damage { path, what }) => Err(StoreError::damaged(&path, 0, what)),
+            None => Ok(report.segment_rows),
         }
-        Ok(rows)
+    }
+
+    /// Reads everything again, compares it, and tells all that is wrong.
+    pub(crate) fn verify_all(&self, watch: Watch<'_>) -> Result<Verification, StoreError> {
+        verify::verify_open(self.shared(), watch)
+    }
+
+    /// Checks the store in a directory that no process has open.
+    pub(crate) fn verify_closed(dir: &Path, watch: Watch<'_>) -> Result<Verification, StoreError> {
+        verify::verify_closed(dir, watch)
+    }
+
+    /// Copies everything that was acknowledged before the call, and perhaps more, into a directory.
+    pub(crate) fn backup(&self, dir: &Path, watch: Watch<'_>) -> Result<EventsBackup, StoreError> {
+        self.flush_now()?;
+        backup::copy_sealed(self.shared(), dir, watch)
+    }
+
+    /// What is stored, by file and by type.
+    pub(crate) fn content(&self) -> Result<StoreContent, StoreError> {
+        content::content(self.shared())
+    }
+
+    /// Hands out every event of this moment.
+    pub(crate) fn export(
+        &self,
+        each: &mut dyn FnMut(&Namespace, StoredRef<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        export::export(&self.shared().view(), each)
     }
 
     /// Numbers for people.
@@ -233,6 +274,10 @@ impl EmbeddedStore {
         let counters = &shared.counters;
         let mut stats = StoreStats {
             queue_bytes: shared.queue.bytes() as u64,
+            queue_batches: shared.queue.batches() as u64,
+            overloaded: counters.overloaded.load(Ordering::Relaxed),
+            filter_lookups: counters.filter_lookups.load(Ordering::Relaxed),
+            filter_passes: counters.filter_passes.load(Ordering::Relaxed),
             groups: counters.groups.load(Ordering::Relaxed),
             duplicates: counters.duplicates.load(Ordering::Relaxed),
             last_group_rows: counters.last_group_rows.load(Ordering::Relaxed),
@@ -257,8 +302,34 @@ impl EmbeddedStore {
             stats.segment_bytes += meta.bytes;
         }
         stats.runs = live.runs.len() as u64;
+        (stats.query_cache_bytes, stats.query_cache_hits) = shared.partials.figures();
+        stats.query_memory_bytes = shared.query_memory.held() as u64;
+        stats.column_memory_bytes = shared.column_memory.held() as u64;
+        stats.live_counters = shared.live_counters.len() as u64;
+        stats.identity_memory_bytes = live.runs.iter().map(|live| live.run.memory() as u64).sum();
+        stats.run_bytes = live.runs.iter().map(|live| live.run.bytes()).sum();
+        (stats.debt_segments, stats.debt_bytes) = compaction::debt(&live.segments, shared.options.merge_fan.max(2));
         stats.events = stats.memtable_rows + stats.segment_rows;
         stats
+    }
+
+    /// What the bytes of all segments are spent on.
+    pub(crate) fn sizes(&self) -> SegmentSizes {
+        let segments = lock(&self.shared().live).segments.clone();
+        let mut sizes = SegmentSizes::default();
+        segments.iter().for_each(|live| live.segment.add_sizes(&mut sizes));
+        sizes
+    }
+
+    /// Sizes and durations for people.
+    pub(crate) fn histograms(&self) -> StoreHistograms {
+        let counters = &self.shared().counters;
+        StoreHistograms {
+            group_rows: counters.group_rows.snapshot(),
+            sync_us: counters.sync_us.snapshot(),
+            aggregate_us: counters.aggregate_us.snapshot(),
+            list_us: counters.list_us.snapshot(),
+        }
     }
 
     /// Whether events are accepted.

@@ -31,14 +31,13 @@ pub(crate) struct Batch {
 pub(crate) struct BatchSize {
     /// Bytes in the log.
     pub encoded: usize,
-    /// Bytes in the queue: the rows with their identities, and their log bytes.
+    /// Bytes in the queue: the rows with their identities.
     pub queued: usize,
 }
 
 impl BatchSize {
     pub fn of(rows: &Rows) -> Self {
-        let encoded = codec::encoded_len(rows);
-        Self { encoded, queued: rows.weight() + encoded }
+        Self { encoded: codec::encoded_len(rows), queued: rows.weight() }
     }
 }
 
@@ -103,6 +102,11 @@ impl Queue {
     /// Bytes that wait or are being stored.
     pub fn bytes(&self) -> usize {
         lock(&self.state).bytes
+    }
+
+    /// Batches that wait.
+    pub fn batches(&self) -> usize {
+        lock(&self.state).waiting.iter().filter(|waiting| matches!(waiting, Waiting::Batch(_))).count()
     }
 
     /// Counts the bytes of a batch in; [`Queue::release`] counts them out.

@@ -97,6 +97,18 @@ impl Rows {
         self.origins.reserve(rows);
     }
 
+    /// Makes room for `rows` rows like those that are there, with up to `texts` bytes, once there are enough to tell: a
+    /// chunk that grows little by little would be copied again and again.
+    pub fn reserve_up_to(&mut self, rows: usize, texts: usize) {
+        const TELLING_ROWS: usize = 128;
+        if self.len() < TELLING_ROWS || self.origins.capacity() >= rows {
+            return;
+        }
+        let missing = rows.saturating_sub(self.len());
+        let expected = (self.texts_len() / self.len() + 1) * missing;
+        self.reserve(missing, expected.min(texts.saturating_sub(self.texts_len())));
+    }
+
     /// Appends a row.
     pub fn push(&mut self, row: RowRef<'_>) {
         self.events.push(row.stored.event);

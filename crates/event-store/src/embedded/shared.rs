@@ -19,6 +19,7 @@ use super::queue::Queue;
 use super::segment::Segment;
 use super::view::View;
 use crate::StoreError;
+use crate::histogram::{COUNTS, Histogram, MICROSECONDS};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -59,8 +60,14 @@ impl Live {
 }
 
 /// Numbers for people and tests.
-#[derive(Default)]
 pub(crate) struct Counters {
+    pub overloaded: AtomicU64,
+    pub filter_lookups: AtomicU64,
+    pub filter_passes: AtomicU64,
+    pub group_rows: Histogram,
+    pub sync_us: Histogram,
+    pub aggregate_us: Histogram,
+    pub list_us: Histogram,
     pub groups: AtomicU64,
     pub duplicates: AtomicU64,
     pub last_sync_us: AtomicU64,
@@ -70,6 +77,30 @@ pub(crate) struct Counters {
     pub wal_bytes: AtomicU64,
     pub segment_merges: AtomicU64,
     pub run_merges: AtomicU64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let zero = AtomicU64::default;
+        Self {
+            overloaded: zero(),
+            filter_lookups: zero(),
+            filter_passes: zero(),
+            group_rows: Histogram::new(COUNTS),
+            sync_us: Histogram::new(MICROSECONDS),
+            aggregate_us: Histogram::new(MICROSECONDS),
+            list_us: Histogram::new(MICROSECONDS),
+            groups: zero(),
+            duplicates: zero(),
+            last_sync_us: zero(),
+            total_sync_us: zero(),
+            last_group_rows: zero(),
+            wal_files: zero(),
+            wal_bytes: zero(),
+            segment_merges: zero(),
+            run_merges: zero(),
+        }
+    }
 }
 
 /// One store, as its threads see it.
@@ -172,6 +203,7 @@ impl Shared {
         Seen {
             sets: live.frozen.iter().map(|frozen| frozen.identities.clone()).collect(),
             runs: live.runs.iter().map(|live| live.run.clone()).collect(),
+            ..Seen::default()
         }
     }
 

@@ -6,6 +6,7 @@ use super::compaction::Merger;
 use super::disk::DiskFile;
 use super::queue::Answer;
 use super::rows::Rows;
+use super::wal::Spares;
 use super::writer::Writer;
 use super::{EmbeddedStore, Handle, flush, recovery};
 use crate::{AppendError, EventStore, StoreError, StoreOptions};
@@ -21,6 +22,7 @@ pub struct SteppedStore {
     store: EmbeddedStore,
     writer: Writer,
     merger: Merger,
+    spares: Arc<Spares>,
     _lock: Arc<dyn DiskFile>,
 }
 
@@ -47,9 +49,10 @@ impl SteppedStore {
         let opened = recovery::open(dir, options)?;
         let shared = opened.shared;
         shared.stepped.store(true, Ordering::Relaxed);
+        let spares = opened.wal.spares();
         let writer = Writer::new(shared.clone(), opened.wal, opened.identities);
         let store = EmbeddedStore { handle: Arc::new(Handle { shared, running: Mutex::new(None) }) };
-        Ok(Self { store, writer, merger: Merger::default(), _lock: opened.lock })
+        Ok(Self { store, writer, merger: Merger::default(), spares, _lock: opened.lock })
     }
 
     /// The store, to be asked. What needs a thread must not be called on it.
@@ -86,6 +89,11 @@ impl SteppedStore {
     /// Something is merged; `false` if there is nothing, or no space for it.
     pub fn step_merger(&mut self) -> bool {
         self.merger.step(self.store.shared())
+    }
+
+    /// A file of the log is made ahead, if there is none to spare.
+    pub fn step_log(&self) {
+        self.spares.step();
     }
 
     /// Why the store stopped accepting, if it did.

@@ -129,6 +129,9 @@ impl Writer {
             }
             Ok(answers)
         });
+        let counters = &self.shared.counters;
+        counters.filter_lookups.fetch_add(seen.filter_lookups.get(), Ordering::Relaxed);
+        counters.filter_passes.fetch_add(seen.filter_passes.get(), Ordering::Relaxed);
         let answers = match stored {
             Ok(answers) => answers,
             Err(error) => {
@@ -255,6 +258,8 @@ impl Writer {
         counters.last_group_rows.store(u64::from(rows), Ordering::Relaxed);
         counters.last_sync_us.store(sync_us, Ordering::Relaxed);
         counters.total_sync_us.fetch_add(sync_us, Ordering::Relaxed);
+        counters.group_rows.record(rows as u64);
+        counters.sync_us.record(sync_us);
         self.count_wal();
         Ok(sequence)
     }

@@ -3,17 +3,22 @@
 //! Invariant: results go to stdout, everything else to stderr, and the exit code tells which of the documented ways
 //! the command ended.
 
+mod backup;
 mod bars;
 mod client;
+mod export;
 mod ingest;
 mod keys;
 mod meters;
+mod operator;
 mod query;
 mod reconcile;
 mod retention;
 mod serve;
+mod stats;
 mod table;
 mod time;
+mod verify;
 
 use clap::{Args, Parser, Subcommand};
 use std::fmt;
@@ -51,6 +56,16 @@ enum Command {
     Reconcile(reconcile::ReconcileArguments),
     /// Show how long events are kept and what would go, or let it go; while no server runs
     Retention(retention::RetentionArguments),
+    /// Read everything that is stored again and check it, also while a server runs
+    Verify(verify::VerifyArguments),
+    /// Copy everything that is stored into a folder, also while a server runs
+    Backup(backup::BackupArguments),
+    /// Make a data directory of a backup
+    Restore(backup::RestoreArguments),
+    /// Tell what is stored and how much space it takes, also while a server runs
+    Stats(stats::StatsArguments),
+    /// Write every event in a form that other tools read, also while a server runs
+    Export(export::ExportArguments),
 }
 
 /// Where the stores are, for the commands that open them themselves.
@@ -103,6 +118,11 @@ pub fn run() -> ExitCode {
         Command::Meters(arguments) => meters::run(arguments),
         Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Retention(arguments) => retention::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => backup::run_restore(&arguments),
+        Command::Stats(arguments) => stats::run(&arguments),
+        Command::Export(arguments) => export::run_export(&arguments),
     };
     match result {
         Ok(Ending::Complete) => ExitCode::SUCCESS,

@@ -6,7 +6,9 @@ use crate::StoreError;
 use crate::embedded::budget::MemoryPool;
 use crate::embedded::chunk::{Chunk, ChunkTable};
 use crate::embedded::facts::masks::Mask;
-use crate::embedded::segment::{Block, BlockReader, Bodies, CodedTexts, Column, ColumnBuilder, Segment, Table, Texts};
+use crate::embedded::segment::{
+    Block, BlockReader, Bodies, CodedTexts, Column, ColumnBuilder, NumberStats, Segment, Table, Texts,
+};
 use std::sync::Arc;
 use tallystick_domain::json::lookup;
 use tallystick_domain::meter::JsonPath;
@@ -177,6 +179,14 @@ impl<'v, 'p> Batch<'v, 'p> {
             }
         }
         Ok(&self.subjects)
+    }
+
+    /// What the directory says of the numbers at the path of a slot, if each event has one at the same scale.
+    pub fn numbers(&self, slot: usize) -> Option<NumberStats> {
+        match &self.place {
+            Place::Stored { reader, block } => reader.numbers(block, self.columns[slot].path),
+            _ => None,
+        }
     }
 
     /// Sources and ids; nothing without events.

@@ -5,6 +5,7 @@
 use super::distinct::Distinct;
 use super::rows::{OfRows, Rows};
 use super::windows::instant;
+use crate::embedded::segment::NumberStats;
 use hashbrown::HashMap;
 use tallystick_domain::meter::{Aggregation, PlanError};
 use tallystick_domain::{ExactSum, Instant, Quantity, QuantityError};
@@ -156,6 +157,22 @@ impl Cells {
                 }
             }
         }
+    }
+
+    /// Adds all numbers of a block to a group, or compares them with it.
+    pub fn add_stats(&mut self, group: usize, stats: &NumberStats) {
+        let count = self.seen.len();
+        let extreme = match self.aggregation {
+            Aggregation::Min => stats.least,
+            Aggregation::Max => stats.greatest,
+            _ => {
+                lane(&mut self.sums, stats.scale, count, 0)[group] += stats.sum;
+                return;
+            }
+        };
+        let is_least = self.aggregation == Aggregation::Min;
+        let old = &mut lane(&mut self.extremes, stats.scale, count, None)[group];
+        *old = Some(old.map_or(extreme, |old| better(is_least, old, extreme)));
     }
 
     /// Compares the mantissas of rows with the least or greatest of their groups.

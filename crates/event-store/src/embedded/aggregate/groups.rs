@@ -152,9 +152,9 @@ impl Groups {
             shift += bits;
         }
         let mut key = vec![0; self.width];
-        for at in 0..of_rows.len() {
-            let cell = of_rows[at] as usize;
-            of_rows[at] = match self.direct[cell] {
+        for (at, of_row) in of_rows.iter_mut().enumerate() {
+            let cell = *of_row as usize;
+            *of_row = match self.direct[cell] {
                 UNKNOWN => {
                     key_at(parts, rows.at(at), &mut key);
                     let group = self.group_of(&key)?;

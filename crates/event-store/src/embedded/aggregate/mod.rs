@@ -32,10 +32,8 @@ use tallystick_domain::meter::{AggregatePlan, AggregateRow, Dimension};
 
 /// How many blocks of a segment are one piece of work.
 const PIECE_BLOCKS: usize = 256;
-/// Fewer rows are looked at again instead of keeping their result.
-const LEAST_CACHED_ROWS: usize = 8192;
 /// A thread is started for each so many rows at most: for fewer it costs more than it saves.
-const ROWS_PER_THREAD: usize = 400_000;
+pub(crate) const ROWS_PER_THREAD: usize = 400_000;
 /// The most threads of one query if the option leaves it open.
 const MAX_THREADS: usize = 8;
 
@@ -48,6 +46,8 @@ pub(crate) struct Limits<'m> {
     pub max_distinct: usize,
     /// Threads; 0 for as many as there are cores.
     pub threads: usize,
+    /// Rows for which a further thread is started.
+    pub rows_per_thread: usize,
     /// The bytes that it shares with other queries.
     pub memory: &'m Arc<MemoryPool>,
     /// The bytes for columns of rows in memory.
@@ -119,7 +119,7 @@ fn threads(pieces: &[Piece<'_>], limits: &Limits<'_>) -> usize {
         Piece::Blocks { blocks, .. } => blocks.iter().map(|block| block.rows).sum(),
         Piece::Memory { table, .. } => table.rows(),
     };
-    let worth = pieces.iter().map(rows_of).sum::<usize>() / ROWS_PER_THREAD;
+    let worth = pieces.iter().map(rows_of).sum::<usize>() / limits.rows_per_thread;
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
     let allowed = if limits.threads == 0 { cores() } else { limits.threads };
     allowed.min(worth).max(1)
@@ -150,9 +150,7 @@ fn take<'v, 'p>(
     plan: &'p AggregatePlan,
     limits: &Limits<'p>,
 ) -> Result<(), QueryError> {
-    let Some((key, rows)) = cache_key(piece, plan, limits.mask).filter(|_| limits.cache.is_on()) else {
-        return scan.take(piece);
-    };
+    let Some((key, rows)) = cache_key(piece, plan, limits) else { return scan.take(piece) };
     match limits.cache.get(&key) {
         Some(Some(partial)) => Ok(scan.absorb(&partial)?),
         Some(None) => scan.take(piece),
@@ -167,13 +165,13 @@ fn take<'v, 'p>(
     }
 }
 
-/// What the result over a piece is kept by, and how many rows it is over; `None` if they are few, or were corrected.
-fn cache_key(piece: &Piece<'_>, plan: &AggregatePlan, mask: Option<&Mask>) -> Option<(PartialKey, usize)> {
+/// What the result over a piece is kept by, and how many rows it is over; `None` if it is not kept.
+fn cache_key(piece: &Piece<'_>, plan: &AggregatePlan, limits: &Limits<'_>) -> Option<(PartialKey, usize)> {
     let Piece::Blocks { segment, first, blocks, .. } = piece else { return None };
     let rows = blocks.iter().filter(|block| may_hold(plan, block)).map(|block| block.rows).sum();
     // Corrections change what rows count; they never stop to, so nothing kept from before is used again.
-    let is_masked = || mask.is_some_and(|mask| blocks.iter().any(|block| mask.may_touch(block)));
-    if rows < LEAST_CACHED_ROWS || is_masked() {
+    let is_masked = || limits.mask.is_some_and(|mask| blocks.iter().any(|block| mask.may_touch(block)));
+    if !limits.cache.takes(rows) || is_masked() {
         return None;
     }
     // Of all blocks: those that are left out because of their times must not be left out for other bounds.

@@ -215,12 +215,17 @@ impl<'v, 'p> Scan<'v, 'p> {
 
     fn add_numbers(&mut self, slot: usize, path: &JsonPath) -> Result<(), QueryError> {
         let Self { batch, selection, key, numbers, groups, cells, plan, .. } = self;
-        let are_plain = numbers.keep_numbers(batch.column(slot, selection.rows())?, path, selection);
+        let stats = if selection.is_all() { batch.numbers(slot) } else { None };
+        let are_plain = stats.is_some() || numbers.keep_numbers(batch.column(slot, selection.rows())?, path, selection);
         if selection.is_empty() {
             return Ok(());
         }
         let groups = key.find(groups, cells, batch, selection)?;
         note(cells, groups, batch, selection)?;
+        if let (Some(stats), OfRows::All(group)) = (stats, groups) {
+            cells.add_stats(group as usize, &stats);
+            return Ok(());
+        }
         let (column, rows) = (batch.column(slot, selection.rows())?, selection.rows());
         if !are_plain {
             for (position, row) in rows.iter().enumerate() {

@@ -17,6 +17,7 @@ static NO_LIMITS: LazyLock<Limits<'static>> = LazyLock::new(|| Limits {
     max_groups: 1_000_000,
     max_distinct: 1_000_000,
     threads: 1,
+    rows_per_thread: 1,
     memory: &MEMORY,
     columns: &MEMORY,
     cache: &NO_CACHE,
@@ -141,8 +142,14 @@ proptest! {
     ) {
         let dir = TempDir::new().unwrap();
         let view = split(dir.path(), &rows, &places);
+        let cache = PartialCache::eager(1 << 20);
+        let eager = Limits { threads: 3, cache: &cache, ..*NO_LIMITS };
         for plan in plans {
-            prop_assert_eq!(plan_error(aggregate(&view, &plan, &NO_LIMITS)), reference(&rows, &plan), "{:?}", plan);
+            let want = reference(&rows, &plan);
+            prop_assert_eq!(&plan_error(aggregate(&view, &plan, &NO_LIMITS)), &want, "{:?}", plan);
+            for _ in 0..2 {
+                prop_assert_eq!(&plan_error(aggregate(&view, &plan, &eager)), &want, "{:?}, kept, on threads", plan);
+            }
         }
     }
 }
@@ -172,6 +179,7 @@ fn many_blocks_and_groups_give_the_answer_of_the_reference() {
     let places: Vec<usize> = (0..rows.len()).map(|number| number % 5).collect();
     let view = split(dir.path(), &rows, &places);
     let property = |path: &str| Dimension::Property(JsonPath::parse(path).unwrap());
+    let cache = PartialCache::eager(64 << 20);
     let mut plans = Vec::new();
     for aggregation in Aggregation::ALL {
         let base = plan(aggregation, if aggregation == Aggregation::UniqueCount { "$.user" } else { "$.tokens" });
@@ -185,7 +193,12 @@ fn many_blocks_and_groups_give_the_answer_of_the_reference() {
         let answer = aggregate(&view, plan, &NO_LIMITS).unwrap();
         assert_eq!(answer, reference(&rows, plan).unwrap(), "{plan:?}");
         assert!(answer.len() > 1, "{plan:?}");
+        for threads in [1, 4] {
+            let limits = Limits { threads, cache: &cache, ..*NO_LIMITS };
+            assert_eq!(aggregate(&view, plan, &limits).unwrap(), answer, "{threads} threads, {plan:?}");
+        }
     }
+    assert!(cache.figures().1 > plans.len() as u64, "{:?}", cache.figures());
 }
 
 #[test]
@@ -217,6 +230,69 @@ fn limits_end_a_query_that_grows_too_large() {
     let fewer = Limits { max_distinct: 899, ..limits };
     let error = plan_error(aggregate(&view, &users, &fewer)).unwrap_err();
     assert_eq!(error, PlanError::TooLarge { what: "distinct values", limit: 899 });
+}
+
+#[test]
+fn a_query_ends_where_memory_does_and_gives_it_back() {
+    let dir = TempDir::new().unwrap();
+    let rows = many();
+    let view = split(dir.path(), &rows, &vec![0; rows.len()]);
+    let by_user = AggregatePlan {
+        dimensions: vec![Dimension::Subject, Dimension::Property(JsonPath::parse("$.user").unwrap())],
+        ..plan(Aggregation::Sum, "$.tokens")
+    };
+    for threads in [1, 2] {
+        let pool = Arc::new(MemoryPool::new(100 << 10));
+        let limits = Limits { memory: &pool, threads, ..*NO_LIMITS };
+        assert_eq!(aggregate(&view, &plan(Aggregation::Sum, "$.tokens"), &limits).unwrap().len(), 1);
+        let error = plan_error(aggregate(&view, &by_user, &limits)).unwrap_err().to_string();
+        assert!(error.contains("102400") && error.contains("limits.query_memory_bytes"), "{error}");
+        assert_eq!(pool.held(), 0);
+    }
+}
+
+#[test]
+fn a_result_that_was_kept_is_used_only_for_bounds_that_hold_all_its_rows() {
+    let start = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
+    let at = |seconds: usize| start.saturating_add_micros(seconds as i64 * 1_000_000);
+    // Several blocks of a subject, and several of another a month later.
+    let row = |number: usize| match number < 3000 {
+        true => plain_row(number, "a", at(number), r#"{"tokens":1}"#),
+        false => plain_row(number, "z", at(2_592_000 + number), r#"{"tokens":1000}"#),
+    };
+    let rows: Vec<Row> = (0..6000).map(row).collect();
+    let dir = TempDir::new().unwrap();
+    let view = split(dir.path(), &rows, &vec![0; rows.len()]);
+    let cache = PartialCache::eager(1 << 20);
+    let limits = Limits { cache: &cache, ..*NO_LIMITS };
+    let base = plan(Aggregation::Sum, "$.tokens");
+    let (early, around, inner) = ((None, Some(1_000_000)), (Some(0), Some(9_000_000)), (Some(10), Some(2000)));
+    let bounds = [early, (None, None), (Some(1_000_000), None), around, inner];
+    for (from, to) in bounds.into_iter().chain(bounds) {
+        let plan = AggregatePlan { from: from.map(at), to: to.map(at), ..base.clone() };
+        assert_eq!(aggregate(&view, &plan, &limits).unwrap(), reference(&rows, &plan).unwrap(), "{from:?} to {to:?}");
+    }
+    // Each of four different answers was found anew once; bounds around all rows are no bounds.
+    assert_eq!(cache.figures().1, 6);
+    drop(view);
+    cache.forget(None);
+    assert_eq!(cache.figures().0, 0, "a segment that is gone");
+}
+
+#[test]
+fn kept_results_are_bounded() {
+    let dir = TempDir::new().unwrap();
+    let rows = many();
+    let view = split(dir.path(), &rows, &vec![0; rows.len()]);
+    let cache = PartialCache::eager(40_000);
+    let limits = Limits { cache: &cache, ..*NO_LIMITS };
+    let start = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
+    for hour in 1..200 {
+        let from = Some(start.saturating_add_micros(hour * 3_600_000_000));
+        let plan = AggregatePlan { from, ..plan(Aggregation::Count, "$") };
+        aggregate(&view, &plan, &limits).unwrap();
+        assert!(cache.figures().0 <= 40_000 && cache.figures().0 > 0, "{:?}", cache.figures());
+    }
 }
 
 #[test]

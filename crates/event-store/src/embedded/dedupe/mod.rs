@@ -1,17 +1,22 @@
 //! Which identities the store has seen.
 //!
 //! Invariant: an identity is in exactly one place: the set of the rows in memory, or one run. A run is never changed;
-//! merging writes a new one. Memory is 1.5 bytes per sealed event for the filters and 16 bytes per 255 for the index.
+//! merging writes a new one. Memory is 9 bits per sealed event for the filters and 24 bytes per 256 for the index.
 
+mod block;
 mod bloom;
 mod run;
+mod writing;
 
-pub(crate) use run::{Run, RunWriter};
+pub(crate) use run::Run;
+pub(crate) use writing::RunWriter;
 
 use super::disk::Disk;
 use crate::StoreError;
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,11 +24,16 @@ use std::sync::Arc;
 pub(crate) type IdentitySet = hashbrown::HashSet<u128>;
 
 /// Everything sealed or being sealed, as of one moment; the writer asks it before it stores.
+#[derive(Default)]
 pub(crate) struct Seen {
     /// Sets of the rows that are being sealed.
     pub sets: Vec<Arc<IdentitySet>>,
     /// Identities of sealed rows.
     pub runs: Vec<Arc<Run>>,
+    /// How often a filter was asked.
+    pub filter_lookups: Cell<u64>,
+    /// How often it did not rule the identity out.
+    pub filter_passes: Cell<u64>,
 }
 
 impl Seen {
@@ -33,6 +43,11 @@ impl Seen {
             return Ok(true);
         }
         for run in &self.runs {
+            self.filter_lookups.set(self.filter_lookups.get() + 1);
+            if !run.may_contain(identity) {
+                continue;
+            }
+            self.filter_passes.set(self.filter_passes.get() + 1);
             if run.contains(identity)? {
                 return Ok(true);
             }
@@ -50,7 +65,7 @@ pub(crate) fn write_run(disk: &dyn Disk, path: &Path, identities: &IdentitySet) 
     writer.finish()
 }
 
-/// Merges runs into one, with one block of each in memory.
+/// Merges runs into one, with some blocks of each in memory.
 pub(crate) fn merge_runs(disk: &dyn Disk, path: &Path, inputs: &[Arc<Run>]) -> Result<u64, StoreError> {
     let mut writer = RunWriter::create(disk, path, inputs.iter().map(|run| run.keys()).sum())?;
     let mut sources: Vec<_> = inputs.iter().map(|run| run.iter()).collect();
@@ -60,10 +75,12 @@ pub(crate) fn merge_runs(disk: &dyn Disk, path: &Path, inputs: &[Arc<Run>]) -> R
             heads.push(Reverse((key, index)));
         }
     }
-    while let Some(Reverse((key, index))) = heads.pop() {
+    while let Some(mut head) = heads.peek_mut() {
+        let Reverse((key, index)) = *head;
         writer.push(key)?;
-        if let Some(key) = sources[index].next().transpose()? {
-            heads.push(Reverse((key, index)));
+        match sources[index].next().transpose()? {
+            Some(key) => *head = Reverse((key, index)),
+            None => _ = PeekMut::pop(head),
         }
     }
     writer.finish()

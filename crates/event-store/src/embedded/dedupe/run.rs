@@ -1,128 +1,70 @@
 //! A run: an immutable file of sorted identities.
 //!
-//! Layout: blocks of 4096 bytes (255 keys, the number of the block, CRC-32C), then the first key of every block, then
-//! the Bloom filter, then a footer with the sizes and checksums of the three. All numbers are little endian.
+//! Layout: blocks of 256 keys (the last one may have fewer), then the index (first key and length of every block), then
+//! the Bloom filter, then a footer with the sizes and checksums. All numbers are little endian. Format 1, which is read
+//! and never written, has blocks of 4096 bytes with 255 keys of 128 bits, of which the upper 96 are the identity.
 
+use super::block::{BLOCK_KEYS, Block};
 use super::bloom::Bloom;
 use crate::StoreError;
-use crate::embedded::disk::{Access, Disk, DiskFile, Writing};
-use std::io::{BufWriter, Write};
+use crate::embedded::disk::{Disk, DiskFile};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of a block.
-const BLOCK: usize = 4096;
-/// Keys of a block.
-const KEYS_PER_BLOCK: usize = 255;
-/// Bytes of the keys of a block; its number and checksum follow.
-const KEY_BYTES: usize = KEYS_PER_BLOCK * 16;
 const FOOTER: usize = 48;
 const MAGIC: [u8; 4] = *b"TSDR";
-/// The format that this program writes.
-const VERSION: u32 = 1;
+/// The format that is written.
+const VERSION: u32 = 2;
+/// Bytes of the index per block: 12 of its first key, and 2 of its length.
+const INDEX_ENTRY: u64 = 14;
+/// Bytes of a block of format 1.
+const OLD_BLOCK: usize = 4096;
+/// Keys of a block of format 1.
+const OLD_BLOCK_KEYS: usize = 255;
+/// How many blocks are read together when all are read.
+const BLOCKS_AHEAD: usize = 64;
 
-/// An open run. Its filter and the first key of every block are in memory, its keys are read when asked for.
+/// An open run. Its filter and index are in memory, its keys are read when asked for.
 pub(crate) struct Run {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
+    format: u32,
+    bytes: u64,
     keys: u64,
+    /// The first key of every block.
     first_keys: Vec<u128>,
+    /// Where every block starts, and where the last one ends.
+    starts: Vec<u64>,
     bloom: Bloom,
-}
-
-/// Writes a run whose keys come in ascending order.
-pub(crate) struct RunWriter {
-    path: PathBuf,
-    out: BufWriter<Writing>,
-    block: Vec<u8>,
-    blocks: u64,
-    keys: u64,
-    last: Option<u128>,
-    first_keys: Vec<u8>,
-    bloom: Bloom,
-}
-
-impl RunWriter {
-    /// Starts a run of at most `expected` keys.
-    pub fn create(disk: &dyn Disk, path: &Path, expected: u64) -> Result<Self, StoreError> {
-        let file = disk.create(path, Access::Umask).map_err(StoreError::io("cannot create", path))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            out: BufWriter::with_capacity(1 << 16, Writing::new(file)),
-            block: Vec::with_capacity(BLOCK),
-            blocks: 0,
-            keys: 0,
-            last: None,
-            first_keys: Vec::new(),
-            bloom: Bloom::for_keys(expected),
-        })
-    }
-
-    /// Adds a key; one that was just added changes nothing.
-    pub fn push(&mut self, key: u128) -> Result<(), StoreError> {
-        if self.last == Some(key) {
-            return Ok(());
-        }
-        debug_assert!(self.last < Some(key), "keys ascend");
-        if self.block.is_empty() {
-            self.first_keys.extend_from_slice(&key.to_le_bytes());
-        }
-        self.block.extend_from_slice(&key.to_le_bytes());
-        self.bloom.insert(key);
-        self.last = Some(key);
-        self.keys += 1;
-        if self.block.len() == KEY_BYTES { self.end_block() } else { Ok(()) }
-    }
-
-    fn end_block(&mut self) -> Result<(), StoreError> {
-        self.block.resize(KEY_BYTES, 0);
-        self.block.extend_from_slice(&self.blocks.to_le_bytes());
-        self.block.resize(BLOCK - 4, 0);
-        let checksum = crc32c::crc32c(&self.block);
-        self.block.extend_from_slice(&checksum.to_le_bytes());
-        self.out.write_all(&self.block).map_err(StoreError::io("cannot write", &self.path))?;
-        self.block.clear();
-        self.blocks += 1;
-        Ok(())
-    }
-
-    /// Completes the file and makes it durable; returns the number of keys.
-    pub fn finish(mut self) -> Result<u64, StoreError> {
-        if !self.block.is_empty() {
-            self.end_block()?;
-        }
-        let filter = self.bloom.to_bytes();
-        let mut footer = Vec::with_capacity(FOOTER);
-        footer.extend_from_slice(&MAGIC);
-        footer.extend_from_slice(&VERSION.to_le_bytes());
-        footer.extend_from_slice(&self.keys.to_le_bytes());
-        footer.extend_from_slice(&self.blocks.to_le_bytes());
-        footer.extend_from_slice(&(filter.len() as u64).to_le_bytes());
-        footer.extend_from_slice(&crc32c::crc32c(&self.first_keys).to_le_bytes());
-        footer.extend_from_slice(&crc32c::crc32c(&filter).to_le_bytes());
-        footer.resize(FOOTER - 4, 0);
-        footer.extend_from_slice(&crc32c::crc32c(&footer).to_le_bytes());
-        let parts = [&self.first_keys, &filter, &footer];
-        let written = parts.iter().try_for_each(|part| self.out.write_all(part));
-        written
-            .and_then(|()| self.out.flush())
-            .and_then(|()| self.out.get_ref().sync_all())
-            .map_err(StoreError::io("cannot write", &self.path))?;
-        Ok(self.keys)
-    }
 }
 
 /// The sizes and checksums at the end of the file.
-struct Footer {
-    keys: u64,
-    blocks: u64,
-    filter_len: u64,
-    first_keys_checksum: u32,
-    filter_checksum: u32,
+pub(super) struct Footer {
+    pub keys: u64,
+    pub blocks: u64,
+    pub filter_len: u64,
+    pub index_checksum: u32,
+    pub filter_checksum: u32,
 }
 
 impl Footer {
-    fn read(file: &dyn DiskFile, len: u64, path: &Path) -> Result<Self, StoreError> {
+    /// As it is written.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(FOOTER);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.keys.to_le_bytes());
+        bytes.extend_from_slice(&self.blocks.to_le_bytes());
+        bytes.extend_from_slice(&self.filter_len.to_le_bytes());
+        bytes.extend_from_slice(&self.index_checksum.to_le_bytes());
+        bytes.extend_from_slice(&self.filter_checksum.to_le_bytes());
+        bytes.resize(FOOTER - 4, 0);
+        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// Reads it from the end of a file, with the format.
+    fn read(file: &dyn DiskFile, len: u64, path: &Path) -> Result<(u32, Self), StoreError> {
         let Some(at) = len.checked_sub(FOOTER as u64) else {
             return Err(StoreError::damaged(path, 0, "the file is too short"));
         };
@@ -133,24 +75,30 @@ impl Footer {
         if bytes[..4] != MAGIC || word(FOOTER - 4) != crc32c::crc32c(&bytes[..FOOTER - 4]) {
             return Err(StoreError::damaged(path, at, "the checksum of the footer does not fit"));
         }
-        if word(4) != VERSION {
-            return Err(StoreError::Newer { path: path.to_path_buf(), found: word(4), known: VERSION });
+        let format = word(4);
+        if !(1..=VERSION).contains(&format) {
+            return Err(StoreError::Newer { path: path.to_path_buf(), found: format, known: VERSION });
         }
         let footer = Self {
             keys: long(8),
             blocks: long(16),
             filter_len: long(24),
-            first_keys_checksum: word(32),
+            index_checksum: word(32),
             filter_checksum: word(36),
         };
-        let fits = footer.blocks == footer.keys.div_ceil(KEYS_PER_BLOCK as u64)
-            && u128::from(footer.blocks) * (BLOCK as u128 + 16) + u128::from(footer.filter_len) == u128::from(at);
-        fits.then_some(footer).ok_or_else(|| StoreError::damaged(path, at, "the sizes do not fit the file"))
+        let (block_keys, entry) = if format == 1 { (OLD_BLOCK_KEYS, 16) } else { (BLOCK_KEYS, INDEX_ENTRY) };
+        let behind_blocks = u128::from(footer.blocks) * u128::from(entry) + u128::from(footer.filter_len);
+        let fits = footer.blocks == footer.keys.div_ceil(block_keys as u64) && behind_blocks <= u128::from(at);
+        match fits {
+            true => Ok((format, footer)),
+            false => Err(StoreError::damaged(path, at, "the sizes do not fit the file")),
+        }
     }
 }
 
 impl Run {
-    /// Opens a run; what stays in memory is checked now, the keys when they are read.
+    /// Opens a run; what stays in memory is checked now, the keys when they are read. A run of format 1 is read as a
+    /// whole, for a filter over what its keys have in common with those of now.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
         let file = disk.open(path).map_err(StoreError::io("cannot open", path))?;
         Self::load(path, file)
@@ -158,7 +106,7 @@ impl Run {
 
     fn load(path: &Path, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
         let len = file.len().map_err(StoreError::io("cannot read", path))?;
-        let footer = Footer::read(&*file, len, path)?;
+        let (format, footer) = Footer::read(&*file, len, path)?;
         let read = |at: u64, len: u64, checksum: u32, what: &str| {
             let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
             file.read_exact_at(&mut bytes, at).map_err(StoreError::io("cannot read", path))?;
@@ -167,14 +115,36 @@ impl Run {
                 false => Err(StoreError::damaged(path, at, format!("the checksum of the {what} does not fit"))),
             }
         };
-        let index_at = footer.blocks * BLOCK as u64;
-        let first_keys = read(index_at, footer.blocks * 16, footer.first_keys_checksum, "index")?;
-        let filter_at = index_at + footer.blocks * 16;
+        let filter_at = len - FOOTER as u64 - footer.filter_len;
+        let index_at = filter_at - footer.blocks * if format == 1 { 16 } else { INDEX_ENTRY };
+        let index = read(index_at, filter_at - index_at, footer.index_checksum, "index")?;
         let filter = read(filter_at, footer.filter_len, footer.filter_checksum, "filter")?;
         let bloom = Bloom::from_bytes(&filter)
             .ok_or_else(|| StoreError::damaged(path, filter_at, "the filter has no whole blocks"))?;
-        let first_keys = first_keys.as_chunks().0.iter().map(|bytes| u128::from_le_bytes(*bytes)).collect();
-        Ok(Self { path: path.to_path_buf(), keys: footer.keys, first_keys, bloom, file })
+        let (first_keys, starts) = if format == 1 { old_index(&index) } else { index_of(&index) };
+        if starts.last() != Some(&index_at) || !first_keys.is_sorted() {
+            return Err(StoreError::damaged(path, index_at, "the index does not fit the blocks"));
+        }
+        let mut run =
+            Self { path: path.to_path_buf(), file, format, bytes: len, keys: footer.keys, first_keys, starts, bloom };
+        if format == 1 {
+            let mut bloom = Bloom::for_keys(run.keys);
+            for key in run.iter() {
+                bloom.insert(key?);
+            }
+            run.bloom = bloom;
+        }
+        Ok(run)
+    }
+
+    /// Size of the file.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of the file as they are, whatever became of its name.
+    pub fn read_raw(&self, bytes: &mut [u8], offset: u64) -> Result<(), StoreError> {
+        self.file.read_exact_at(bytes, offset).map_err(StoreError::io("cannot read", &self.path))
     }
 
     /// Number of keys.
@@ -182,56 +152,153 @@ impl Run {
         self.keys
     }
 
+    /// Bytes that its filter and its index take in memory.
+    pub fn memory(&self) -> usize {
+        self.bloom.memory() + self.first_keys.len() * (size_of::<u128>() + size_of::<u64>())
+    }
+
+    /// Whether the filter cannot rule the key out; reads nothing.
+    pub fn may_contain(&self, key: u128) -> bool {
+        self.bloom.may_contain(key)
+    }
+
     /// Whether the run holds the key; reads one block of the file if the filter does not rule it out.
     pub fn contains(&self, key: u128) -> Result<bool, StoreError> {
         if !self.bloom.may_contain(key) {
             return Ok(false);
         }
-        let after = self.first_keys.partition_point(|first| *first <= key);
-        let Some(block) = after.checked_sub(1) else { return Ok(false) };
-        let mut bytes = [0; BLOCK];
-        Ok(self.read_block(block, &mut bytes)?.binary_search_by(|bytes| u128::from_le_bytes(*bytes).cmp(&key)).is_ok())
-    }
-
-    /// Reads and checks a block; returns the keys in it.
-    fn read_block<'a>(&self, block: usize, bytes: &'a mut [u8; BLOCK]) -> Result<&'a [[u8; 16]], StoreError> {
-        let at = block as u64 * BLOCK as u64;
-        self.file.read_exact_at(bytes, at).map_err(StoreError::io("cannot read", &self.path))?;
-        let (content, checksum) = bytes.split_at(BLOCK - 4);
-        let number = &content[KEY_BYTES..KEY_BYTES + 8];
-        if crc32c::crc32c(content).to_le_bytes() != *checksum || (block as u64).to_le_bytes() != *number {
-            return Err(StoreError::damaged(&self.path, at, "the checksum of the block does not fit"));
+        let Some(block) = self.block_of(key) else { return Ok(false) };
+        let mut bytes = [0; OLD_BLOCK];
+        let len = (self.starts[block + 1] - self.starts[block]) as usize;
+        let bytes = bytes.get_mut(..len).ok_or_else(|| self.damaged(block, "a block is too long"))?;
+        self.read(block, bytes)?;
+        if self.format == 1 {
+            let keys = self.old_keys(block, bytes)?;
+            return Ok(keys.binary_search_by(|bytes| old_key(bytes).cmp(&key)).is_ok());
         }
-        let before = block as u64 * KEYS_PER_BLOCK as u64;
-        let count = usize::try_from(self.keys - before).unwrap_or(usize::MAX).min(KEYS_PER_BLOCK);
-        Ok(content[..count * 16].as_chunks().0)
+        Ok(self.check(block, bytes)?.contains(key))
     }
 
-    /// All keys in ascending order, one block in memory at a time.
+    /// The block that holds a key if any does. Keys are spread evenly, so it is near where its size says.
+    fn block_of(&self, key: u128) -> Option<usize> {
+        let count = self.first_keys.len();
+        let guess = (((key >> 64) as u64 * count as u64) >> 32) as usize;
+        let (mut low, mut high, mut step) = (guess.min(count), guess.min(count), 4);
+        while low > 0 && self.first_keys[low - 1] > key {
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+        step = 4;
+        while high < count && self.first_keys[high] <= key {
+            high = (high + step).min(count);
+            step *= 2;
+        }
+        let within = self.first_keys[low..high].partition_point(|first| *first <= key);
+        (low + within).checked_sub(1)
+    }
+
+    fn read(&self, block: usize, bytes: &mut [u8]) -> Result<(), StoreError> {
+        self.file.read_exact_at(bytes, self.starts[block]).map_err(StoreError::io("cannot read", &self.path))
+    }
+
+    fn check<'b>(&self, block: usize, bytes: &'b [u8]) -> Result<Block<'b>, StoreError> {
+        let count = self.count_of(block, BLOCK_KEYS);
+        Block::check(bytes, block as u64, self.first_keys[block], count).map_err(|what| self.damaged(block, what))
+    }
+
+    /// How many keys a block has.
+    fn count_of(&self, block: usize, most: usize) -> usize {
+        let before = block as u64 * most as u64;
+        usize::try_from(self.keys - before).unwrap_or(usize::MAX).min(most)
+    }
+
+    fn damaged(&self, block: usize, what: &str) -> StoreError {
+        StoreError::damaged(&self.path, self.starts[block], what)
+    }
+
+    /// The checked keys of a block of format 1.
+    fn old_keys<'b>(&self, block: usize, bytes: &'b [u8]) -> Result<&'b [[u8; 16]], StoreError> {
+        let (content, checksum) = bytes.split_at(OLD_BLOCK - 4);
+        let number = &content[OLD_BLOCK_KEYS * 16..OLD_BLOCK_KEYS * 16 + 8];
+        if crc32c::crc32c(content).to_le_bytes() != *checksum || (block as u64).to_le_bytes() != *number {
+            return Err(self.damaged(block, "the checksum of the block does not fit"));
+        }
+        Ok(content[..self.count_of(block, OLD_BLOCK_KEYS) * 16].as_chunks().0)
+    }
+
+    /// All keys in ascending order, some blocks in memory at a time.
     pub fn iter(&self) -> impl Iterator<Item = Result<u128, StoreError>> + '_ {
-        (0..self.first_keys.len()).flat_map(move |block| {
-            let mut bytes = [0; BLOCK];
-            let keys: Vec<_> = match self.read_block(block, &mut bytes) {
-                Ok(keys) => keys.iter().map(|bytes| Ok(u128::from_le_bytes(*bytes))).collect(),
-                Err(error) => vec![Err(error)],
+        (0..self.first_keys.len()).step_by(BLOCKS_AHEAD).flat_map(move |from| {
+            let (keys, fault) = match self.some_keys(from) {
+                Ok(keys) => (keys, None),
+                Err(error) => (Vec::new(), Some(error)),
             };
-            keys
+            keys.into_iter().map(Ok).chain(fault.map(Err))
         })
     }
 
-    /// Reads everything again and checks it; returns the number of keys.
+    fn some_keys(&self, from: usize) -> Result<Vec<u128>, StoreError> {
+        let to = (from + BLOCKS_AHEAD).min(self.first_keys.len());
+        let mut bytes = vec![0; (self.starts[to] - self.starts[from]) as usize];
+        self.read(from, &mut bytes)?;
+        let mut keys = Vec::with_capacity((to - from) * BLOCK_KEYS);
+        for block in from..to {
+            let range = (self.starts[block] - self.starts[from]) as usize
+                ..(self.starts[block + 1] - self.starts[from]) as usize;
+            if self.format == 1 {
+                keys.extend(self.old_keys(block, &bytes[range])?.iter().map(old_key));
+            } else if !self.check(block, &bytes[range])?.keys(&mut keys) {
+                return Err(self.damaged(block, "the keys are not in order"));
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Checks it and returns the number of keys.
+    #[cfg(test)]
     pub fn verify(&self) -> Result<u64, StoreError> {
+        self.verify_keys(&mut |_| Ok(()))
+    }
+
+    /// Reads everything again and checks it; hands out every key and returns their number.
+    pub fn verify_keys(&self, each: &mut dyn FnMut(u128) -> Result<(), StoreError>) -> Result<u64, StoreError> {
         // Through the open file: a merge may have taken its name away by now.
-        let reopened = Self::load(&self.path, self.file.clone())?;
+        let reopened = Self::load(&self.path, Arc::clone(&self.file))?;
         let (mut count, mut last) = (0, None);
         for key in reopened.iter() {
             let key = key?;
             if last >= Some(key) || !reopened.bloom.may_contain(key) {
                 return Err(StoreError::damaged(&self.path, 0, "the keys are not in order or not in the filter"));
             }
+            each(key)?;
             last = Some(key);
             count += 1;
         }
         Ok(count)
     }
+}
+
+/// First keys, starts, and the end of the last block.
+fn index_of(index: &[u8]) -> (Vec<u128>, Vec<u64>) {
+    let (mut first_keys, mut starts, mut end) = (Vec::new(), vec![0], 0);
+    for entry in index.as_chunks::<{ INDEX_ENTRY as usize }>().0 {
+        let mut key = [0; 16];
+        key[..12].copy_from_slice(&entry[..12]);
+        first_keys.push(u128::from_le_bytes(key));
+        end += u64::from(u16::from_le_bytes([entry[12], entry[13]]));
+        starts.push(end);
+    }
+    (first_keys, starts)
+}
+
+/// The same of format 1.
+fn old_index(index: &[u8]) -> (Vec<u128>, Vec<u64>) {
+    let first_keys: Vec<u128> = index.as_chunks().0.iter().map(old_key).collect();
+    let starts = (0..=first_keys.len() as u64).map(|block| block * OLD_BLOCK as u64).collect();
+    (first_keys, starts)
+}
+
+/// What a key of format 1 has in common with those of now.
+fn old_key(bytes: &[u8; 16]) -> u128 {
+    u128::from_le_bytes(*bytes) >> 32
 }

@@ -18,13 +18,13 @@ fn run_of(path: &Path, set: &IdentitySet) -> Arc<Run> {
 #[test]
 fn a_run_holds_its_keys_and_no_others() {
     let dir = tempfile::tempdir().unwrap();
-    for count in [1, 2, 254, 255, 256, 510, 5000] {
+    for count in [1, 2, 255, 256, 257, 512, 5000, 40_000] {
         let path = dir.path().join(format!("{count}.run"));
         let run = run_of(&path, &keys(0..count));
         assert_eq!((run.keys(), run.verify().unwrap()), (u64::from(count), u64::from(count)));
         assert!(keys(0..count).iter().all(|key| run.contains(*key).unwrap()));
         assert!(!keys(count..count + 5000).iter().any(|key| run.contains(*key).unwrap()));
-        assert!(!run.contains(0).unwrap() && !run.contains(u128::MAX).unwrap());
+        assert!(!run.contains(0).unwrap() && !run.contains(u128::MAX >> 32).unwrap());
     }
 }
 
@@ -90,4 +90,31 @@ fn runs_stay_few_and_keys_are_rewritten_rarely() {
     }
     assert_eq!(sizes.iter().sum::<u64>(), 200_000);
     assert!(rewritten < 200_000 * 8, "{rewritten}");
+}
+
+#[test]
+fn a_run_of_format_1_is_read_and_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1/store/dedupe");
+    let old = Arc::new(Run::open(&HostDisk, &golden.join("0000000000000001.run")).unwrap());
+    let stored: Vec<u128> = old.iter().map(Result::unwrap).collect();
+    assert_eq!((old.verify().unwrap(), stored.len()), (40, 40));
+    assert!(stored.iter().all(|key| old.contains(*key).unwrap() && key >> 96 == 0));
+    assert!(!keys(0..1000).iter().any(|key| old.contains(*key).unwrap()));
+    let ours = run_of(&dir.path().join("0.run"), &keys(0..1000));
+    let path = dir.path().join("merged.run");
+    assert_eq!(merge_runs(&HostDisk, &path, &[old, ours]).unwrap(), 1040);
+    let merged = Run::open(&HostDisk, &path).unwrap();
+    assert!(stored.iter().chain(&keys(0..1000)).all(|key| merged.contains(*key).unwrap()));
+}
+
+#[test]
+fn an_identity_takes_few_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("0.run");
+    let run = run_of(&path, &keys(0..100_000));
+    let bytes = fs::metadata(&path).unwrap().len();
+    // A hundred times as many keys are closer to each other, and need seven bits less.
+    assert!(bytes < 100_000 * 12, "{bytes}");
+    assert!(run.memory() < 100_000 * 10 / 8 + 100, "{}", run.memory());
 }

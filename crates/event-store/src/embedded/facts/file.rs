@@ -37,9 +37,8 @@ pub(crate) fn write(disk: &dyn Disk, path: &Path, sequence: u64, facts: &[u8]) -
     Ok(bytes.len() as u64)
 }
 
-/// Reads the file: the last frame whose facts are in it, the facts, and its size.
-fn read(disk: &dyn Disk, path: &Path) -> Result<(u64, Vec<Fact>, u64), StoreError> {
-    let bytes = disk.read(path).map_err(StoreError::io("cannot read", path))?;
+/// The last frame whose facts are in a file, and the facts.
+fn parse(path: &Path, bytes: &[u8]) -> Result<(u64, Vec<Fact>), StoreError> {
     let damaged = |offset: usize, what: &str| StoreError::damaged(path, offset as u64, what);
     let (header, stored) =
         bytes.split_first_chunk::<HEADER_LEN>().ok_or_else(|| damaged(bytes.len(), "it is too short"))?;
@@ -62,7 +61,7 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<(u64, Vec<Fact>, u64), StoreErro
         Unread::Broken => damaged(HEADER_LEN, "the facts cannot be decoded"),
         Unread::Newer(kind) => damaged(HEADER_LEN, &format!("there is a fact of the unknown kind {kind}")),
     })?;
-    Ok((sequence, facts, bytes.len() as u64))
+    Ok((sequence, facts))
 }
 
 /// Memory grows with what is there, not with what the header promises.
@@ -73,14 +72,15 @@ fn unpack(stored: &[u8], raw_len: u64) -> io::Result<Vec<u8>> {
 }
 
 /// Reads the facts of a store and checks that they are those that the MANIFEST means.
-pub(crate) fn open(
-    disk: &dyn Disk,
-    path: &Path,
-    bytes: u64,
-    secret: &Secret,
-) -> Result<(Facts, Vec<Fact>), StoreError> {
-    let (sequence, list, len) = read(disk, path)?;
-    if len != bytes {
+pub(crate) fn open(disk: &dyn Disk, path: &Path, len: u64, secret: &Secret) -> Result<(Facts, Vec<Fact>), StoreError> {
+    let bytes = disk.read(path).map_err(StoreError::io("cannot read", path))?;
+    decode(path, &bytes, len, secret)
+}
+
+/// The facts in the bytes of a file.
+pub(crate) fn decode(path: &Path, bytes: &[u8], len: u64, secret: &Secret) -> Result<(Facts, Vec<Fact>), StoreError> {
+    let (sequence, list) = parse(path, bytes)?;
+    if len != bytes.len() as u64 {
         return Err(StoreError::damaged(path, 0, "it is not the facts file that the MANIFEST names"));
     }
     let mut facts = Facts { sequence, in_file: sequence, ..Facts::default() };

@@ -40,6 +40,7 @@ pub(super) fn unzigzag(value: u64) -> i64 {
 }
 
 /// Takes parts off the front of a byte slice.
+#[derive(Clone)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -103,6 +104,11 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self) -> Result<&'a str, Corrupt> {
         let length = self.count()?;
         std::str::from_utf8(self.bytes(length)?).map_err(|_| Corrupt("a text is not UTF-8"))
+    }
+
+    /// Whether nothing is left.
+    pub fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
     }
 
     /// All that is left.

@@ -6,6 +6,8 @@ use std::io;
 
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
+/// Bytes of the checksum in front of a chunk.
+pub(super) const CHECKSUM: usize = 4;
 /// Shorter payloads are not worth the attempt.
 const WORTH_COMPRESSING: usize = 64;
 /// Compression level: texts shrink about as far as at higher levels, at several times the speed.
@@ -29,12 +31,15 @@ impl Packer {
         Ok(Self(zstd::bulk::Compressor::new(LEVEL)?))
     }
 
-    /// Wraps a payload, compressed if it becomes shorter than `worth`. Nothing stays nothing.
-    pub fn pack(&mut self, payload: &[u8], worth: Worth) -> io::Result<Vec<u8>> {
+    /// Wraps a payload, compressed if that is worth a try and it becomes that much shorter. Nothing stays nothing.
+    pub fn pack(&mut self, payload: &[u8], worth: Option<Worth>) -> io::Result<Vec<u8>> {
         if payload.is_empty() {
             return Ok(Vec::new());
         }
-        if payload.len() >= WORTH_COMPRESSING {
+        if u32::try_from(payload.len() + CHECKSUM + 1).is_err() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a block of events is longer than 4 GiB"));
+        }
+        if let Some(worth) = worth.filter(|_| payload.len() >= WORTH_COMPRESSING) {
             let compressed = self.0.compress(payload)?;
             if compressed.len() < payload.len() / 8 * worth as usize {
                 let mut chunk = vec![ZSTD];
@@ -50,35 +55,51 @@ impl Packer {
     }
 }
 
+/// The checksum of a chunk at a place of the file, so that a chunk that came to another place is noticed.
+pub(super) fn checksum_at(offset: u64, chunk: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&offset.to_le_bytes()), chunk)
+}
+
+/// The chunk behind its checksum, which was written for this place of the file.
+pub(super) fn checked(offset: u64, bytes: &[u8]) -> Result<&[u8], Corrupt> {
+    let (checksum, chunk) = bytes.split_first_chunk::<CHECKSUM>().ok_or(Corrupt("a chunk has no checksum"))?;
+    if checksum_at(offset, chunk).to_le_bytes() == *checksum {
+        Ok(chunk)
+    } else {
+        Err(Corrupt("the checksum does not fit"))
+    }
+}
+
 thread_local! {
     /// Working memory for decompression: setting it up costs more than most chunks do.
     static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-fn decompress(compressed: &[u8], length: usize) -> io::Result<Vec<u8>> {
+fn decompress(compressed: &[u8], payload: &mut Vec<u8>) -> io::Result<usize> {
     UNPACKER.with_borrow_mut(|unpacker| {
         let unpacker = match unpacker {
             Some(unpacker) => unpacker,
             None => unpacker.insert(zstd::bulk::Decompressor::new()?),
         };
-        unpacker.decompress(compressed, length)
+        unpacker.decompress_to_buffer(compressed, payload)
     })
 }
 
-/// The payload of a chunk whose checksum was found right.
-pub(super) fn unpack(mut chunk: Vec<u8>) -> Result<Vec<u8>, Corrupt> {
-    match chunk.first() {
+/// The payload of a chunk whose checksum was found right; `buffer` is memory for one that is compressed.
+pub(super) fn unpack<'a>(chunk: &'a [u8], buffer: &'a mut Vec<u8>) -> Result<&'a [u8], Corrupt> {
+    match chunk.split_first() {
         None => Ok(chunk),
-        Some(&PLAIN) => {
-            chunk.remove(0);
-            Ok(chunk)
-        }
-        Some(&ZSTD) => {
-            let mut reader = Reader::new(&chunk[1..]);
+        Some((&PLAIN, payload)) => Ok(payload),
+        Some((&ZSTD, rest)) => {
+            let mut reader = Reader::new(rest);
             let length = u32::try_from(reader.varint()?).map_err(|_| Corrupt("a chunk is too long"))? as usize;
-            let payload = decompress(reader.remaining(), length);
-            let payload = payload.map_err(|_| Corrupt("a chunk cannot be decompressed"))?;
-            if payload.len() == length { Ok(payload) } else { Err(Corrupt("a chunk has the wrong length")) }
+            buffer.clear();
+            buffer.reserve(length);
+            let found = decompress(reader.remaining(), buffer);
+            match found.map_err(|_| Corrupt("a chunk cannot be decompressed"))? == length {
+                true => Ok(buffer),
+                false => Err(Corrupt("a chunk has the wrong length")),
+            }
         }
         Some(_) => Err(Corrupt("a chunk has an unknown wrapping")),
     }

@@ -3,15 +3,17 @@
 //! Invariant: a column answers every question of a plan as domain's functions answer it from the data text.
 
 use super::bytes::{Corrupt, Reader};
-use super::ints::{get_codes, get_ints_into, put_codes, put_ints};
+use super::ints::{get_codes, get_ints_into, get_same_code};
 use super::texts::{CodedTexts, Dictionary, DictionaryId, Texts};
 use std::sync::Arc;
 use tallystick_domain::Quantity;
 use tallystick_domain::json::Leaf;
 use tallystick_domain::meter::dimension_leaf;
 
-/// Texts of a block's column that are longer together stay in the data only.
-const MAX_TEXT_BYTES: usize = 32 << 10;
+/// Texts stand in the chunk itself.
+pub(super) const OWN_TEXTS: u8 = 0;
+/// Texts are those of the table.
+pub(super) const SHARED_TEXTS: u8 = 1;
 
 /// What stands at a path in one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 9] = [
+    /// By code.
+    pub(super) const ALL: [Kind; 9] = [
         Kind::NoData,
         Kind::Missing,
         Kind::Null,
@@ -143,78 +146,75 @@ impl Column {
         self.values.len()
     }
 
-    /// Whether its texts are short enough to be stored twice.
-    pub fn is_worth_storing(&self) -> bool {
-        self.texts.total_len() <= MAX_TEXT_BYTES
-    }
-
-    /// Whether each row has something of this kind.
-    pub fn is_all(&self, kind: Kind) -> bool {
-        self.kinds == Kinds::All(kind)
-    }
-
-    /// The same column with no other texts than those of its rows, in a dictionary of its own.
-    pub fn with_own_texts(mut self) -> Self {
-        if self.shared.take().is_none() {
-            return self;
-        }
-        let mut own = Dictionary::default();
-        for row in 0..self.values.len() {
-            if self.kinds.get(row) == Kind::Text {
-                self.values[row] = i64::from(own.code(self.texts.get(self.values[row] as usize)));
-            }
-        }
-        self.texts = Arc::new(own.into_texts());
-        self
-    }
-
-    fn values_of(&self, kind: Kind) -> Vec<i64> {
-        let rows = self.values.iter().enumerate();
-        rows.filter(|(row, _)| self.kinds.get(*row) == kind).map(|(_, value)| *value).collect()
-    }
-
-    /// Appends the column; how many rows there are is not written.
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
-        out.push(self.scale as u8);
-        let kinds: Vec<u32> = (0..self.rows()).map(|row| self.kinds.get(row) as u32).collect();
-        put_codes(out, &kinds, Kind::ALL.len());
-        put_ints(out, &self.values_of(Kind::Number));
-        let codes = self.values_of(Kind::Text);
-        if !codes.is_empty() {
-            let codes = codes.into_iter().map(|code| code as u32).collect();
-            CodedTexts { texts: self.texts.clone(), codes, shared: None }.put(out);
-        }
-    }
-
-    /// Reads a column of `count` rows, using the memory that it has.
-    pub(super) fn read(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), Corrupt> {
+    /// Reads a column of `count` rows, using the memory that it has. `shared` are the texts of the table.
+    pub(super) fn read(
+        &mut self,
+        reader: &mut Reader<'_>,
+        count: usize,
+        format: u32,
+        shared: Option<&(DictionaryId, Arc<Texts>)>,
+    ) -> Result<(), Corrupt> {
         self.scale = u32::from(reader.byte()?);
         if self.scale > tallystick_domain::quantity::MAX_SCALE {
             return Err(Corrupt("a column has too many digits after the point"));
         }
-        let kinds = get_codes(reader, count, Kind::ALL.len())?;
-        self.kinds = Kinds::of(kinds.into_iter().map(|code| Kind::ALL[code as usize]).collect());
-        self.shared = None;
+        self.kinds = match get_same_code(reader, count, Kind::ALL.len()) {
+            Some(code) => Kinds::All(Kind::ALL[code as usize]),
+            None => {
+                let codes = get_codes(reader, count, Kind::ALL.len())?;
+                Kinds::of(codes.into_iter().map(|code| Kind::ALL[code as usize]).collect())
+            }
+        };
         let (number_count, text_count) = (self.kinds.count(Kind::Number, count), self.kinds.count(Kind::Text, count));
         self.values.clear();
         get_ints_into(reader, number_count, &mut self.values)?;
-        let mut coded = CodedTexts::default();
-        if text_count > 0 {
-            coded.read(reader, text_count)?;
-        }
-        self.texts = coded.texts;
-        if let Kinds::Each(kinds) = &self.kinds {
-            let (mut numbers, mut codes) = (std::mem::take(&mut self.values).into_iter(), coded.codes.into_iter());
-            self.values.extend(kinds.iter().map(|kind| match kind {
-                Kind::Number => numbers.next().unwrap_or_default(),
-                Kind::Text => codes.next().map(i64::from).unwrap_or_default(),
-                _ => 0,
-            }));
-        } else {
-            self.values.extend(coded.codes.into_iter().map(i64::from));
-            self.values.resize(count, 0);
+        self.read_texts(reader, text_count, format, shared)?;
+        match &self.kinds {
+            Kinds::All(_) => self.values.resize(count, 0),
+            Kinds::Each(kinds) => {
+                let values = std::mem::take(&mut self.values);
+                let (numbers, codes) = values.split_at(number_count);
+                let (mut numbers, mut codes) = (numbers.iter(), codes.iter());
+                self.values.extend(kinds.iter().map(|kind| match kind {
+                    Kind::Number => numbers.next().copied().unwrap_or_default(),
+                    Kind::Text => codes.next().copied().unwrap_or_default(),
+                    _ => 0,
+                }));
+            }
         }
         Ok(())
+    }
+
+    /// Reads the texts, and appends a code for each row that has one.
+    fn read_texts(
+        &mut self,
+        reader: &mut Reader<'_>,
+        count: usize,
+        format: u32,
+        shared: Option<&(DictionaryId, Arc<Texts>)>,
+    ) -> Result<(), Corrupt> {
+        let before = self.shared.take();
+        if count == 0 {
+            self.texts = Arc::default();
+            return Ok(());
+        }
+        let from = self.values.len();
+        if format == 1 || reader.byte()? == OWN_TEXTS {
+            let mut coded = CodedTexts::default();
+            coded.read(reader, count)?;
+            self.texts = coded.texts;
+            self.values.extend(coded.codes.into_iter().map(i64::from));
+            return Ok(());
+        }
+        let (name, texts) = shared.ok_or(Corrupt("a column has no dictionary"))?;
+        if before != Some(*name) {
+            self.texts = Arc::clone(texts);
+        }
+        self.shared = Some(*name);
+        get_ints_into(reader, count, &mut self.values)?;
+        let known = texts.len() as u64;
+        let highest = self.values[from..].iter().fold(0, |highest, code| highest.max(*code as u64));
+        if highest < known { Ok(()) } else { Err(Corrupt("an unknown code")) }
     }
 }
 
@@ -302,15 +302,7 @@ mod tests {
         for (row, value) in values.iter().enumerate().filter(|(_, value)| !value.is_empty()) {
             assert!(builder.set(row, Leaf::of(value)));
         }
-        let column = builder.finish();
-        let mut out = Vec::new();
-        column.put(&mut out);
-        let mut reader = Reader::new(&out);
-        let mut read = Column::default();
-        read.read(&mut reader, values.len()).unwrap();
-        assert_eq!(read, column);
-        assert_eq!(reader.finish(), Ok(()));
-        column
+        builder.finish()
     }
 
     #[test]
@@ -326,21 +318,6 @@ mod tests {
         assert_eq!((column.scale, column.values[0]), (0, 9_000_000_000_000_000_000));
         assert_eq!(column.kinds, Kinds::Each(vec![Kind::Number, Kind::Text, Kind::Number, Kind::Number]));
         assert_eq!(column.texts.iter().collect::<Vec<_>>(), ["0.0000000000000000000000000001"]);
-    }
-
-    #[test]
-    fn own_texts_are_those_of_the_rows() {
-        let shared = Texts::from_iter(["a", "b", "c", "d"]);
-        let column = Column {
-            kinds: Kinds::Each(vec![Kind::Text, Kind::Null, Kind::Text, Kind::Text]),
-            values: vec![3, 0, 1, 3],
-            texts: Arc::new(shared),
-            shared: Some(DictionaryId { segment: 0, table: 0, column: 0 }),
-            ..Column::default()
-        };
-        let own = column.with_own_texts();
-        assert_eq!((own.values, own.shared), (vec![0, 0, 1, 0], None));
-        assert_eq!(own.texts.iter().collect::<Vec<_>>(), ["d", "b"]);
     }
 
     #[test]

@@ -1,62 +1,120 @@
-//! Columns of integers: a base, a common unit, and then whatever of three layouts is the shortest.
+//! Columns of integers: a base, a common unit, and then whatever of several layouts is the shortest.
 
+use super::bits::{bits, pack, packed_len, unpack};
 use super::bytes::{Corrupt, Reader, put_signed, put_varint, unzigzag, varint_len, zigzag};
 
 /// Fixed width per value.
 const PACKED: u8 = 0;
-/// Differences to the value before.
+/// Differences to the value before as varints; only format 1 has it.
 const DELTAS: u8 = 1;
 /// The distinct values, and a code of fixed width per value.
 const DISTINCT: u8 = 2;
-/// The widest values that fit a word of 64 bits wherever in a byte they start.
-const MAX_NARROW: usize = 57;
+/// Differences to the value before, modulo a power of two, in groups that have a width each.
+const CLIMBS: u8 = 3;
+/// Signed differences to the value before, in groups that have a width each.
+const STEPS: u8 = 4;
+/// How many differences have a width together.
+const GROUP: usize = 32;
 /// Codes of fixed width.
 const CODES_PACKED: u8 = 0;
 /// Codes with the length of their run.
 const CODES_RUNS: u8 = 1;
+/// Few distinct values can only be expected if this many values hold at most half as many different ones.
+const SAMPLE: usize = 64;
 
-/// Appends values; how many there are is not written.
-pub(super) fn put_ints(out: &mut Vec<u8>, values: &[i64]) {
-    let Some(base) = values.iter().copied().min() else { return };
-    let mut steps: Vec<u64> = values.iter().map(|value| value.wrapping_sub(base) as u64).collect();
-    let unit = steps.iter().fold(0, |unit, step| common_divisor(unit, *step)).max(1);
-    steps.iter_mut().for_each(|step| *step /= unit);
-    let width = bits(steps.iter().copied().max().unwrap_or(0));
-    let packed_len = packed_bytes(steps.len(), width);
-    let deltas_len: usize = deltas(&steps).map(varint_len).sum();
-    let mut distinct = steps.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
-    let code_width = bits(distinct.len() as u64 - 1);
-    let distinct_len =
-        varint_len(distinct.len() as u64) + packed_bytes(distinct.len(), width) + packed_bytes(steps.len(), code_width);
-    // Fixed widths are read faster: the other layouts must save a quarter.
-    let layouts = [(packed_len * 3 / 4, PACKED), (deltas_len, DELTAS), (distinct_len, DISTINCT)];
-    let layout = layouts.iter().min().map_or(PACKED, |(_, layout)| *layout);
-    out.push(layout);
-    put_signed(out, base);
-    put_varint(out, unit);
-    match layout {
-        DELTAS => deltas(&steps).for_each(|delta| put_varint(out, delta)),
-        DISTINCT => {
-            put_varint(out, distinct.len() as u64);
-            out.push(width as u8);
-            pack(out, distinct.iter().copied(), width);
-            let code = |step: &u64| distinct.partition_point(|known| known < step) as u64;
-            pack(out, steps.iter().map(code), code_width);
-        }
-        _ => {
-            out.push(width as u8);
-            pack(out, steps.iter().copied(), width);
-        }
-    }
+/// Appends integers, keeping its working memory.
+#[derive(Default)]
+pub(super) struct IntWriter {
+    steps: Vec<u64>,
+    climbs: Vec<u64>,
+    signed: Vec<u64>,
+    distinct: Vec<u64>,
 }
 
-/// Reads `count` values.
-pub(super) fn get_ints(reader: &mut Reader<'_>, count: usize) -> Result<Vec<i64>, Corrupt> {
-    let mut values = Vec::new();
-    get_ints_into(reader, count, &mut values)?;
-    Ok(values)
+impl IntWriter {
+    /// Appends values; how many there are is not written.
+    pub fn put(&mut self, out: &mut Vec<u8>, values: &[i64]) {
+        let Some(base) = values.iter().copied().min() else { return };
+        let unit = self.set_steps(values, base);
+        let width = bits(self.steps.iter().fold(0, |all, step| all | step));
+        let mask = mask(width);
+        self.climbs.clear();
+        self.signed.clear();
+        let mut before = 0;
+        for step in &self.steps {
+            let delta = step.wrapping_sub(before);
+            self.climbs.push(delta & mask);
+            self.signed.push(zigzag(delta as i64));
+            before = *step;
+        }
+        let packed = 1 + packed_len(values.len(), width);
+        let distinct = self.count_distinct(width);
+        // Fixed widths are read faster: the other layouts must save a sixteenth.
+        let layouts = [
+            (packed - packed / 16, PACKED),
+            (1 + groups_len(&self.climbs), CLIMBS),
+            (groups_len(&self.signed), STEPS),
+            (distinct.unwrap_or(usize::MAX), DISTINCT),
+        ];
+        let layout = layouts.iter().min().map_or(PACKED, |(_, layout)| *layout);
+        out.push(layout);
+        put_signed(out, base);
+        put_varint(out, unit);
+        match layout {
+            CLIMBS => {
+                out.push(width as u8);
+                put_groups(out, &self.climbs);
+            }
+            STEPS => put_groups(out, &self.signed),
+            DISTINCT => {
+                put_varint(out, self.distinct.len() as u64);
+                out.push(width as u8);
+                pack(out, self.distinct.iter().copied(), width);
+                let code = |step: &u64| self.distinct.partition_point(|known| known < step) as u64;
+                pack(out, self.steps.iter().map(code), bits(self.distinct.len() as u64 - 1));
+            }
+            _ => {
+                out.push(width as u8);
+                pack(out, self.steps.iter().copied(), width);
+            }
+        }
+    }
+
+    /// Notes how far each value is from the base, in the largest unit that all share, which is returned.
+    fn set_steps(&mut self, values: &[i64], base: i64) -> u64 {
+        self.steps.clear();
+        self.steps.extend(values.iter().map(|value| value.wrapping_sub(base) as u64));
+        let mut unit = 0;
+        for step in &self.steps {
+            if unit == 1 {
+                break;
+            }
+            if unit == 0 || !step.is_multiple_of(unit) {
+                unit = common_divisor(unit, *step);
+            }
+        }
+        if unit > 1 {
+            self.steps.iter_mut().for_each(|step| *step /= unit);
+        }
+        unit.max(1)
+    }
+
+    /// How long the distinct layout would be, if that is worth finding out.
+    fn count_distinct(&mut self, width: u32) -> Option<usize> {
+        self.distinct.clear();
+        self.distinct.extend(self.steps.iter().take(SAMPLE));
+        self.distinct.sort_unstable();
+        self.distinct.dedup();
+        if width < 2 || (self.steps.len() > SAMPLE && self.distinct.len() > SAMPLE / 2) {
+            return None;
+        }
+        self.distinct.extend(self.steps.iter().skip(SAMPLE));
+        self.distinct.sort_unstable();
+        self.distinct.dedup();
+        let known = self.distinct.len();
+        let codes = packed_len(self.steps.len(), bits(known as u64 - 1));
+        Some(1 + varint_len(known as u64) + packed_len(known, width) + codes)
+    }
 }
 
 /// Appends `count` values to those that were read before.
@@ -68,54 +126,129 @@ pub(super) fn get_ints_into(reader: &mut Reader<'_>, count: usize, values: &mut 
     let base = reader.signed()?;
     let unit = reader.varint()?;
     let value = |step: u64| base.wrapping_add(step.wrapping_mul(unit) as i64);
+    values.reserve(count.min(1 << 16));
     match layout {
         PACKED => {
-            let width = get_width(reader)?;
-            unpack(reader, count, width, value, values)
+            let width = u32::from(reader.byte()?);
+            if unit == 1 {
+                unpack(reader, count, width, |steps| {
+                    values.extend(steps.iter().map(|step| base.wrapping_add(*step as i64)))
+                })
+            } else {
+                unpack(reader, count, width, |steps| values.extend(steps.iter().map(|step| value(*step))))
+            }
         }
         DELTAS => {
             let mut step = 0u64;
-            values.reserve(count.min(1 << 16));
             for _ in 0..count {
                 step = step.wrapping_add(unzigzag(reader.varint()?) as u64);
                 values.push(value(step));
             }
             Ok(())
         }
-        DISTINCT => {
-            let known = reader.count()?;
-            let width = get_width(reader)?;
-            let (mut distinct, mut codes) = (Vec::new(), Vec::new());
-            unpack(reader, known, width, value, &mut distinct)?;
-            let code_width = bits((known as u64).checked_sub(1).ok_or(Corrupt("a column has no values"))?);
-            unpack(reader, count, code_width, |code| code as usize, &mut codes)?;
-            if codes.iter().any(|code| *code >= distinct.len()) {
-                return Err(Corrupt("a value has an unknown code"));
+        CLIMBS => {
+            let width = u32::from(reader.byte()?);
+            if width > 64 {
+                return Err(Corrupt("an integer is wider than 64 bits"));
             }
-            values.extend(codes.into_iter().map(|code| distinct[code]));
-            Ok(())
+            let (mask, mut step) = (mask(width), 0u64);
+            get_groups(reader, count, |delta| {
+                step = step.wrapping_add(delta);
+                values.push(value(step & mask));
+            })
         }
+        STEPS => {
+            let mut step = 0u64;
+            get_groups(reader, count, |delta| {
+                step = step.wrapping_add(unzigzag(delta) as u64);
+                values.push(value(step));
+            })
+        }
+        DISTINCT => get_distinct(reader, count, value, values),
         _ => Err(Corrupt("a column has an unknown layout")),
     }
 }
 
+fn get_distinct(
+    reader: &mut Reader<'_>,
+    count: usize,
+    value: impl Fn(u64) -> i64,
+    values: &mut Vec<i64>,
+) -> Result<(), Corrupt> {
+    let known = reader.count()?;
+    let width = u32::from(reader.byte()?);
+    let mut distinct = Vec::new();
+    unpack(reader, known, width, |steps| distinct.extend(steps.iter().map(|step| value(*step))))?;
+    let code_width = bits((known as u64).checked_sub(1).ok_or(Corrupt("a column has no values"))?);
+    let mut highest = 0;
+    unpack(reader, count, code_width, |codes| {
+        highest = codes.iter().fold(highest, |highest, code| highest.max(*code));
+        values.extend(codes.iter().map(|code| distinct.get(*code as usize).copied().unwrap_or_default()));
+    })?;
+    if highest < known as u64 { Ok(()) } else { Err(Corrupt("a value has an unknown code")) }
+}
+
+fn group_width(group: &[u64]) -> u32 {
+    bits(group.iter().fold(0, |all, delta| all | delta))
+}
+
+fn groups_len(deltas: &[u64]) -> usize {
+    deltas.chunks(GROUP).map(|group| 1 + packed_len(group.len(), group_width(group))).sum()
+}
+
+fn put_groups(out: &mut Vec<u8>, deltas: &[u64]) {
+    out.extend(deltas.chunks(GROUP).map(|group| group_width(group) as u8));
+    deltas.chunks(GROUP).for_each(|group| pack(out, group.iter().copied(), group_width(group)));
+}
+
+fn get_groups(reader: &mut Reader<'_>, count: usize, mut take: impl FnMut(u64)) -> Result<(), Corrupt> {
+    let widths = reader.bytes(count.div_ceil(GROUP))?;
+    for (at, width) in widths.iter().enumerate() {
+        let in_group = GROUP.min(count - at * GROUP);
+        unpack(reader, in_group, u32::from(*width), |deltas| deltas.iter().for_each(|delta| take(*delta)))?;
+    }
+    Ok(())
+}
+
+/// Reads `count` values.
+pub(super) fn get_ints(reader: &mut Reader<'_>, count: usize) -> Result<Vec<i64>, Corrupt> {
+    let mut values = Vec::new();
+    get_ints_into(reader, count, &mut values)?;
+    Ok(values)
+}
+
 /// Appends codes below `known`; how many there are is not written.
-pub(super) fn put_codes(out: &mut Vec<u8>, codes: &[u32], known: usize) {
-    if known <= 1 || codes.is_empty() {
+pub(super) fn put_codes(out: &mut Vec<u8>, codes: impl ExactSizeIterator<Item = u32> + Clone, known: usize) {
+    if known <= 1 || codes.len() == 0 {
         return;
     }
     let width = bits(known as u64 - 1);
-    let mut runs = Vec::new();
-    for run in codes.chunk_by(|left, right| left == right) {
-        put_varint(&mut runs, u64::from(run[0]));
-        put_varint(&mut runs, run.len() as u64);
+    let packed = packed_len(codes.len(), width);
+    let from = out.len();
+    out.push(CODES_RUNS);
+    let mut run: Option<(u32, u64)> = None;
+    for code in codes.clone() {
+        match &mut run {
+            Some((of, length)) if *of == code => *length += 1,
+            _ => {
+                if let Some((of, length)) = run.replace((code, 1)) {
+                    put_varint(out, u64::from(of));
+                    put_varint(out, length);
+                }
+                if out.len() - from > packed {
+                    break;
+                }
+            }
+        }
     }
-    if runs.len() < packed_bytes(codes.len(), width) {
-        out.push(CODES_RUNS);
-        out.extend(runs);
-    } else {
+    if let Some((of, length)) = run {
+        put_varint(out, u64::from(of));
+        put_varint(out, length);
+    }
+    if out.len() - from > packed {
+        out.truncate(from);
         out.push(CODES_PACKED);
-        pack(out, codes.iter().map(|code| u64::from(*code)), width);
+        pack(out, codes.map(u64::from), width);
     }
 }
 
@@ -133,21 +266,33 @@ pub(super) fn get_codes_into(
     known: usize,
     codes: &mut Vec<u32>,
 ) -> Result<(), Corrupt> {
-    let end = codes.len() + count;
+    let from = codes.len();
     if known == 0 && count > 0 {
         return Err(Corrupt("codes without values"));
     }
     if known <= 1 || count == 0 {
-        codes.resize(end, 0);
+        codes.resize(from + count, 0);
         return Ok(());
     }
     match reader.byte()? {
-        CODES_PACKED => unpack(reader, count, bits(known as u64 - 1), |code| code as u32, codes)?,
-        CODES_RUNS => get_runs(reader, end, codes)?,
+        CODES_PACKED => {
+            let width = bits(known as u64 - 1);
+            unpack(reader, count, width, |group| codes.extend(group.iter().map(|code| *code as u32)))?;
+        }
+        CODES_RUNS => get_runs(reader, from + count, codes)?,
         _ => return Err(Corrupt("codes have an unknown layout")),
     }
-    let highest = codes[end - count..].iter().max();
-    if highest.is_some_and(|code| *code as usize >= known) { Err(Corrupt("an unknown code")) } else { Ok(()) }
+    let highest = codes[from..].iter().fold(0, |highest, code| highest.max(*code));
+    if (highest as usize) < known { Ok(()) } else { Err(Corrupt("an unknown code")) }
+}
+
+/// The code of all `count` rows, if it is one and the next codes say so in one run; otherwise nothing is read.
+pub(super) fn get_same_code(reader: &mut Reader<'_>, count: usize, known: usize) -> Option<u32> {
+    let mut ahead = reader.clone();
+    let is_run = known > 1 && ahead.byte() == Ok(CODES_RUNS);
+    let (code, length) = (ahead.varint().ok()?, ahead.varint().ok()?);
+    let same = is_run && count > 0 && length == count as u64 && code < known as u64;
+    same.then(|| *reader = ahead).map(|()| code as u32)
 }
 
 fn get_runs(reader: &mut Reader<'_>, end: usize, codes: &mut Vec<u32>) -> Result<(), Corrupt> {
@@ -162,11 +307,6 @@ fn get_runs(reader: &mut Reader<'_>, end: usize, codes: &mut Vec<u32>) -> Result
     Ok(())
 }
 
-fn deltas(steps: &[u64]) -> impl Iterator<Item = u64> + '_ {
-    let before = std::iter::once(0).chain(steps.iter().copied());
-    steps.iter().zip(before).map(|(step, before)| zigzag(step.wrapping_sub(before) as i64))
-}
-
 fn common_divisor(mut left: u64, mut right: u64) -> u64 {
     while right != 0 {
         (left, right) = (right, left % right);
@@ -174,75 +314,8 @@ fn common_divisor(mut left: u64, mut right: u64) -> u64 {
     left
 }
 
-/// How many bits hold the value; 0 for zero.
-fn bits(value: u64) -> u32 {
-    64 - value.leading_zeros()
-}
-
-fn packed_bytes(count: usize, width: u32) -> usize {
-    (count * width as usize).div_ceil(8)
-}
-
-fn get_width(reader: &mut Reader<'_>) -> Result<u32, Corrupt> {
-    let width = u32::from(reader.byte()?);
-    if width > 64 { Err(Corrupt("an integer is wider than 64 bits")) } else { Ok(width) }
-}
-
-/// Appends values of `width` bits, least significant first, without gaps.
-fn pack(out: &mut Vec<u8>, values: impl Iterator<Item = u64>, width: u32) {
-    let (mut pending, mut filled) = (0u128, 0u32);
-    for value in values {
-        pending |= u128::from(value) << filled;
-        filled += width;
-        while filled >= 8 {
-            out.push(pending as u8);
-            pending >>= 8;
-            filled -= 8;
-        }
-    }
-    if filled > 0 {
-        out.push(pending as u8);
-    }
-}
-
-fn unpack<T>(
-    reader: &mut Reader<'_>,
-    count: usize,
-    width: u32,
-    map: impl Fn(u64) -> T,
-    values: &mut Vec<T>,
-) -> Result<(), Corrupt> {
-    let packed = reader.bytes(packed_bytes(count, width))?;
-    let width = width as usize;
-    values.reserve(count);
-    if width == 0 {
-        values.extend((0..count).map(|_| map(0)));
-    } else if width <= MAX_NARROW {
-        // Padding lets every value be loaded as one whole word.
-        let mut padded = Vec::with_capacity(packed.len() + 8);
-        padded.extend_from_slice(packed);
-        padded.extend_from_slice(&[0; 8]);
-        let mask = (1u64 << width) - 1;
-        values.extend((0..count).map(|index| {
-            let at = index * width;
-            map(load(&padded[at / 8..]) >> (at % 8) & mask)
-        }));
-    } else {
-        let mut padded = packed.to_vec();
-        padded.extend_from_slice(&[0; 16]);
-        let mask = u64::MAX >> (64 - width);
-        values.extend((0..count).map(|index| {
-            let at = index * width;
-            let wide = u128::from(load(&padded[at / 8..])) | u128::from(load(&padded[at / 8 + 8..])) << 64;
-            map((wide >> (at % 8)) as u64 & mask)
-        }));
-    }
-    Ok(())
-}
-
-#[inline]
-fn load(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
+fn mask(width: u32) -> u64 {
+    if width == 0 { 0 } else { u64::MAX >> (64 - width) }
 }
 
 #[cfg(test)]
@@ -252,7 +325,7 @@ mod tests {
 
     fn round_trip(values: &[i64]) -> usize {
         let mut out = Vec::new();
-        put_ints(&mut out, values);
+        IntWriter::default().put(&mut out, values);
         let mut reader = Reader::new(&out);
         assert_eq!(get_ints(&mut reader, values.len()).unwrap(), values);
         assert_eq!(reader.finish(), Ok(()));
@@ -264,11 +337,24 @@ mod tests {
         let constant = vec![1_700_000_000_000_000; 1024];
         assert!(round_trip(&constant) < 16);
         let seconds: Vec<i64> = (0..1024).map(|n| 1_700_000_000_000_000 + n * n % 1000 * 1_000_000).collect();
-        assert!(round_trip(&seconds) < 1500, "10 bits each");
+        assert!(round_trip(&seconds) < 1340, "10 bits each");
         let ascending: Vec<i64> = (0..1024).map(|n| n * 20 + n % 3).collect();
-        assert!(round_trip(&ascending) < 1100, "one byte for each difference");
+        assert!(round_trip(&ascending) < 720, "5 bits for each difference");
+        let restarting: Vec<i64> = (0..1024).map(|n| 1_700_000_000_000_000 + n % 300 * 1_000_000 + n % 7).collect();
+        assert!(round_trip(&restarting) < 1024 * 21 / 8 + 300, "a fall is a climb modulo the range");
+        let wavering: Vec<i64> = (0..1024).map(|n| n * 1000 + [0, 900, -900, 300][n as usize % 4]).collect();
+        assert!(round_trip(&wavering) < 1024 * 13 / 8 + 60, "a fall is short too");
         let few: Vec<i64> = (0..1024).map(|n| [i64::MIN, 0, 77, i64::MAX][n * 7 % 4]).collect();
         assert!(round_trip(&few) < 320, "2 bits each");
+    }
+
+    #[test]
+    fn differences_of_format_1_are_read() {
+        let mut out = vec![DELTAS];
+        put_signed(&mut out, -5);
+        put_varint(&mut out, 10);
+        [3, -1, 4].iter().for_each(|delta| put_varint(&mut out, zigzag(*delta)));
+        assert_eq!(get_ints(&mut Reader::new(&out), 3), Ok(vec![25, 15, 55]));
     }
 
     proptest! {
@@ -278,24 +364,40 @@ mod tests {
             prop::collection::vec(-1000i64..1000, 0..300),
             prop::collection::vec(prop::sample::select(vec![i64::MIN, i64::MAX, 0, 1, -1]), 0..300),
             prop::collection::vec((0i64..40, 0u32..62).prop_map(|(n, shift)| n << shift), 0..300),
+            prop::collection::vec(0i64..5000, 0..300).prop_map(|mut steps| {
+                steps.iter_mut().fold(0, |sum, step| { *step += sum; *step });
+                steps
+            }),
         ]) {
             round_trip(&values);
         }
 
         #[test]
-        fn codes_round_trip(codes in prop::collection::vec(0u32..300, 0..300), more in 0usize..9) {
+        fn codes_round_trip(codes in prop::collection::vec(prop_oneof![0u32..300, 0u32..2], 0..300), more in 0usize..9) {
             let known = codes.iter().max().map_or(0, |most| *most as usize + 1) + more;
             let mut out = Vec::new();
-            put_codes(&mut out, &codes, known);
+            put_codes(&mut out, codes.iter().copied(), known);
             let mut reader = Reader::new(&out);
             prop_assert_eq!(get_codes(&mut reader, codes.len(), known).unwrap(), codes);
             prop_assert_eq!(reader.finish(), Ok(()));
         }
 
         #[test]
+        fn one_code_for_all_is_seen(code in 0u32..300, count in 4usize..1000) {
+            let mut out = Vec::new();
+            put_codes(&mut out, std::iter::repeat_n(code, count), 300);
+            let mut reader = Reader::new(&out);
+            prop_assert_eq!(get_same_code(&mut reader, count, 300), Some(code));
+            prop_assert_eq!(reader.finish(), Ok(()));
+            prop_assert_eq!(get_same_code(&mut Reader::new(&out), count + 1, 300), None);
+            prop_assert_eq!(get_same_code(&mut Reader::new(&out), count, code as usize), None);
+        }
+
+        #[test]
         fn any_bytes_end_in_an_answer(bytes: Vec<u8>, count in 0usize..2000, known in 0usize..300) {
             let _ = get_ints(&mut Reader::new(&bytes), count);
             let _ = get_codes(&mut Reader::new(&bytes), count, known);
+            let _ = get_same_code(&mut Reader::new(&bytes), count, known);
         }
     }
 }

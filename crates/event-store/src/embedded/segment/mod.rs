@@ -3,14 +3,29 @@
 //! Invariant: a row that is read equals the row that was written, or the read fails: every byte is under a checksum.
 //! The format is described in `docs/internals/segment-format.md`.
 
+mod bits;
 mod bytes;
 mod chunk;
+mod chunks;
 mod column;
+mod dictionary;
 mod directory;
+mod directory_v1;
+mod encode;
+mod ids;
 mod ints;
+#[cfg(test)]
+mod measure;
 mod merge;
+mod parse;
 mod paths;
 mod reader;
+mod rebuild;
+mod recode;
+mod rows;
+mod shape;
+mod sheet;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -18,18 +33,20 @@ mod verify;
 mod writer;
 
 pub(crate) use column::{Column, ColumnBuilder, Kind, Kinds};
-pub(crate) use directory::{Block, Span, Table};
+pub(crate) use directory::{Block, NumberStats, Span, Table};
 pub(crate) use merge::merge_segments;
 pub(crate) use reader::BlockReader;
+pub(crate) use rows::write_segment;
+pub use sizes::SegmentSizes;
 pub(crate) use texts::{Bodies, CodedTexts, Dictionary, DictionaryId, Texts};
-pub(crate) use writer::write_segment;
 
 use crate::StoreError;
 use crate::embedded::disk::{Disk, DiskFile};
 use chunk::unpack;
-use directory::{END_MAGIC, HEADER_LEN, MAGIC, TRAILER_LEN, VERSION, decode};
+use directory::{END_MAGIC, HEADER_LEN, MAGIC, TRAILER_LEN, VERSION};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tallystick_domain::{Instant, Namespace};
 
 /// What a segment holds, in numbers.
@@ -59,6 +76,9 @@ impl SegmentMeta {
 /// An open segment: the file and its directory. Events are read from the file when they are asked for.
 #[derive(Debug)]
 pub(crate) struct Segment {
+    /// Tells it from every other segment that was ever open in this process.
+    number: u64,
+    format: u32,
     path: PathBuf,
     file: Arc<dyn DiskFile>,
     meta: SegmentMeta,
@@ -78,7 +98,7 @@ impl Segment {
         if len < HEADER_LEN + TRAILER_LEN {
             return Err(StoreError::damaged(path, len, "the file is too short for a segment"));
         }
-        check_header(path, &read(0, HEADER_LEN)?)?;
+        let format = check_header(path, &read(0, HEADER_LEN)?)?;
         let trailer = read(len - TRAILER_LEN, TRAILER_LEN)?;
         if trailer[12..] != END_MAGIC[..] {
             return Err(StoreError::damaged(path, len - 8, "the end of the segment is missing"));
@@ -92,9 +112,22 @@ impl Segment {
         if crc32c::crc32c(&footer).to_le_bytes() != trailer[8..12] {
             return Err(StoreError::damaged(path, footer_at, "the checksum of the footer does not fit"));
         }
-        let tables = unpack(footer).and_then(|directory| decode(&directory, footer_at));
+        let mut unpacked = Vec::new();
+        let tables = unpack(&footer, &mut unpacked).and_then(|directory| match format {
+            1 => directory_v1::decode(directory, footer_at),
+            _ => directory::decode(directory, footer_at),
+        });
         let tables = tables.map_err(|error| StoreError::damaged(path, footer_at, error.0))?;
-        Ok(Segment { path: path.to_path_buf(), meta: SegmentMeta::of(&tables, len), file, tables })
+        let number = OPENED.fetch_add(1, Ordering::Relaxed);
+        Ok(Segment { number, format, path: path.to_path_buf(), meta: SegmentMeta::of(&tables, len), file, tables })
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), StoreError> {
+        self.file.read_exact_at(bytes, offset).map_err(StoreError::io("cannot read", &self.path))
+    }
+
+    fn damaged(&self, offset: u64, what: &str) -> StoreError {
+        StoreError::damaged(&self.path, offset, what)
     }
 
     /// What it holds.
@@ -102,7 +135,12 @@ impl Segment {
         &self.meta
     }
 
-    /// All tables, by namespace and type.
+    /// Bytes of the file as they are, whatever became of its name.
+    pub fn read_raw(&self, bytes: &mut [u8], offset: u64) -> Result<(), StoreError> {
+        self.file.read_exact_at(bytes, offset).map_err(StoreError::io("cannot read", &self.path))
+    }
+
+    /// All tables, sorted by namespace and type.
     pub fn tables(&self) -> &[Table] {
         &self.tables
     }
@@ -122,12 +160,22 @@ impl Segment {
     }
 }
 
-fn check_header(path: &Path, header: &[u8]) -> Result<(), StoreError> {
+/// How many segments were opened.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        dictionary::let_go(self.number);
+    }
+}
+
+/// The format of a segment that begins like this.
+fn check_header(path: &Path, header: &[u8]) -> Result<u32, StoreError> {
     if header[..8] != MAGIC[..] {
         return Err(StoreError::damaged(path, 0, "this is not a segment"));
     }
     match u32::from_le_bytes([header[8], header[9], header[10], header[11]]) {
-        VERSION => Ok(()),
+        known @ 1..=VERSION => Ok(known),
         0 => Err(StoreError::damaged(path, 8, "no segment has format 0")),
         found => Err(StoreError::Newer { path: path.to_path_buf(), found, known: VERSION }),
     }

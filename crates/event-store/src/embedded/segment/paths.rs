@@ -12,6 +12,10 @@ pub(super) struct Paths {
     names: Vec<Vec<Box<str>>>,
     /// For the root and then for each path, the paths one member further.
     children: Vec<Vec<(Box<str>, usize)>>,
+    /// For each of these, which child to expect next.
+    next: Vec<usize>,
+    /// How many names each path has.
+    depths: Vec<u32>,
 }
 
 /// The columns of a block.
@@ -24,15 +28,25 @@ pub(super) struct BlockColumns {
 
 impl Paths {
     /// Member names from the root, by path.
-    pub fn into_names(self) -> Vec<Vec<Box<str>>> {
-        self.names
+    pub fn names(&self) -> &[Vec<Box<str>>] {
+        &self.names
+    }
+
+    /// How many names each path has.
+    pub fn depths(&self) -> &[u32] {
+        &self.depths
+    }
+
+    /// The position of a path; a new one if there is room.
+    pub fn add(&mut self, path: &[Box<str>]) -> Option<usize> {
+        path.iter().try_fold(0, |node, name| self.child(node, name))?.checked_sub(1)
     }
 
     /// Exactly these paths, where each comes after the paths that lead to it.
     pub fn of(names: &[Vec<Box<str>>]) -> Self {
         let mut paths = Self::default();
         for path in names {
-            path.iter().try_fold(0, |node, name| paths.child(node, name));
+            paths.add(path);
         }
         paths
     }
@@ -79,19 +93,27 @@ impl Paths {
     }
 
     /// The node that a member leads to, which is its path plus one; `None` when there is no room for another.
-    fn child(&mut self, node: usize, name: &str) -> Option<usize> {
-        let children = self.children.get(node).map_or(&[][..], Vec::as_slice);
-        if let Some((_, child)) = children.iter().find(|(known, _)| **known == *name) {
-            return Some(*child);
+    pub fn child(&mut self, node: usize, name: &str) -> Option<usize> {
+        if let Some(children) = self.children.get(node) {
+            let expected = self.next[node];
+            let (before, after) = children.split_at(expected.min(children.len()));
+            let found = after.iter().chain(before).position(|(known, _)| **known == *name);
+            if let Some(steps) = found {
+                let at = (expected + steps) % children.len();
+                self.next[node] = (at + 1) % children.len();
+                return Some(children[at].1);
+            }
         }
         if self.names.len() == MAX_PATHS {
             return None;
         }
         let mut path = if node == 0 { Vec::new() } else { self.names[node - 1].clone() };
         path.push(name.into());
+        self.depths.push(path.len() as u32);
         self.names.push(path);
         let child = self.names.len();
         self.children.resize_with(child + 1, Vec::new);
+        self.next.resize(child + 1, 0);
         self.children[node].push((name.into(), child));
         Some(child)
     }

@@ -1,60 +1,54 @@
-//! Reads chunks and rows of an open segment.
+//! Reads columns and rows of an open segment.
 
 use super::Segment;
 use super::bytes::{Corrupt, Reader};
-use super::chunk::unpack;
+use super::chunk::{checked, unpack};
+use super::chunks::Chunks;
 use super::column::Column;
-use super::directory::{Block, ChunkRef, Part, Table};
+use super::dictionary::{get_sorted, held, hold};
+use super::directory::{Block, NumberStats, PARTS, Part, Table};
+use super::ids::Ids;
 use super::ints::{get_ints, get_ints_into};
-use super::texts::{Bodies, CodedTexts, Texts, get_ids};
+use super::rebuild::{Rebuild, Written};
+use super::shape::Renderer;
+use super::texts::{Bodies, CodedTexts, DictionaryId, Texts};
 use crate::StoreError;
 use crate::embedded::row::Row;
 use std::sync::Arc;
-use tallystick_domain::Instant;
 use tallystick_domain::event::{Event, EventParts, StoredEvent};
 use tallystick_domain::meter::{JsonPath, Step};
+use tallystick_domain::{Instant, Namespace};
 
 impl Segment {
-    /// All rows in segment order.
-    pub fn rows(self: &Arc<Self>) -> impl Iterator<Item = Result<Row, StoreError>> + use<> {
-        Rows { segment: Arc::clone(self), table: 0, block: 0, rows: Vec::new().into_iter(), failed: false }
+    /// The rows of one of its tables in segment order.
+    pub fn table_rows<'s>(&'s self, table: &'s Table) -> impl Iterator<Item = Result<Row, StoreError>> + use<'s> {
+        let mut reader = self.reader(table);
+        table.blocks.iter().flat_map(move |block| {
+            let row = |stored| Ok(Row { namespace: table.namespace.clone(), stored });
+            match reader.events(block, 0..block.rows) {
+                Ok(events) => events.into_iter().map(row).collect(),
+                Err(error) => vec![Err(error)],
+            }
+        })
     }
 
     /// Reads blocks of one of its tables.
     pub fn reader<'s>(&'s self, table: &'s Table) -> BlockReader<'s> {
-        BlockReader { segment: self, table }
-    }
-
-    pub(super) fn chunk<T>(
-        &self,
-        (offset, chunk): (u64, ChunkRef),
-        decode: impl FnOnce(&mut Reader<'_>) -> Result<T, Corrupt>,
-    ) -> Result<T, StoreError> {
-        let mut bytes = vec![0; chunk.len as usize];
-        self.file.read_exact_at(&mut bytes, offset).map_err(StoreError::io("cannot read", &self.path))?;
-        if crc32c::crc32c(&bytes) != chunk.crc {
-            return Err(self.damaged(offset, "the checksum does not fit"));
-        }
-        let decoded = unpack(bytes).and_then(|payload| {
-            let mut reader = Reader::new(&payload);
-            let value = decode(&mut reader)?;
-            reader.finish()?;
-            Ok(value)
-        });
-        decoded.map_err(|error| self.damaged(offset, error.0))
-    }
-
-    pub(super) fn damaged(&self, offset: u64, what: &str) -> StoreError {
-        StoreError::damaged(&self.path, offset, what)
+        let renderers = table.shapes.iter().map(|shape| Renderer::new(shape, &table.paths)).collect();
+        BlockReader { chunks: Chunks::new(self, table), dictionaries: Vec::new(), renderers }
     }
 }
 
 /// Reads what a table's blocks hold, column by column. Each `…_into` writes into memory of the caller, so that a scan of
-/// many blocks allocates little.
+/// many blocks allocates little; blocks that are read one after the other are read ahead.
 pub(crate) struct BlockReader<'s> {
-    segment: &'s Segment,
-    table: &'s Table,
+    chunks: Chunks<'s>,
+    /// Shared texts of subjects, of sources, and by path, once they were needed.
+    dictionaries: Vec<Option<Dictionary>>,
+    renderers: Vec<Renderer>,
 }
+
+type Dictionary = (DictionaryId, Arc<Texts>);
 
 impl BlockReader<'_> {
     /// Event times in microseconds.
@@ -67,12 +61,12 @@ impl BlockReader<'_> {
     /// Event times in microseconds, in the place of what was there.
     pub fn times_into(&mut self, block: &Block, times: &mut Vec<i64>) -> Result<(), StoreError> {
         times.clear();
-        self.part(block, Part::Time, |reader| get_ints_into(reader, block.rows, times))
+        self.part(block, Part::Time, |reader, _| get_ints_into(reader, block.rows, times))
     }
 
     /// Moments of acceptance in microseconds; `times` are those of the same block.
     pub fn ingested(&mut self, block: &Block, times: &[i64]) -> Result<Vec<i64>, StoreError> {
-        self.part(block, Part::IngestedAt, |reader| {
+        self.part(block, Part::IngestedAt, |reader, _| {
             let as_delays = reader.byte()? == 1;
             let mut values = get_ints(reader, block.rows)?;
             if as_delays {
@@ -91,24 +85,84 @@ impl BlockReader<'_> {
 
     /// Subjects, in the place of what was there.
     pub fn subjects_into(&mut self, block: &Block, subjects: &mut CodedTexts) -> Result<(), StoreError> {
-        self.part(block, Part::Subject, |reader| subjects.read(reader, block.rows))
+        self.coded_into(block, Part::Subject, 0, subjects)
     }
 
     /// Sources.
     pub fn sources(&mut self, block: &Block) -> Result<CodedTexts, StoreError> {
         let mut sources = CodedTexts::default();
-        self.part(block, Part::Source, |reader| sources.read(reader, block.rows))?;
+        self.coded_into(block, Part::Source, 1, &mut sources)?;
         Ok(sources)
+    }
+
+    fn coded_into(
+        &mut self,
+        block: &Block,
+        part: Part,
+        place: usize,
+        coded: &mut CodedTexts,
+    ) -> Result<(), StoreError> {
+        self.load_dictionary(place)?;
+        self.part(block, part, |reader, dictionaries| match &dictionaries[place] {
+            Some(shared) => coded.read_shared(reader, block.rows, shared),
+            None => coded.read(reader, block.rows),
+        })
     }
 
     /// Ids.
     pub fn ids(&mut self, block: &Block) -> Result<Texts, StoreError> {
-        self.part(block, Part::Id, |reader| get_ids(reader, block.rows))
+        Ok(self.raw_ids(block)?.to_texts())
+    }
+
+    /// Ids as they are stored.
+    pub(super) fn raw_ids(&mut self, block: &Block) -> Result<Ids, StoreError> {
+        let format = self.chunks.segment.format;
+        self.part(block, Part::Id, |reader, _| Ids::get_from(reader, block.rows, format))
     }
 
     /// Data texts.
     pub fn data(&mut self, block: &Block) -> Result<Bodies, StoreError> {
+        self.data_of(block, 0..block.rows)
+    }
+
+    fn data_of(&mut self, block: &Block, rows: impl Iterator<Item = usize>) -> Result<Bodies, StoreError> {
+        let rest = self.rest(block)?;
+        let mut bodies = Bodies::default();
+        if self.chunks.segment.format == 1 {
+            rows.for_each(|row| bodies.push(rest.get(row)));
+            return Ok(bodies);
+        }
+        let written = self.written(block)?;
+        let columns = if written.needs_columns() { self.all_columns(block)? } else { Vec::new() };
+        let rebuild = Rebuild { written: &written, rest: &rest, columns: &columns, renderers: &self.renderers };
+        let mut text = String::new();
+        for row in rows {
+            text.clear();
+            let made = rebuild.write(row, &mut text).map_err(|error| self.damaged(block, error.0))?;
+            bodies.push(made.then_some(text.as_str()));
+        }
+        Ok(bodies)
+    }
+
+    /// The texts that are kept as they are.
+    pub(super) fn rest(&mut self, block: &Block) -> Result<Bodies, StoreError> {
         self.bodies(block, Part::Data)
+    }
+
+    /// How the data of a block was written.
+    pub(super) fn written(&mut self, block: &Block) -> Result<Written, StoreError> {
+        let path_count = self.chunks.table.paths.len();
+        self.part(block, Part::Shape, |reader, _| Written::get_from(reader, block.rows, path_count))
+    }
+
+    /// The columns of all paths, by path.
+    pub(super) fn all_columns(&mut self, block: &Block) -> Result<Vec<Option<Column>>, StoreError> {
+        let path_count = self.chunks.table.paths.len();
+        let read = |path: usize| {
+            let mut column = Column::default();
+            Ok(self.path_into(block, path, &mut column)?.then_some(column))
+        };
+        (0..path_count).map(read).collect()
     }
 
     /// Texts of further attributes.
@@ -117,6 +171,7 @@ impl BlockReader<'_> {
     }
 
     /// The values at a path, or `None` where only the data has them.
+    #[cfg(test)]
     pub fn column(&mut self, block: &Block, path: &JsonPath) -> Result<Option<Column>, StoreError> {
         let mut column = Column::default();
         Ok(self.column_into(block, path, &mut column)?.then_some(column))
@@ -127,102 +182,169 @@ impl BlockReader<'_> {
         if path.steps().is_empty() || !path.steps().iter().all(|step| matches!(step, Step::Member(_))) {
             return Ok(false);
         }
+        if let Some(path) = self.position(path)
+            && self.path_into(block, path, column)?
+        {
+            return Ok(true);
+        }
+        let leads_nowhere = block.all_paths_known && !block.some_without_data;
+        if leads_nowhere {
+            column.set_missing(block.rows);
+        }
+        Ok(leads_nowhere)
+    }
+
+    /// What the numbers at a path are together, if every row of the block has one there.
+    pub fn numbers(&self, block: &Block, path: &JsonPath) -> Option<NumberStats> {
+        let path = self.position(path)? as u32;
+        block.numbers.iter().find(|(known, _)| *known == path).map(|(_, stats)| *stats)
+    }
+
+    fn position(&self, path: &JsonPath) -> Option<usize> {
         let is_wanted = |names: &Vec<Box<str>>| {
             let steps = path.steps().iter();
             names.len() == path.steps().len() && steps.zip(names).all(|(step, name)| is_member(step, name))
         };
-        match self.table.paths.iter().position(is_wanted).and_then(|at| block.column(at as u32)) {
-            Some((_, ChunkRef { len: 0, .. })) => Ok(false),
-            Some(chunk) => {
-                self.segment.chunk(chunk, |reader| column.read(reader, block.rows))?;
-                Ok(true)
-            }
-            None if block.all_paths_known && !block.some_without_data => {
-                column.set_missing(block.rows);
-                Ok(true)
-            }
-            None => Ok(false),
+        self.chunks.table.paths.iter().position(is_wanted)
+    }
+
+    /// The column of a path by its position. False if the block has none.
+    pub(super) fn path_into(&mut self, block: &Block, path: usize, column: &mut Column) -> Result<bool, StoreError> {
+        if !self.chunks.has(block, PARTS + path) {
+            return Ok(false);
         }
+        self.load_dictionary(2 + path)?;
+        let format = self.chunks.segment.format;
+        self.chunk(block, PARTS + path, |reader, dictionaries| {
+            column.read(reader, block.rows, format, dictionaries[2 + path].as_ref())
+        })?;
+        Ok(true)
     }
 
     /// The events of a block at the given rows.
-    pub fn events(&mut self, block: &Block, rows: impl Iterator<Item = usize>) -> Result<Vec<StoredEvent>, StoreError> {
+    pub fn events(
+        &mut self,
+        block: &Block,
+        rows: impl Iterator<Item = usize> + Clone,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
         let times = self.times(block)?;
         let ingested = self.ingested(block, &times)?;
-        let (subjects, sources, ids) = (self.subjects(block)?, self.sources(block)?, self.ids(block)?);
-        let (data, extras) = (self.data(block)?, self.extras(block)?);
+        let (subjects, sources, ids) = (self.subjects(block)?, self.sources(block)?, self.raw_ids(block)?);
+        let (data, extras) = (self.data_of(block, rows.clone())?, self.extras(block)?);
         let instant = |micros: i64| {
-            Instant::from_micros(micros)
-                .ok_or_else(|| self.segment.damaged(block.offset, "a time is outside of the stored years"))
+            Instant::from_micros(micros).ok_or_else(|| self.damaged(block, "a time is outside of the stored years"))
         };
-        rows.map(|row| {
-            let parts = EventParts {
-                id: ids.get(row).into(),
-                source: sources.get(row).into(),
-                event_type: self.table.event_type.to_string(),
-                subject: subjects.get(row).into(),
-                time: instant(times[row])?,
-                data: data.get(row).map(str::to_owned),
-                extras: extras.get(row).map(str::to_owned),
-            };
-            Ok(StoredEvent { event: Event::from_store(parts), ingested_at: instant(ingested[row])? })
-        })
-        .collect()
+        rows.enumerate()
+            .map(|(place, row)| {
+                let mut id = String::new();
+                ids.write(row, &mut id);
+                let parts = EventParts {
+                    id,
+                    source: sources.get(row).into(),
+                    event_type: self.chunks.table.event_type.to_string(),
+                    subject: subjects.get(row).into(),
+                    time: instant(times[row])?,
+                    data: data.get(place).map(str::to_owned),
+                    extras: extras.get(row).map(str::to_owned),
+                };
+                Ok(StoredEvent { event: Event::from_store(parts), ingested_at: instant(ingested[row])? })
+            })
+            .collect()
+    }
+
+    /// Namespace and type of the table.
+    pub(super) fn name(&self) -> (Namespace, Box<str>) {
+        (self.chunks.table.namespace.clone(), self.chunks.table.event_type.clone())
     }
 
     fn bodies(&mut self, block: &Block, part: Part) -> Result<Bodies, StoreError> {
-        if block.part(part).1.len == 0 {
+        if !self.chunks.has(block, part as usize) {
             return Ok(Bodies::absent(block.rows));
         }
-        self.part(block, part, |reader| Bodies::get_from(reader, block.rows))
+        self.part(block, part, |reader, _| Bodies::get_from(reader, block.rows))
+    }
+
+    /// Texts that all blocks share for subjects (0), sources (1) or the path at a position (plus 2).
+    pub(super) fn dictionary(&mut self, place: usize) -> Result<Option<&Dictionary>, StoreError> {
+        self.load_dictionary(place)?;
+        Ok(self.dictionaries[place].as_ref())
+    }
+
+    fn load_dictionary(&mut self, place: usize) -> Result<(), StoreError> {
+        let Chunks { segment, table, .. } = self.chunks;
+        if self.dictionaries.is_empty() {
+            self.dictionaries.resize(table.dictionaries.len(), None);
+        }
+        let found = table.dictionaries[place];
+        if found.len == 0 || self.dictionaries[place].is_some() {
+            return Ok(());
+        }
+        let name = DictionaryId { segment: segment.number, table: table.number, column: place as u32 };
+        let texts = match held(name) {
+            Some(texts) => texts,
+            None => {
+                let texts = Arc::new(self.read_dictionary(place)?);
+                hold(name, &texts);
+                texts
+            }
+        };
+        self.dictionaries[place] = Some((name, texts));
+        Ok(())
+    }
+
+    fn read_dictionary(&self, place: usize) -> Result<Texts, StoreError> {
+        let Chunks { segment, table, .. } = self.chunks;
+        let found = table.dictionaries[place];
+        let mut bytes = vec![0; found.len as usize];
+        segment.read_at(&mut bytes, found.offset)?;
+        let mut unpacked = Vec::new();
+        let payload = checked(found.offset, &bytes).and_then(|chunk| unpack(chunk, &mut unpacked));
+        let texts = payload.and_then(|payload| read_all(payload, get_sorted));
+        texts.map_err(|error| segment.damaged(found.offset, error.0))
+    }
+
+    /// Reads a dictionary again, even if it is in memory.
+    pub(super) fn verify_dictionary(&self, place: usize) -> Result<(), StoreError> {
+        if self.chunks.table.dictionaries[place].len > 0 {
+            self.read_dictionary(place)?;
+        }
+        Ok(())
     }
 
     fn part<T>(
         &mut self,
         block: &Block,
         part: Part,
-        decode: impl FnOnce(&mut Reader<'_>) -> Result<T, Corrupt>,
+        decode: impl FnOnce(&mut Reader<'_>, &[Option<Dictionary>]) -> Result<T, Corrupt>,
     ) -> Result<T, StoreError> {
-        self.segment.chunk(block.part(part), decode)
+        self.chunk(block, part as usize, decode)
     }
+
+    fn chunk<T>(
+        &mut self,
+        block: &Block,
+        column: usize,
+        decode: impl FnOnce(&mut Reader<'_>, &[Option<Dictionary>]) -> Result<T, Corrupt>,
+    ) -> Result<T, StoreError> {
+        let segment = self.chunks.segment;
+        let (offset, payload) = self.chunks.payload(block, column)?;
+        let decoded = read_all(payload, |reader| decode(reader, &self.dictionaries));
+        decoded.map_err(|error| segment.damaged(offset, error.0))
+    }
+
+    pub(super) fn damaged(&self, block: &Block, what: &str) -> StoreError {
+        self.chunks.segment.damaged(self.chunks.table.offset(block), what)
+    }
+}
+
+/// Decodes a payload, all of it.
+fn read_all<T>(payload: &[u8], decode: impl FnOnce(&mut Reader<'_>) -> Result<T, Corrupt>) -> Result<T, Corrupt> {
+    let mut reader = Reader::new(payload);
+    let value = decode(&mut reader)?;
+    reader.finish()?;
+    Ok(value)
 }
 
 fn is_member(step: &Step, name: &str) -> bool {
     matches!(step, Step::Member(member) if **member == *name)
-}
-
-/// Reads one block after the other.
-struct Rows {
-    segment: Arc<Segment>,
-    table: usize,
-    block: usize,
-    rows: std::vec::IntoIter<StoredEvent>,
-    failed: bool,
-}
-
-impl Iterator for Rows {
-    type Item = Result<Row, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if self.failed {
-                return None;
-            }
-            let table = self.segment.tables.get(self.table)?;
-            if let Some(stored) = self.rows.next() {
-                return Some(Ok(Row { namespace: table.namespace.clone(), stored }));
-            }
-            let Some(block) = table.blocks.get(self.block) else {
-                (self.table, self.block) = (self.table + 1, 0);
-                continue;
-            };
-            match self.segment.reader(table).events(block, 0..block.rows) {
-                Ok(events) => (self.rows, self.block) = (events.into_iter(), self.block + 1),
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(error));
-                }
-            }
-        }
-    }
 }

@@ -1,7 +1,7 @@
-//! Columns of texts: by dictionary, as bodies that may be absent, and as ids.
+//! Columns of texts: by dictionary, and as bodies that may be absent.
 
 use super::bytes::{Corrupt, Reader, put_varint};
-use super::ints::{get_codes, get_codes_into, get_ints, put_codes, put_ints};
+use super::ints::{IntWriter, get_codes_into, get_ints, put_codes};
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
@@ -33,7 +33,7 @@ impl Texts {
     }
 
     /// All of them in order.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         (0..self.len()).map(|at| self.get(at))
     }
 
@@ -42,12 +42,30 @@ impl Texts {
         self.bytes.len()
     }
 
-    fn put(&self, out: &mut Vec<u8>) {
-        self.iter().for_each(|text| put_varint(out, text.len() as u64));
-        out.extend_from_slice(self.bytes.as_bytes());
+    /// The position of a text among texts in ascending order.
+    pub fn position(&self, text: &str) -> Option<u32> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.get(middle) < text { low = middle + 1 } else { high = middle }
+        }
+        (low < self.len() && self.get(low) == text).then_some(low as u32)
     }
 
-    fn get_from(reader: &mut Reader<'_>, count: usize) -> Result<Self, Corrupt> {
+    /// Forgets all of them and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// Appends the lengths of texts and then the texts; how many they are is not written.
+    pub(super) fn put<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a str> + Clone) {
+        texts.clone().for_each(|text| put_varint(out, text.len() as u64));
+        texts.for_each(|text| out.extend_from_slice(text.as_bytes()));
+    }
+
+    /// Reads `count` texts.
+    pub(super) fn get_from(reader: &mut Reader<'_>, count: usize) -> Result<Self, Corrupt> {
         let lengths: Result<Vec<u64>, _> = (0..count).map(|_| reader.varint()).collect();
         Self::with_lengths(reader, lengths?.into_iter())
     }
@@ -107,30 +125,40 @@ impl CodedTexts {
         Self { texts: Arc::new(dictionary.into_texts()), codes, shared: None }
     }
 
-    /// The same rows with no other texts than theirs, in a dictionary of their own.
-    pub fn with_own_texts(self) -> Self {
-        if self.shared.is_none() { self } else { Self::of((0..self.codes.len()).map(|row| self.get(row))) }
-    }
-
     /// The text of a row, which must exist.
     pub fn get(&self, row: usize) -> &str {
         self.texts.get(self.codes[row] as usize)
-    }
-
-    /// Appends texts and codes; how many rows there are is not written.
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.texts.len() as u64);
-        self.texts.put(out);
-        put_codes(out, &self.codes, self.texts.len());
     }
 
     /// Reads `count` rows, in the place of what was there.
     pub(super) fn read(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), Corrupt> {
         let known = reader.count()?;
         self.texts = Arc::new(Texts::get_from(reader, known)?);
+        self.read_codes(reader, count, None)
+    }
+
+    /// Reads `count` rows whose texts are those of the table, in the place of what was there.
+    pub(super) fn read_shared(
+        &mut self,
+        reader: &mut Reader<'_>,
+        count: usize,
+        (name, texts): &(DictionaryId, Arc<Texts>),
+    ) -> Result<(), Corrupt> {
+        if self.shared != Some(*name) {
+            self.texts = Arc::clone(texts);
+        }
+        self.read_codes(reader, count, Some(*name))
+    }
+
+    fn read_codes(
+        &mut self,
+        reader: &mut Reader<'_>,
+        count: usize,
+        shared: Option<DictionaryId>,
+    ) -> Result<(), Corrupt> {
+        self.shared = shared;
         self.codes.clear();
-        self.shared = None;
-        get_codes_into(reader, count, known, &mut self.codes)
+        get_codes_into(reader, count, self.texts.len(), &mut self.codes)
     }
 }
 
@@ -159,9 +187,21 @@ impl Dictionary {
         }
     }
 
+    /// The code of a text that was seen before.
+    pub fn position(&self, text: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(text);
+        self.table.find(hash, |code| self.texts.get(*code as usize) == text).copied()
+    }
+
     /// The texts by code.
     pub fn texts(&self) -> &Texts {
         &self.texts
+    }
+
+    /// Forgets all of them and keeps the memory.
+    pub fn clear(&mut self) {
+        self.texts.clear();
+        self.table.clear();
     }
 
     /// The texts by code, without the means to add more.
@@ -183,6 +223,33 @@ impl Bodies {
         Self { texts: Texts { bytes: String::new(), ends: vec![0; count] }, present: vec![false; count] }
     }
 
+    /// Appends a row.
+    pub(super) fn push(&mut self, text: Option<&str>) {
+        self.texts.push(text.unwrap_or_default());
+        self.present.push(text.is_some());
+    }
+
+    /// Appends some of another's rows.
+    pub(super) fn extend(&mut self, from: &Bodies, rows: std::ops::Range<usize>) {
+        if from.texts.total_len() == 0 {
+            let count = self.texts.ends.len() + rows.len();
+            self.texts.ends.resize(count, self.texts.bytes.len());
+            return self.present.extend_from_slice(&from.present[rows]);
+        }
+        rows.for_each(|row| self.push(from.get(row)));
+    }
+
+    /// How long the texts are together.
+    pub(super) fn total_len(&self) -> usize {
+        self.texts.total_len()
+    }
+
+    /// Forgets all rows and keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.texts.clear();
+        self.present.clear();
+    }
+
     /// The text of a row, which must exist.
     pub fn get(&self, row: usize) -> Option<&str> {
         self.present[row].then(|| self.texts.get(row))
@@ -200,80 +267,25 @@ impl Bodies {
 }
 
 /// Appends bodies: lengths plus one, zero for none, then the texts. Nothing at all if no row has a text.
-pub(super) fn put_bodies<'a>(out: &mut Vec<u8>, rows: impl Iterator<Item = Option<&'a str>> + Clone) {
+pub(super) fn put_bodies<'a>(
+    out: &mut Vec<u8>,
+    ints: &mut IntWriter,
+    rows: impl Iterator<Item = Option<&'a str>> + Clone,
+) {
     let lengths: Vec<i64> = rows.clone().map(|text| text.map_or(0, |text| text.len() as i64 + 1)).collect();
     if lengths.iter().all(|length| *length == 0) {
         return;
     }
-    put_ints(out, &lengths);
+    ints.put(out, &lengths);
     rows.flatten().for_each(|text| out.extend_from_slice(text.as_bytes()));
 }
 
-/// Appends ids: those in the canonical form of a UUID as 16 bytes, the others as texts.
-pub(super) fn put_ids<'a>(out: &mut Vec<u8>, ids: impl Iterator<Item = &'a str>) {
-    let (mut shapes, mut uuids, mut others) = (Vec::new(), Vec::new(), Texts::default());
-    for id in ids {
-        let uuid = uuid_bytes(id);
-        shapes.push(u32::from(uuid.is_some()));
-        match uuid {
-            Some(bytes) => uuids.extend_from_slice(&bytes),
-            None => others.push(id),
-        }
-    }
-    put_codes(out, &shapes, 2);
-    out.extend(uuids);
-    others.put(out);
-}
-
-/// Reads `count` ids.
-pub(super) fn get_ids(reader: &mut Reader<'_>, count: usize) -> Result<Texts, Corrupt> {
-    let shapes = get_codes(reader, count, 2)?;
-    let uuid_count = shapes.iter().filter(|shape| **shape == 1).count();
-    let mut uuids = reader.bytes(uuid_count * 16)?.chunks_exact(16);
-    let others = Texts::get_from(reader, count - uuid_count)?;
-    let mut others = others.iter();
-    let mut ids = Texts::default();
-    for shape in shapes {
-        match if shape == 1 { uuids.next() } else { None } {
-            Some(bytes) => push_uuid(&mut ids, bytes),
-            None => ids.push(others.next().unwrap_or_default()),
-        }
-    }
-    Ok(ids)
-}
-
-/// Where the hyphens of a UUID stand.
-const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-
-/// The bytes of a UUID in lowercase with hyphens, the one form that can be given back exactly.
-fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
-    let text = text.as_bytes();
-    if text.len() != 36 || HYPHENS.iter().any(|at| text[*at] != b'-') {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    let digits = text.iter().enumerate().filter(|(at, _)| !HYPHENS.contains(at));
-    for (position, (_, digit)) in digits.enumerate() {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        bytes[position / 2] |= value << (4 * (1 - position % 2));
-    }
-    Some(bytes)
-}
-
-fn push_uuid(ids: &mut Texts, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (at, byte) in bytes.iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            ids.bytes.push('-');
-        }
-        ids.bytes.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        ids.bytes.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    ids.ends.push(ids.bytes.len());
+/// Appends texts of rows with a dictionary of their own; how many rows there are is not written.
+pub(super) fn put_coded<'a>(out: &mut Vec<u8>, rows: impl Iterator<Item = &'a str>) {
+    let coded = CodedTexts::of(rows);
+    put_varint(out, coded.texts.len() as u64);
+    Texts::put(out, coded.texts.iter());
+    put_codes(out, coded.codes.iter().copied(), coded.texts.len());
 }
 
 #[cfg(test)]
@@ -281,38 +293,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn id() -> impl Strategy<Value = String> {
-        prop_oneof![
-            "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
-            "[0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
-            "\\PC{0,40}",
-            "[0-9a-f-]{36}",
-        ]
-    }
-
-    #[test]
-    fn a_uuid_takes_sixteen_bytes() {
-        let mut out = Vec::new();
-        put_ids(&mut out, std::iter::repeat_n("0123abcd-4567-89ef-0123-456789abcdef", 100));
-        assert!(out.len() <= 1600 + 4, "{}", out.len());
-    }
-
     proptest! {
         #[test]
-        fn ids_round_trip(ids in prop::collection::vec(id(), 0..80)) {
-            let mut out = Vec::new();
-            put_ids(&mut out, ids.iter().map(String::as_str));
-            let mut reader = Reader::new(&out);
-            let read = get_ids(&mut reader, ids.len()).unwrap();
-            prop_assert_eq!(read.iter().collect::<Vec<_>>(), ids);
-            prop_assert_eq!(reader.finish(), Ok(()));
-        }
-
-        #[test]
         fn dictionaries_round_trip(rows in prop::collection::vec("[ab]{0,3}|\\PC{0,9}", 0..80)) {
-            let coded = CodedTexts::of(rows.iter().map(String::as_str));
             let mut out = Vec::new();
-            coded.put(&mut out);
+            put_coded(&mut out, rows.iter().map(String::as_str));
             let mut reader = Reader::new(&out);
             let mut read = CodedTexts::default();
             read.read(&mut reader, rows.len()).unwrap();
@@ -323,7 +308,7 @@ mod tests {
         #[test]
         fn bodies_round_trip(rows in prop::collection::vec(prop::option::of("\\PC{0,20}"), 0..80)) {
             let mut out = Vec::new();
-            put_bodies(&mut out, rows.iter().map(Option::as_deref));
+            put_bodies(&mut out, &mut IntWriter::default(), rows.iter().map(Option::as_deref));
             let read = if out.is_empty() { Bodies::absent(rows.len()) } else {
                 Bodies::get_from(&mut Reader::new(&out), rows.len()).unwrap()
             };
@@ -332,7 +317,6 @@ mod tests {
 
         #[test]
         fn any_bytes_end_in_an_answer(bytes: Vec<u8>, count in 0usize..200) {
-            let _ = get_ids(&mut Reader::new(&bytes), count);
             let _ = CodedTexts::default().read(&mut Reader::new(&bytes), count);
             let _ = Bodies::get_from(&mut Reader::new(&bytes), count);
         }

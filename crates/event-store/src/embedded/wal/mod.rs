@@ -9,7 +9,7 @@ mod recover;
 mod spares;
 
 pub(crate) use frame::{BLOCK, FRAME_HEADER_LEN};
-pub(crate) use recover::{Marks, recover};
+pub(crate) use recover::{Marks, check, recover};
 pub(crate) use spares::Spares;
 
 use super::disk::DiskFile;

@@ -45,7 +45,7 @@ pub(crate) fn recover(
     // Everything before the last file that starts at or below the mark is sealed already.
     let needed_from = used.iter().rposition(|file| file.first_sequence <= marks.low + 1).unwrap_or(0);
     spare.extend(used.drain(..needed_from).map(|file| file.log));
-    let end = replay(&dir, &used, &secret, marks, take)?;
+    let end = replay(&dir, &used, &secret, marks, u64::MAX, take)?;
     make_last(layout.disk(), &dir, &used, &end, marks)?;
     // A file goes on in the format that it began with; what comes next gets a new one.
     let is_current = used.last().is_none_or(|file| file.version == VERSION);
@@ -63,6 +63,21 @@ pub(crate) fn recover(
         compressor,
         buffer: Vec::new(),
     })
+}
+
+/// Reads the log as [`recover`] does, up to the frame `last` at most, and changes nothing.
+pub(crate) fn check(
+    layout: &Layout,
+    secret: Secret,
+    marks: Marks,
+    last: u64,
+    take: &mut dyn FnMut(u64, Payload) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let dir = layout.wal_dir();
+    let Found { mut used, .. } = find_files(layout.disk(), &dir, &secret, marks.low)?;
+    let needed_from = used.iter().rposition(|file| file.first_sequence <= marks.low + 1).unwrap_or(0);
+    used.drain(..needed_from);
+    replay(&dir, &used, &secret, marks, last, take).map(drop)
 }
 
 struct Found {
@@ -113,6 +128,7 @@ fn replay(
     used: &[UsedFile],
     secret: &Secret,
     marks: Marks,
+    last: u64,
     take: &mut dyn FnMut(u64, Payload) -> Result<(), StoreError>,
 ) -> Result<End, StoreError> {
     let first_sequence = used.first().map_or(marks.low + 1, |file| file.first_sequence);
@@ -122,13 +138,16 @@ fn replay(
         return Err(StoreError::damaged(&first.log.path, 0, what));
     }
     for (index, file) in used.iter().enumerate() {
+        if end.next_sequence > last {
+            break;
+        }
         if file.first_sequence != end.next_sequence {
             let what = format!("it starts with frame {}, but frame {} is due", file.first_sequence, end.next_sequence);
             return Err(StoreError::damaged(&file.log.path, 0, what));
         }
         (end.position, end.last_frame) = (BLOCK, None);
         let until = used.get(index + 1).map(|next| next.first_sequence);
-        while until.is_none_or(|until| end.next_sequence < until) {
+        while end.next_sequence <= last && until.is_none_or(|until| end.next_sequence < until) {
             match read_frame(file, secret, end.position, end.next_sequence, marks.low)? {
                 Frame::Good(header, payload) => {
                     if header.sequence > marks.low {

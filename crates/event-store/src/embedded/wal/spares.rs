@@ -18,8 +18,9 @@ use std::time::Duration;
 const MOST_KEPT: usize = 3;
 /// Zeros that are written before they are made to last, so that other files' syncs do not wait long.
 const STEP_BYTES: usize = 4 << 20;
-/// How long to wait before a file is tried again that could not be made.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// How long to wait before a file is tried again that could not be made: an attempt on a full disk takes what space is left
+/// for a moment, so it must be rare.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// The spare files of one log.
 pub(crate) struct Spares {
@@ -111,6 +112,18 @@ impl Spares {
             }
             self.count_in(&state);
         }
+    }
+
+    /// What [`Spares::keep_one_ready`] would do next, once.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn step(&self) {
+        let mut state = lock(&self.state);
+        if state.files.is_empty()
+            && let Ok(file) = self.make(&mut state)
+        {
+            state.files.push(file);
+        }
+        self.count_in(&state);
     }
 
     /// Ends [`Spares::keep_one_ready`].

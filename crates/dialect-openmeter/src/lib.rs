@@ -16,6 +16,7 @@ pub mod operations;
 mod params;
 mod problem;
 mod query;
+mod reconciliation;
 mod values;
 
 pub use events::parse_only;
@@ -44,6 +45,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(values::list_subjects))
         .routes(routes!(values::list_group_by_values))
         .routes(routes!(values::get_coverage))
+        .routes(routes!(reconciliation::reconcile))
         .routes(routes!(customers::create_customer, customers::list_customers))
         .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer));
     operations::with_unserved(served)
@@ -68,6 +70,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         (name = "Events", description = "Usage events in and out."),
         (name = "Meters", description = "What to count, and the counts."),
         (name = "Customers", description = "Who pays, and whose usage is whose."),
+        (name = "Extensions", description = "Operations of Tallystick's own."),
         (name = "Not served", description = "Operations of OpenMeter's API that answer 501."),
     ),
 )]

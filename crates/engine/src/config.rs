@@ -1,6 +1,7 @@
 //! What an engine is opened with: plain data, filled from the configuration by the server.
 
 use crate::clock::Clock;
+use crate::retention::RetentionRule;
 use std::path::PathBuf;
 use tallystick_domain::meter::MeterDefinition;
 
@@ -19,6 +20,8 @@ pub struct EngineConfig {
     pub store: StoreTuning,
     /// Meters that the operator declared; created when missing, compared when present.
     pub meters: Vec<MeterDefinition>,
+    /// How long events are kept; all of them for ever where no rule says otherwise.
+    pub retention: Vec<RetentionRule>,
     /// Where "now" comes from.
     pub clock: Clock,
 }

@@ -15,6 +15,8 @@ mod keys;
 mod meters;
 mod operate;
 mod query;
+mod reconcile;
+mod retention;
 
 pub use caller::Caller;
 pub use clock::{Clock, monotonic};
@@ -28,6 +30,8 @@ pub use keys::{CreatedKey, KeyAdmin};
 pub use meters::MeterRef;
 pub use operate::{Checked, EVENTS_DIR, STATE_FILE, StateCheck, verify_backup, verify_closed};
 pub use query::{Coverage, MeterQuery, MeterResult, MeterRow, NotCountedGroup};
+pub use reconcile::ReconciledHour;
+pub use retention::{Retention, RetentionRule};
 pub use tallystick_event_store::{
     CopiedFile, Damage, EventsBackup, HistogramSnapshot, Progress, StoreContent, StoreError, StoreHistograms,
     StoreStats, Unit, Verification, Watch,

@@ -28,6 +28,7 @@ fn config(dir: &Path) -> EngineConfig {
         limits: Limits::default(),
         store: StoreTuning { memtable_bytes: 1 << 20, wal_file_bytes: 1 << 20, queue_bytes: 1 << 20 },
         meters: vec![],
+        retention: vec![],
         clock: Clock::Fixed(Arc::new(AtomicI64::new(at("2024-06-01T00:00:00Z").as_micros()))),
     }
 }

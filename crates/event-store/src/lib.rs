@@ -2,12 +2,16 @@
 //!
 //! Invariant: a query equals domain's reference fold over the listed events; acknowledged means it survives kill -9.
 
+mod correction;
 mod embedded;
 mod error;
 mod histogram;
 mod report;
 mod store;
 
+pub use correction::{
+    Change, CorrectError, Corrected, Correction, EventHistory, Expirable, HourTally, RecordedCorrection,
+};
 /// A disk in memory that fails as disks do, for tests.
 #[cfg(any(test, feature = "faults"))]
 pub use embedded::disk::faulty;

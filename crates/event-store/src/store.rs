@@ -3,7 +3,9 @@
 use crate::embedded::{EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
 use crate::histogram::HistogramSnapshot;
 use crate::report::{EventsBackup, StoreContent, Verification, Watch};
-use crate::{AppendError, QueryError, StoreError};
+use crate::{
+    AppendError, CorrectError, Corrected, Correction, EventHistory, Expirable, HourTally, QueryError, StoreError,
+};
 use std::path::Path;
 use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent, StoredRef};
 use tallystick_domain::meter::{AggregatePlan, AggregateRow, PlanError};
@@ -21,8 +23,10 @@ pub struct Appended {
 /// Numbers about the store since it was opened, or as of now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
-    /// Events in the store.
+    /// Events in the store, those too that do not count any more.
     pub events: u64,
+    /// Expired events that are gone; only their identities are left.
+    pub dropped_rows: u64,
     /// Those of them that are in memory and in the log only.
     pub memtable_rows: u64,
     /// About how many bytes these take in memory.
@@ -185,6 +189,82 @@ impl EventStore {
     pub fn list(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, QueryError> {
         match self {
             Self::Embedded(store) => store.list(query),
+        }
+    }
+
+    /// Records corrections of events that were acknowledged before, in order; returns when they are durable, one answer
+    /// for each. From then on queries and listings show the events as they are now. A retracted event stays known, so
+    /// sending it again does not bring it back. The data of amendments is taken as checked. Blocks, and looks through
+    /// the ids of all events of the namespace once.
+    ///
+    /// # Errors
+    /// See [`CorrectError`].
+    pub fn correct(&self, namespace: &Namespace, corrections: Vec<Correction>) -> Result<Vec<Corrected>, CorrectError> {
+        match self {
+            Self::Embedded(store) => store.correct(namespace, corrections),
+        }
+    }
+
+    /// An event as it was accepted, and all its corrections; `None` if there was never one. Blocks, as
+    /// [`EventStore::correct`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if a file cannot be read.
+    pub fn history(&self, namespace: &Namespace, source: &str, id: &str) -> Result<Option<EventHistory>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.history(namespace, source, id),
+        }
+    }
+
+    /// Lets events of a type that happened before `before` count no more, for good: a cut-off never moves back. Returns
+    /// when that is durable; their space is given back in the background. They stay known, so sending one again does
+    /// not bring it back. An older event that comes later is accepted, and expired at once. Blocks.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub fn expire(&self, namespace: &Namespace, event_type: &str, before: Instant) -> Result<(), AppendError> {
+        match self {
+            Self::Embedded(store) => store.expire(namespace, event_type, before),
+        }
+    }
+
+    /// What [`EventStore::expire`] would take away now. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a file cannot be read.
+    pub fn expire_dry_run(
+        &self,
+        namespace: &Namespace,
+        event_type: &str,
+        before: Instant,
+    ) -> Result<Expirable, StoreError> {
+        match self {
+            Self::Embedded(store) => store.expire_dry_run(namespace, event_type, before),
+        }
+    }
+
+    /// What was accepted in the hours from that of `from` up to `to`, and a recount of the stored events of these hours.
+    /// `judge` says of an event as it is now what it counts as; the store itself says `retracted` and `expired`. Blocks, and
+    /// reads all events of these hours.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a file cannot be read.
+    pub fn reconcile(
+        &self,
+        namespace: &Namespace,
+        from: Instant,
+        to: Instant,
+        judge: &dyn Fn(&StoredEvent) -> &'static str,
+    ) -> Result<Vec<HourTally>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.reconcile(namespace, from, to, judge),
+        }
+    }
+
+    /// The cut-off of a type: events before it do not count. `None` if there is none.
+    pub fn cut_off(&self, namespace: &Namespace, event_type: &str) -> Option<Instant> {
+        match self {
+            Self::Embedded(store) => store.cut_off(namespace, event_type),
         }
     }
 

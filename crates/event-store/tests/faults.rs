@@ -8,17 +8,7 @@ mod common;
 use common::*;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::{Duration, Instant};
 use tallystick_event_store::{AppendError, EventStore, StoreError, StoreOptions};
-
-/// Waits until it holds; the tests end either way.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 fn append_one(store: &EventStore, id: &str) -> Result<(), AppendError> {
     append(store, &namespace("default"), vec![event("s", id, "{}")]).map(drop)

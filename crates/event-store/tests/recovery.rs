@@ -338,8 +338,8 @@ fn a_second_store_on_the_directory_is_refused_until_the_first_is_closed() {
 fn a_newer_format_and_an_unusable_directory_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path(), small()));
-    fs::write(dir.path().join("MANIFEST"), "tallystick-events 2\nwhatever comes\n").unwrap();
-    assert!(matches!(open_error(dir.path(), small()), StoreError::Newer { found: 2, known: 1, .. }));
+    fs::write(dir.path().join("MANIFEST"), "tallystick-events 3\nwhatever comes\n").unwrap();
+    assert!(matches!(open_error(dir.path(), small()), StoreError::Newer { found: 3, known: 2, .. }));
     let file = dir.path().join("a-file");
     fs::write(&file, "").unwrap();
     let error = open_error(&file, small());

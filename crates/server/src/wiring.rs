@@ -44,7 +44,9 @@ pub async fn serve(config: &Config) -> Result<(), ServeError> {
     let app = router(&engine, config, &leaving);
     let control = open_control(&engine, config, &leaving);
     greeting::print(config, address, &engine, has_keys).map_err(|error| refused(&error))?;
+    let workers = tallystick_workers::start(&engine);
     listener::serve(listener, app, config, &leaving, signals).await;
+    workers.stop().await;
     // Before the directory is given back: afterwards the socket may be another server's.
     drop(control);
     close(&engine).await?;

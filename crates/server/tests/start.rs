@@ -93,7 +93,7 @@ fn a_newer_event_store_is_refused() {
     server.stop();
     let manifest = server.data_dir().join("events/MANIFEST");
     let written = std::fs::read_to_string(&manifest).unwrap();
-    let newer = written.replace("tallystick-events 1\n", "tallystick-events 999\n");
+    let newer = written.replace("tallystick-events 2\n", "tallystick-events 999\n");
     assert_ne!(newer, written);
     std::fs::write(&manifest, newer).unwrap();
     let exited = server.try_restart().unwrap_err();

@@ -86,7 +86,7 @@ fn step(world: &mut World) {
 }
 
 fn any_fault(world: &mut World) -> Fault {
-    let kinds = [FileKind::Log, FileKind::Segment, FileKind::Run, FileKind::Manifest];
+    let kinds = [FileKind::Log, FileKind::Segment, FileKind::Run, FileKind::Manifest, FileKind::Facts];
     let kind = *world.random.pick(&kinds);
     let nth = 1 + world.random.below(4);
     let (action, harm) = *world.random.pick(&[

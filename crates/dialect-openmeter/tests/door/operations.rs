@@ -105,7 +105,7 @@ async fn the_document_names_the_window_sizes_and_the_form_of_times() {
             }
         }
     }
-    assert_eq!((windows, times), (1, 12));
+    assert_eq!((windows, times), (1, 14));
 }
 
 #[tokio::test]

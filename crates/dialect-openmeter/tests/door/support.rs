@@ -92,6 +92,7 @@ impl Door {
             limits,
             store: StoreTuning { memtable_bytes: 1 << 20, wal_file_bytes: 4 << 20, queue_bytes: 8 << 20 },
             meters: vec![],
+            retention: vec![],
             clock: Clock::Fixed(Arc::clone(&clock)),
         };
         let engine = Engine::open(config).await.unwrap();

@@ -7,9 +7,10 @@
 //! Files are copied, not linked: a link would share every later fault of the disk with its original.
 
 use super::disk::{Access, Disk};
+use super::facts::file as facts_file;
 use super::files::{Layout, sync_dir};
 use super::lock;
-use super::manifest::Manifest;
+use super::manifest::{FactsEntry, Manifest};
 use super::shared::{LiveRun, LiveSegment, Shared};
 use crate::StoreError;
 use crate::report::{CopiedFile, EventsBackup, Progress, Unit, Watch};
@@ -24,7 +25,7 @@ const STEP: usize = 1 << 20;
 
 /// Copies what is sealed into `dir`, which must not hold a store.
 pub(crate) fn copy_sealed(shared: &Shared, dir: &Path, watch: Watch<'_>) -> Result<EventsBackup, StoreError> {
-    let (manifest, segments, runs) = hold(shared);
+    let Held { manifest, segments, runs, facts } = hold(shared)?;
     let target = Layout::new(shared.layout.shared_disk(), dir);
     refuse_store(&target)?;
     target.create_dirs()?;
@@ -37,6 +38,16 @@ pub(crate) fn copy_sealed(shared: &Shared, dir: &Path, watch: Watch<'_>) -> Resu
     for LiveRun { number, run } in &runs {
         copier.copy(&target.run(*number), run.bytes(), &|buffer, offset| run.read_raw(buffer, offset))?;
     }
+    if let Some((entry, bytes)) = facts {
+        // Taken while the MANIFEST named it: it is replaced with every seal.
+        let read = |buffer: &mut [u8], offset: u64| {
+            let from = offset as usize;
+            buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
+            Ok(())
+        };
+        copier.copy(&target.facts(entry.number), bytes.len() as u64, &read)?;
+    }
+    sync_dir(target.disk(), &target.facts_dir())?;
     sync_dir(target.disk(), &target.segments_dir())?;
     sync_dir(target.disk(), &target.dedupe_dir())?;
     manifest.write(&target)?;
@@ -46,13 +57,32 @@ pub(crate) fn copy_sealed(shared: &Shared, dir: &Path, watch: Watch<'_>) -> Resu
     Ok(EventsBackup { events, sequence: manifest.low, files })
 }
 
-/// The sealed files of this moment, and a MANIFEST that names them and no frame of the log beyond them.
-fn hold(shared: &Shared) -> (Manifest, Vec<LiveSegment>, Vec<LiveRun>) {
+/// What is copied.
+struct Held {
+    manifest: Manifest,
+    segments: Vec<LiveSegment>,
+    runs: Vec<LiveRun>,
+    facts: Option<(FactsEntry, Vec<u8>)>,
+}
+
+/// The sealed files of this moment, and a MANIFEST that names them and no frame of the log beyond them. Facts of later
+/// frames come along: the numbers of those frames are not used again, so that no fact of the copy is taken for one of them.
+fn hold(shared: &Shared) -> Result<Held, StoreError> {
     let catalog = lock(&shared.catalog);
     let live = lock(&shared.live);
     let mut manifest = catalog.clone();
+    let facts = match catalog.facts {
+        None => None,
+        Some(entry) => {
+            let path = shared.layout.facts(entry.number);
+            let bytes = shared.layout.disk().read(&path).map_err(StoreError::io("cannot read", &path))?;
+            let (facts, _) = facts_file::decode(&path, &bytes, entry.bytes, &shared.secret)?;
+            manifest.low = manifest.low.max(facts.sequence);
+            Some((entry, bytes))
+        }
+    };
     manifest.durable = manifest.low;
-    (manifest, live.segments.clone(), live.runs.clone())
+    Ok(Held { manifest, segments: live.segments.clone(), runs: live.runs.clone(), facts })
 }
 
 /// A store that is there is never written over.

@@ -4,9 +4,12 @@
 //! still accepted.
 
 use super::dedupe::{self, Run, runs_to_merge};
+use super::expire::{self, Dropping};
+use super::facts::upkeep;
 use super::files::{self, sync_dir};
 use super::lock;
 use super::manifest::{RunEntry, SegmentEntry};
+use super::row::Row;
 use super::segment::{Segment, merge_segments};
 use super::shared::{Live, LiveRun, LiveSegment, Shared};
 use crate::StoreError;
@@ -130,7 +133,12 @@ fn task_of(live: &Live, shared: &Shared) -> Option<Task> {
     if !chosen.is_empty() {
         return Some(Task::Runs(chosen.into_iter().map(|place| live.runs[place].clone()).collect()));
     }
-    let chosen = segments_to_merge(&live.segments, shared.options.merge_fan.max(2));
+    // One that is wholly expired is merged with nothing, and nothing of it is left.
+    let expired = live.segments.iter().find(|known| expire::is_wholly_expired(&known.segment, &live.masks));
+    let chosen = match expired {
+        Some(segment) => vec![segment.clone()],
+        None => segments_to_merge(&live.segments, shared.options.merge_fan.max(2)),
+    };
     (!chosen.is_empty()).then_some(Task::Segments(chosen))
 }
 
@@ -173,24 +181,33 @@ fn merge_live_segments(
     let path = shared.layout.segment(number);
     let gone: HashSet<u64> = inputs.iter().map(|input| input.number).collect();
     let sources: Vec<_> = inputs.iter().map(|input| input.segment.clone()).collect();
-    let made = merge_segments(shared.layout.disk(), &path, &sources, None).and_then(|meta| {
+    let mut dropping = Dropping::new(shared);
+    let drops = dropping.may_drop(&sources);
+    let mut keep = |row: &Row| dropping.keeps(row);
+    let merged = merge_segments(shared.layout.disk(), &path, &sources, drops.then_some(&mut keep));
+    let made = merged.and_then(|meta| {
         sync_dir(shared.layout.disk(), &shared.layout.segments_dir())?;
         let segment = Arc::new(Segment::open(shared.layout.disk(), &path)?);
         let expected: u64 = sources.iter().map(|source| source.meta().rows).sum();
-        if meta.rows != expected {
-            let what = format!("merging {expected} rows gave {}", meta.rows);
+        if meta.rows + dropping.rows() != expected {
+            let what = format!("merging {expected} rows gave {} and dropped {}", meta.rows, dropping.rows());
             return Err(StoreError::damaged(&path, 0, what));
         }
-        shared.commit(
+        let is_left = meta.rows > 0;
+        upkeep::commit(
+            shared,
+            number,
+            dropping.facts(),
             |manifest| {
                 manifest.segments.retain(|entry| !gone.contains(&entry.number));
-                manifest.segments.push(SegmentEntry { number, meta });
+                manifest.segments.extend(is_left.then_some(SegmentEntry { number, meta }));
             },
             |live| {
                 live.segments.retain(|live| !gone.contains(&live.number));
-                live.segments.push(LiveSegment { number, segment });
+                live.segments.extend(is_left.then_some(LiveSegment { number, segment }));
             },
-        )
+        )?;
+        if is_left { Ok(()) } else { files::remove(shared.layout.disk(), &path) }
     });
     forget_if_full(shared, &made, &path)?;
     made?;

@@ -1,5 +1,6 @@
 //! Every stored event, one after the other, for a copy in another format.
 
+use super::facts::masks::Mask;
 use super::row::RowRef;
 use super::segment::Segment;
 use super::view::View;
@@ -9,24 +10,31 @@ use std::sync::Arc;
 use tallystick_domain::Namespace;
 use tallystick_domain::event::StoredRef;
 
-/// Hands out every row of a view, by namespace and type; within a type sealed rows come first, each segment in its own
+/// Hands out every event of a view as it is now, by namespace and type; within a type sealed rows come first, each segment in its own
 /// order. Holds one block and pointers to the rows in memory.
 pub(crate) fn export(
     view: &View,
     each: &mut dyn FnMut(&Namespace, StoredRef<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     for ((namespace, event_type), part) in parts(view) {
+        let mask = view.masks.of(&namespace, &event_type);
+        let is_seen = |stored: &StoredRef<'_>| mask.is_none_or(|mask| mask.shows(&stored.event));
         for segment in part.segments {
             let Some(table) = segment.table(&namespace, &event_type) else { continue };
             let mut reader = segment.reader(table);
             for block in &table.blocks {
                 for stored in reader.events(block, 0..block.rows)? {
-                    each(&namespace, stored.view())?;
+                    if is_seen(&stored.view()) {
+                        each(&namespace, stored.view())?;
+                    }
                 }
             }
         }
-        for row in part.rows {
+        for row in part.rows.iter().filter(|row| is_seen(&row.stored)) {
             each(&namespace, row.stored)?;
+        }
+        for amended in mask.into_iter().flat_map(Mask::amended) {
+            each(&namespace, amended.view())?;
         }
     }
     Ok(())

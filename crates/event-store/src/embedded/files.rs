@@ -44,6 +44,10 @@ impl Layout {
         self.root.join("dedupe")
     }
 
+    pub fn facts_dir(&self) -> PathBuf {
+        self.root.join("facts")
+    }
+
     pub fn segment(&self, number: u64) -> PathBuf {
         self.segments_dir().join(format!("{number:016x}.seg"))
     }
@@ -52,11 +56,15 @@ impl Layout {
         self.dedupe_dir().join(format!("{number:016x}.run"))
     }
 
+    pub fn facts(&self, number: u64) -> PathBuf {
+        self.facts_dir().join(format!("{number:016x}.facts"))
+    }
+
     /// Creates the directories that are missing and makes their entries last. A parent that was there before may be closed
     /// to us.
     pub fn create_dirs(&self) -> Result<(), StoreError> {
         let missing: Vec<_> = self.root.ancestors().take_while(|dir| !self.disk.exists(dir)).collect();
-        for dir in [self.root.clone(), self.wal_dir(), self.segments_dir(), self.dedupe_dir()] {
+        for dir in [self.root.clone(), self.wal_dir(), self.segments_dir(), self.dedupe_dir(), self.facts_dir()] {
             self.disk.create_dirs(&dir).map_err(StoreError::io("cannot create the directory", &dir))?;
         }
         // A process before may have made them and been killed; with a MANIFEST that is not possible any more.

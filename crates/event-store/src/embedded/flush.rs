@@ -1,6 +1,8 @@
 //! Sealing: rows in memory become a segment and a run, and the log may forget them.
 
 use super::dedupe::{self, Run};
+use super::expire::Dropping;
+use super::facts::upkeep;
 use super::files::{self, sync_dir};
 use super::lock;
 use super::manifest::{RunEntry, SegmentEntry};
@@ -100,18 +102,22 @@ pub(crate) fn seal_now(shared: &Shared) -> Result<(), StoreError> {
 /// Writes the segment and the run of the oldest frozen memtable, and swaps them in.
 pub(crate) fn seal(shared: &Shared, frozen: &Frozen) -> Result<(), StoreError> {
     let number = shared.next_file();
-    let made = write_files(shared, number, frozen).and_then(|(segment, run)| {
-        let segment_entry = SegmentEntry { number, meta: segment.meta().clone() };
-        let run_entry = RunEntry::of(number, &run);
-        shared.commit(
+    let mut dropping = Dropping::new(shared);
+    let made = write_files(shared, number, frozen, &mut dropping).and_then(|Sealed { segment, run }| {
+        let segment_entry = segment.as_ref().map(|segment| SegmentEntry { number, meta: segment.meta().clone() });
+        let run_entry = run.as_ref().map(|run| RunEntry::of(number, run));
+        upkeep::commit(
+            shared,
+            number,
+            dropping.facts(),
             |manifest| {
-                manifest.segments.push(segment_entry);
-                manifest.runs.push(run_entry);
+                manifest.segments.extend(segment_entry);
+                manifest.runs.extend(run_entry);
                 manifest.low = frozen.last_sequence;
             },
             |live| {
-                live.segments.push(LiveSegment { number, segment: Arc::new(segment) });
-                live.runs.push(LiveRun { number, run: Arc::new(run) });
+                live.segments.extend(segment.map(|segment| LiveSegment { number, segment: Arc::new(segment) }));
+                live.runs.extend(run.map(|run| LiveRun { number, run: Arc::new(run) }));
                 live.frozen.pop_front();
                 live.full = None;
             },
@@ -125,16 +131,32 @@ pub(crate) fn seal(shared: &Shared, frozen: &Frozen) -> Result<(), StoreError> {
     made
 }
 
-fn write_files(shared: &Shared, number: u64, frozen: &Frozen) -> Result<(Segment, Run), StoreError> {
+/// The files of a memtable. One with nothing but expired rows has no segment, one with nothing but facts no run.
+struct Sealed {
+    segment: Option<Segment>,
+    run: Option<Run>,
+}
+
+fn write_files(shared: &Shared, number: u64, frozen: &Frozen, dropping: &mut Dropping) -> Result<Sealed, StoreError> {
     let disk = shared.layout.disk();
     let (segment_path, run_path) = (shared.layout.segment(number), shared.layout.run(number));
-    let order = sort::segment_order_of(&frozen.memtable.chunks);
-    let rows = order.iter().map(|(chunk, row)| frozen.memtable.chunks[*chunk as usize].get(*row as usize));
-    write_segment(disk, &segment_path, &mut rows.map(|row| Ok(row.to_row())))?;
-    dedupe::write_run(disk, &run_path, &frozen.identities)?;
-    sync_dir(disk, &shared.layout.segments_dir())?;
-    sync_dir(disk, &shared.layout.dedupe_dir())?;
-    Ok((Segment::open(disk, &segment_path)?, Run::open(disk, &run_path)?))
+    let row_at = |(chunk, row): (u32, u32)| frozen.memtable.chunks[chunk as usize].get(row as usize);
+    let mut order = sort::segment_order_of(&frozen.memtable.chunks);
+    order.retain(|place| dropping.seals(row_at(*place)));
+    let has_segment = !order.is_empty();
+    if has_segment {
+        write_segment(disk, &segment_path, &mut order.into_iter().map(|place| Ok(row_at(place).to_row())))?;
+        sync_dir(disk, &shared.layout.segments_dir())?;
+    }
+    let has_run = !frozen.identities.is_empty();
+    if has_run {
+        dedupe::write_run(disk, &run_path, &frozen.identities)?;
+        sync_dir(disk, &shared.layout.dedupe_dir())?;
+    }
+    Ok(Sealed {
+        segment: has_segment.then(|| Segment::open(disk, &segment_path)).transpose()?,
+        run: has_run.then(|| Run::open(disk, &run_path)).transpose()?,
+    })
 }
 
 /// Lets threads that answer somebody go first: what the caller does is done for later. If the system does not want to know

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the page is that of domain's `EventQuery::run` over the same events.
 
+use super::facts::masks::Mask;
 use super::segment::{Block, Segment, Table};
 use super::view::View;
 use crate::{QueryError, StoreError};
@@ -17,10 +18,11 @@ pub(crate) fn list(view: &View, query: &EventQuery) -> Result<Vec<StoredEvent>, 
         return Ok(Vec::new());
     }
     let mut page = Page { query, blocks: candidates(view, query), found: BinaryHeap::new() };
-    for row in view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| *row.namespace == query.namespace) {
-        if query.matches(row.stored) {
-            page.offer(Key::of(row.stored), Place::Memory(row.stored));
-        }
+    let rows = view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| *row.namespace == query.namespace);
+    let seen = rows.filter(|row| view.masks.shows(*row)).map(|row| row.stored);
+    let amended = view.masks.of_namespace(&query.namespace).flat_map(Mask::amended).map(StoredEvent::view);
+    for stored in seen.chain(amended).filter(|stored| query.matches(*stored)) {
+        page.offer(Key::of(stored), Place::Memory(stored));
     }
     for at in 0..page.blocks.len() {
         if !page.may_take(page.blocks[at].block.times.last) {
@@ -37,6 +39,7 @@ struct Candidate<'v> {
     segment: &'v Segment,
     table: &'v Table,
     block: &'v Block,
+    mask: Option<&'v Mask>,
 }
 
 /// The best events so far.
@@ -88,8 +91,10 @@ fn candidates<'v>(view: &'v View, query: &EventQuery) -> Vec<Candidate<'v>> {
     for segment in &view.segments {
         for table in segment.tables_of(&query.namespace) {
             if filters(query, EventField::Type).all(|filter| filter.matches(&table.event_type)) {
-                let blocks = table.blocks.iter().filter(|block| may_hold(block));
-                found.extend(blocks.map(|block| Candidate { segment, table, block }));
+                let mask = view.masks.of(&table.namespace, &table.event_type);
+                let is_seen = |block: &Block| mask.is_none_or(|mask| !mask.has_expired(block.times.last));
+                let blocks = table.blocks.iter().filter(|block| is_seen(block) && may_hold(block));
+                found.extend(blocks.map(|block| Candidate { segment, table, block, mask }));
             }
         }
     }
@@ -118,12 +123,13 @@ impl<'v> Page<'v> {
     }
 
     fn search(&mut self, candidate: usize) -> Result<(), StoreError> {
-        let Candidate { segment, table, block } = self.blocks[candidate];
+        let Candidate { segment, table, block, mask } = self.blocks[candidate];
         let mut reader = segment.reader(table);
         let times = reader.times(block)?;
         let instants: Vec<Instant> = times.iter().filter_map(|micros| Instant::from_micros(*micros)).collect();
         let is_in_time = |time: Instant| {
             self.may_take(time)
+                && mask.is_none_or(|mask| !mask.has_expired(time))
                 && self.query.time.as_ref().is_none_or(|filter| filter.matches(time))
                 && self.query.after.as_ref().is_none_or(|position| time <= position.time)
         };
@@ -137,6 +143,10 @@ impl<'v> Page<'v> {
             rows.retain(|row| {
                 filters(self.query, EventField::Subject).all(|filter| filter.matches(subjects.get(*row)))
             });
+        }
+        if let Some(mask) = mask.filter(|_| !rows.is_empty()) {
+            let corrected = mask.corrected_rows(&mut reader, block)?;
+            rows.retain(|row| corrected.binary_search(row).is_err());
         }
         if rows.is_empty() {
             return Ok(());
@@ -171,7 +181,7 @@ impl<'v> Page<'v> {
         }
         stored.sort_unstable();
         for of_block in stored.chunk_by(|left, right| left.0 == right.0) {
-            let Candidate { segment, table, block } = self.blocks[of_block[0].0];
+            let Candidate { segment, table, block, .. } = self.blocks[of_block[0].0];
             let read = segment.reader(table).events(block, of_block.iter().map(|(_, row, _)| *row))?;
             for (event, (_, _, position)) in read.into_iter().zip(of_block) {
                 events[*position] = Some(event);

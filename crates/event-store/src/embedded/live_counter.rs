@@ -4,6 +4,8 @@
 //! exact aggregate over a view; under the gate, view and counter begin at the same moment, so that every row is either in
 //! the view or added later, and none is both.
 
+use super::facts::Fact;
+use super::facts::masks::Masks;
 use super::lock;
 use super::rows::Rows;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -204,8 +206,8 @@ impl LiveCounters {
         }
     }
 
-    /// Adds rows that are being published.
-    pub fn publish(&self, _gate: &Gate<'_>, rows: &Rows) {
+    /// Adds rows that are being published, except for those that expired before they came.
+    pub fn publish(&self, _gate: &Gate<'_>, rows: &Rows, masks: &Masks) {
         if self.len() == 0 {
             return;
         }
@@ -215,7 +217,8 @@ impl LiveCounters {
         };
         for row in rows.iter() {
             let event = row.stored.event;
-            if is_watched(row.namespace, &event) {
+            if is_watched(row.namespace, &event) && !masks.has_expired(row.namespace, event.event_type(), event.time())
+            {
                 let hash = self.hash(row.namespace, event.event_type(), event.subject());
                 lock(self.shard(hash)).add(hash, row.namespace, &event);
             }
@@ -230,6 +233,33 @@ impl LiveCounters {
             *counter.subject == *subject && definition.event_type == event_type && definition.namespace == *namespace
         });
         self.count.fetch_sub(dropped, Ordering::Relaxed);
+    }
+
+    /// Drops the counters whose events a fact is about.
+    pub fn forget_what(&self, fact: &Fact) {
+        match fact {
+            Fact::Correction(record) => {
+                let event = &record.event.event;
+                self.forget(&record.namespace, event.event_type(), event.subject());
+            }
+            Fact::CutOff { namespace, event_type, .. } => self.forget_type(namespace, event_type),
+            Fact::Tally { .. } | Fact::Dropped { .. } => {}
+        }
+    }
+
+    /// Drops all counters of a type.
+    fn forget_type(&self, namespace: &Namespace, event_type: &str) {
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            let is_of = |counter: &Counter| {
+                *counter.definition.event_type == *event_type && counter.definition.namespace == *namespace
+            };
+            let slots = shard.slots.iter().enumerate();
+            let wanted = slots.filter(|(_, counter)| counter.as_ref().is_some_and(is_of)).map(|(slot, _)| slot);
+            let wanted: Vec<usize> = wanted.collect();
+            wanted.iter().for_each(|slot| shard.remove(*slot));
+            self.count.fetch_sub(wanted.len(), Ordering::Relaxed);
+        }
     }
 
     /// The definition of a key, shared by its counters. Those without counters are dropped here.

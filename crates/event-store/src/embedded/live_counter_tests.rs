@@ -34,7 +34,7 @@ fn a_counter_is_the_fold_of_what_was_published() {
     for (number, value) in values.iter().cycle().take(30).enumerate() {
         let subject = if number % 4 == 3 { "b" } else { "a" };
         all.push(plain_row(number, subject, Instant::MIN, &format!("{{\"v\":{value}}}")));
-        counters.publish(&counters.gate(), &Rows::of(&all[number..]));
+        counters.publish(&counters.gate(), &Rows::of(&all[number..]), &Masks::default());
         for aggregation in kept {
             let key = key(aggregation, "a");
             let want = fold(&key.plan(), all.iter().map(|row| &row.stored));
@@ -51,7 +51,7 @@ fn what_is_published_while_a_counter_starts_is_added_to_what_came_before() {
     let key = key(Aggregation::Sum, "a");
     let serial = counters.start(&counters.gate(), &key).unwrap();
     assert_eq!(counters.start(&counters.gate(), &key), None, "it is being started");
-    counters.publish(&counters.gate(), &Rows::of(&[plain_row(1, "a", Instant::MIN, "{\"v\":2}")]));
+    counters.publish(&counters.gate(), &Rows::of(&[plain_row(1, "a", Instant::MIN, "{\"v\":2}")]), &Masks::default());
     assert_eq!(counters.get(&key), None, "what came before is not known yet");
     counters.finish(&key, serial, Some(Some(Quantity::from_count(40))));
     assert_eq!(shown(&counters, &key).unwrap(), "42");
@@ -108,7 +108,7 @@ fn speed_of_reading_one_of_a_million_counters() {
     let rows = Rows::of(&rows);
     println!("{} bytes per counter", (resident() - before) / COUNTERS);
     let begin = std::time::Instant::now();
-    counters.publish(&counters.gate(), &rows);
+    counters.publish(&counters.gate(), &rows, &Masks::default());
     println!("publish: {:.3} us per row", begin.elapsed().as_secs_f64() * 1e6 / rows.len() as f64);
     let mut times: Vec<u64> = (0..COUNTERS)
         .map(|number| {

@@ -4,7 +4,7 @@
 //! replaced as a whole, so a crash leaves the old one or the new one.
 //!
 //! Lines of text, for a person to read: the format, the secret, the marks of the log, the next file number, then one line
-//! per segment and run, and a CRC-32C over everything before it.
+//! per segment, run and facts file, and a CRC-32C over everything before it. Format 1 knew no facts file.
 
 use super::dedupe::Run;
 use super::files::{Layout, replace_file};
@@ -17,7 +17,7 @@ use std::path::Path;
 use tallystick_domain::Instant;
 
 /// The format that this program reads and writes.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 const TITLE: &str = "tallystick-events ";
 
 /// A live segment.
@@ -40,6 +40,13 @@ impl RunEntry {
     }
 }
 
+/// The facts file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FactsEntry {
+    pub number: u64,
+    pub bytes: u64,
+}
+
 /// The content of the MANIFEST.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Manifest {
@@ -48,16 +55,18 @@ pub(crate) struct Manifest {
     pub low: u64,
     /// Log frames up to here were durable when this was written.
     pub durable: u64,
-    /// No segment or run was ever named with this number or a higher one.
+    /// No segment, run or facts file was ever named with this number or a higher one.
     pub next_file: u64,
     pub segments: Vec<SegmentEntry>,
     pub runs: Vec<RunEntry>,
+    /// All facts of the log's frames up to `low`, and maybe later ones.
+    pub facts: Option<FactsEntry>,
 }
 
 impl Manifest {
     /// That of an empty store.
     pub fn empty(secret: Secret) -> Self {
-        Self { secret, low: 0, durable: 0, next_file: 1, segments: Vec::new(), runs: Vec::new() }
+        Self { secret, low: 0, durable: 0, next_file: 1, segments: Vec::new(), runs: Vec::new(), facts: None }
     }
 
     /// Reads the file; `None` if there is none.
@@ -88,6 +97,9 @@ impl Manifest {
         }
         for RunEntry { number, keys } in &self.runs {
             let _ = writeln!(text, "run {number:016x} {keys}");
+        }
+        if let Some(FactsEntry { number, bytes }) = &self.facts {
+            let _ = writeln!(text, "facts {number:016x} {bytes}");
         }
         let checksum = crc32c::crc32c(text.as_bytes());
         let _ = writeln!(text, "checksum {checksum:08x}");
@@ -122,6 +134,7 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Manifest, StoreError> {
             ["next", value] => value.parse().map(|value| manifest.next_file = value).ok(),
             ["segment", rest @ ..] => parse_segment(rest).map(|entry| manifest.segments.push(entry)),
             ["run", rest @ ..] => parse_run(rest).map(|entry| manifest.runs.push(entry)),
+            ["facts", rest @ ..] => parse_facts(rest).map(|entry| manifest.facts = Some(entry)),
             _ => None,
         };
         understood.ok_or_else(|| damaged(0, &format!("the line {line:?} cannot be read")))?;
@@ -149,6 +162,11 @@ fn parse_run(words: &[&str]) -> Option<RunEntry> {
     Some(RunEntry { number: u64::from_str_radix(number, 16).ok()?, keys: keys.parse().ok()? })
 }
 
+fn parse_facts(words: &[&str]) -> Option<FactsEntry> {
+    let [number, bytes] = words else { return None };
+    Some(FactsEntry { number: u64::from_str_radix(number, 16).ok()?, bytes: bytes.parse().ok()? })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +180,7 @@ mod tests {
             next_file: 4,
             segments: vec![SegmentEntry { number: 2, meta }],
             runs: vec![RunEntry { number: 3, keys: 5 }],
+            facts: Some(FactsEntry { number: 3, bytes: 77 }),
             ..Manifest::empty(Secret::new([0xab; 16]))
         }
     }
@@ -191,8 +210,8 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_named_as_such() {
-        let newer = b"tallystick-events 2\nsomething else\n";
+        let newer = b"tallystick-events 3\nsomething else\n";
         let error = parse(newer, Path::new("MANIFEST")).err().unwrap();
-        assert!(matches!(error, StoreError::Newer { found: 2, known: FORMAT, .. }), "{error}");
+        assert!(matches!(error, StoreError::Newer { found: 3, known: FORMAT, .. }), "{error}");
     }
 }

@@ -25,7 +25,10 @@ const JOIN_DEPTH: usize = 16;
 pub(crate) struct Memtable {
     pub chunks: Vec<Arc<Chunk>>,
     pub rows: u64,
+    /// About how many bytes the rows take, and those of facts that only the log has.
     pub bytes: usize,
+    /// Facts that came between the rows; sealing puts them into the facts file.
+    pub facts: u64,
 }
 
 /// Rows that are being sealed, with their identities.

@@ -11,9 +11,12 @@ mod chunk;
 mod codec;
 mod compaction;
 mod content;
+mod correct;
 mod dedupe;
 pub(crate) mod disk;
+mod expire;
 mod export;
+mod facts;
 mod files;
 mod flush;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -25,6 +28,7 @@ mod manifest;
 mod memtable;
 mod options;
 mod queue;
+mod reconcile;
 mod recovery;
 mod row;
 mod rows;
@@ -185,6 +189,7 @@ impl EmbeddedStore {
             memory: &shared.query_memory,
             columns: &shared.column_memory,
             cache: &shared.partials,
+            mask: None,
         };
         aggregate::aggregate(view, plan, &limits)
     }
@@ -286,7 +291,9 @@ impl EmbeddedStore {
             run_merges: counters.run_merges.load(Ordering::Relaxed),
             ..StoreStats::default()
         };
+        let facts = lock(&shared.facts);
         let live = lock(&shared.live);
+        stats.dropped_rows = facts.dropped.0;
         for memtable in live.frozen.iter().map(|frozen| &frozen.memtable).chain([&live.active]) {
             stats.memtable_rows += memtable.rows;
             stats.memtable_bytes += memtable.bytes as u64;

@@ -3,6 +3,7 @@
 //! Invariant: the bytes of all batches that were let in and not yet answered never exceed the limit. A batch is counted
 //! before it takes memory of the store, and refused at once if it does not fit.
 
+use super::correct::FactsBatch;
 use super::identity::Secret;
 use super::row::RowRef;
 use super::rows::Rows;
@@ -55,12 +56,15 @@ impl Batch {
 pub(crate) enum Work {
     /// Batches that become one frame.
     Group(Vec<Batch>),
+    /// Facts that become a frame of their own.
+    Facts(FactsBatch),
     /// Seal what is in memory, and answer with the generation to wait for.
     Seal(mpsc::Sender<Result<u64, AppendError>>),
 }
 
 enum Waiting {
     Batch(Batch),
+    Facts(FactsBatch),
     Seal(mpsc::Sender<Result<u64, AppendError>>),
 }
 
@@ -135,6 +139,18 @@ impl Queue {
         Ok(())
     }
 
+    /// Hands facts over whose bytes were reserved.
+    pub fn push_facts(&self, batch: FactsBatch) -> Result<(), AppendError> {
+        let mut state = lock(&self.state);
+        if state.closed {
+            state.bytes -= batch.bytes;
+            return Err(closed());
+        }
+        state.waiting.push_back(Waiting::Facts(batch));
+        self.arrived.notify_one();
+        Ok(())
+    }
+
     /// Asks for what is in memory to be sealed, after everything that waits now.
     pub fn push_seal(&self, answer: mpsc::Sender<Result<u64, AppendError>>) -> Result<(), AppendError> {
         let mut state = lock(&self.state);
@@ -187,6 +203,7 @@ impl State {
     fn next(&mut self, limit: GroupLimit) -> Option<Work> {
         match self.waiting.pop_front()? {
             Waiting::Seal(answer) => Some(Work::Seal(answer)),
+            Waiting::Facts(batch) => Some(Work::Facts(batch)),
             Waiting::Batch(first) => Some(Work::Group(self.group_from(first, limit))),
         }
     }

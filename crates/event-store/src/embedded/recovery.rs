@@ -1,7 +1,10 @@
 //! Opening a store: MANIFEST, segments and runs, then what only the log knows.
 
+use super::codec::Payload;
 use super::dedupe::{IdentitySet, Run};
 use super::disk::DiskFile;
+use super::facts::ledger::{Counting, Ledger, Tally};
+use super::facts::{Fact, file as facts_file};
 use super::files::{self, Layout, numbered_files, remove, remove_leftovers};
 use super::flush::seal;
 use super::identity::Secret;
@@ -12,13 +15,14 @@ use super::options::StoreOptions;
 use super::row::RowRef;
 use super::rows::Rows;
 use super::segment::Segment;
-use super::shared::{LiveRun, LiveSegment, Shared};
+use super::shared::{Live, LiveRun, LiveSegment, Shared};
 use super::wal::{self, Wal};
 use crate::StoreError;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tallystick_domain::Instant;
 
 /// A store that is read and ready for its threads.
 pub(crate) struct Opened {
@@ -48,7 +52,8 @@ pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Opened, StoreErr
 
 /// Writes the first MANIFEST, unless files show that there was one.
 fn create(layout: &Layout, options: &StoreOptions) -> Result<Manifest, StoreError> {
-    for (dir, extension) in [(layout.wal_dir(), "wal"), (layout.segments_dir(), "seg"), (layout.dedupe_dir(), "run")] {
+    let dirs = [layout.wal_dir(), layout.segments_dir(), layout.dedupe_dir(), layout.facts_dir()];
+    for (dir, extension) in dirs.into_iter().zip(["wal", "seg", "run", "facts"]) {
         if let Some((_, path)) = numbered_files(layout.disk(), &dir, extension)?.first() {
             let what = format!("it is missing, but {} is there", path.display());
             return Err(StoreError::damaged(&layout.manifest(), 0, what));
@@ -64,13 +69,23 @@ fn remove_unknown_files(layout: &Layout, manifest: &Manifest) -> Result<(), Stor
     let segments: HashSet<u64> = manifest.segments.iter().map(|entry| entry.number).collect();
     let runs: HashSet<u64> = manifest.runs.iter().map(|entry| entry.number).collect();
     remove_leftovers(layout.disk(), &layout.segments_dir(), "seg", &segments)?;
-    remove_leftovers(layout.disk(), &layout.dedupe_dir(), "run", &runs)
+    remove_leftovers(layout.disk(), &layout.dedupe_dir(), "run", &runs)?;
+    let facts: HashSet<u64> = manifest.facts.iter().map(|entry| entry.number).collect();
+    remove_leftovers(layout.disk(), &layout.facts_dir(), "facts", &facts)
 }
 
 /// Opens what the MANIFEST names, and refuses a file that is not the one it means.
 fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
+    let mut facts = lock(&shared.facts);
     let catalog = lock(&shared.catalog);
     let mut live = lock(&shared.live);
+    if let Some(entry) = catalog.facts {
+        let path = shared.layout.facts(entry.number);
+        let (read, list) = facts_file::open(shared.layout.disk(), &path, entry.bytes, &shared.secret)?;
+        let masks = Arc::make_mut(&mut live.masks);
+        list.iter().for_each(|fact| masks.apply(&shared.secret, fact));
+        *facts = read;
+    }
     for entry in &catalog.segments {
         let path = shared.layout.segment(entry.number);
         let segment = Segment::open(shared.layout.disk(), &path)?;
@@ -78,6 +93,10 @@ fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
             return Err(StoreError::damaged(&path, 0, "it is not the segment that the MANIFEST names"));
         }
         live.segments.push(LiveSegment { number: entry.number, segment: Arc::new(segment) });
+    }
+    if catalog.facts.is_none() {
+        // A store of an earlier version had no ledger.
+        facts.ledger = count_sealed(&live)?;
     }
     for entry in &catalog.runs {
         let path = shared.layout.run(entry.number);
@@ -90,6 +109,27 @@ fn open_sealed(shared: &Shared) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The ledger of sealed rows.
+fn count_sealed(live: &Live) -> Result<Ledger, StoreError> {
+    let mut counting = Counting::default();
+    let one = Tally { new: 1, ..Tally::default() };
+    for segment in live.segments.iter().map(|live| &live.segment) {
+        for table in segment.tables() {
+            let mut reader = segment.reader(table);
+            for block in &table.blocks {
+                let times = reader.times(block)?;
+                let (ingested, sources) = (reader.ingested(block, &times)?, reader.sources(block)?);
+                for (row, micros) in ingested.into_iter().enumerate() {
+                    if let Some(at) = Instant::from_micros(micros) {
+                        counting.count(&table.namespace, at, &table.event_type, sources.get(row), one);
+                    }
+                }
+            }
+        }
+    }
+    Ok(counting.finish())
+}
+
 /// Reads the log into memory. What is more than a memtable is sealed on the way, so a start needs no more memory than
 /// the run before it.
 fn replay(shared: &Shared) -> Result<(Wal, IdentitySet), StoreError> {
@@ -98,11 +138,12 @@ fn replay(shared: &Shared) -> Result<(Wal, IdentitySet), StoreError> {
         wal::Marks { low: catalog.low, durable: catalog.durable }
     };
     let mut collected = Collected::default();
-    let mut take = |sequence: u64, rows: Rows| {
+    let mut take = |sequence: u64, Payload { rows, facts }: Payload| {
         if collected.memtable.rows > 0 && collected.memtable.bytes >= shared.options.memtable_bytes {
             collected.seal(shared)?;
         }
         collected.add(shared, sequence, rows);
+        collected.add_facts(shared, sequence, facts);
         Ok(())
     };
     let file_len = shared.options.wal_file_len();
@@ -129,6 +170,20 @@ impl Collected {
         self.memtable.push(if is_new.contains(&false) { rows.only(&is_new) } else { rows });
         self.last_sequence = sequence;
         shared.durable.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// Takes in facts of the log that the facts file does not have.
+    fn add_facts(&mut self, shared: &Shared, sequence: u64, new: Vec<Fact>) {
+        let mut facts = lock(&shared.facts);
+        if new.is_empty() || sequence <= facts.sequence {
+            return;
+        }
+        self.memtable.facts += new.len() as u64;
+        let mut live = lock(&shared.live);
+        let masks = Arc::make_mut(&mut live.masks);
+        new.iter().for_each(|fact| masks.apply(&shared.secret, fact));
+        new.into_iter().for_each(|fact| facts.apply(&shared.secret, fact));
+        facts.sequence = sequence;
     }
 
     /// Seals what was collected. With a full disk it stays in memory, and so does everything after it, as sealing keeps
@@ -159,7 +214,6 @@ mod tests {
     use crate::embedded::EmbeddedStore;
     use crate::embedded::sample::plain_row;
     use std::os::unix::fs::symlink;
-    use tallystick_domain::Instant;
 
     /// Everything that [`open`] does before it reads the log.
     fn prepared(dir: &Path, options: &StoreOptions) -> Shared {

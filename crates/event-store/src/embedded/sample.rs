@@ -152,5 +152,6 @@ pub(crate) fn split(dir: &Path, rows: &[Row], places: &[usize]) -> View {
         write_segment(&HostDisk, &path, &mut sorted(at(place)).into_iter().map(Ok)).unwrap();
         Arc::new(Segment::open(&HostDisk, &path).unwrap())
     });
-    View { segments: segments.collect(), chunks: (4..6).map(|place| Arc::new(Rows::of(&at(place)).into())).collect() }
+    let chunks = (4..6).map(|place| Arc::new(Rows::of(&at(place)).into())).collect();
+    View { segments: segments.collect(), chunks, ..View::default() }
 }

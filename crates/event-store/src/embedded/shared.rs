@@ -1,11 +1,13 @@
 //! What the threads of the store share.
 //!
 //! Invariant: `live` holds every acknowledged row exactly once at every moment: a segment takes the place of the rows that
-//! it was made from under one lock. Locks are taken in the order catalog, live.
+//! it was made from under one lock. Locks are taken in the order turn, facts, catalog, live.
 
 use super::budget::MemoryPool;
 use super::cache::PartialCache;
 use super::dedupe::{Run, Seen};
+use super::facts::Facts;
+use super::facts::masks::Masks;
 use super::files::Layout;
 use super::identity::Secret;
 use super::live_counter::LiveCounters;
@@ -44,6 +46,8 @@ pub(crate) struct Live {
     /// Being sealed, oldest first.
     pub frozen: VecDeque<Arc<Frozen>>,
     pub active: Memtable,
+    /// What of the rows queries do not see.
+    pub masks: Arc<Masks>,
     /// Why the last attempt to seal found no space, until one succeeds.
     pub full: Option<String>,
 }
@@ -106,6 +110,10 @@ pub(crate) struct Shared {
     pub secret: Secret,
     pub catalog: Mutex<Manifest>,
     pub live: Mutex<Live>,
+    /// Corrections, cut-offs and the ledger.
+    pub facts: Mutex<Facts>,
+    /// Held from writing a facts file to naming it in the MANIFEST: one after the other.
+    pub facts_turn: Mutex<()>,
     /// Signals changes of `live` other than new rows, faults, and the end.
     pub changed: Condvar,
     pub queue: Queue,
@@ -146,6 +154,8 @@ impl Shared {
             next_file: AtomicU64::new(manifest.next_file),
             catalog: Mutex::new(manifest),
             live: Mutex::default(),
+            facts: Mutex::default(),
+            facts_turn: Mutex::default(),
             changed: Condvar::new(),
             counters: Counters::default(),
             fault: OnceLock::new(),
@@ -183,6 +193,7 @@ impl Shared {
         View {
             segments: live.segments.iter().map(|live| live.segment.clone()).collect(),
             chunks: frozen.chain(&live.active.chunks).cloned().collect(),
+            masks: live.masks.clone(),
         }
     }
 

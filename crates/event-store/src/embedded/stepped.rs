@@ -109,6 +109,7 @@ impl SteppedStore {
         let shared = self.store.handle.shared.clone();
         shared.queue.close();
         while self.writer.step() {}
+        self.writer.finish();
         shared.end();
         self.store.handle.finish()
     }

@@ -4,14 +4,15 @@
 //! of the runs (their number, and the sum of all identities, computed anew from each row), the files with the MANIFEST, and
 //! what is only in the log with the runs (an identity must not be in both).
 
+use super::codec::Payload;
 use super::dedupe::Run;
 use super::disk::HostDisk;
+use super::facts::file as facts_file;
 use super::files::Layout;
 use super::identity::Secret;
 use super::lock;
 use super::manifest::Manifest;
 use super::row::{Row, RowRef, RowView};
-use super::rows::Rows;
 use super::segment::Segment;
 use super::shared::Shared;
 use super::wal::{self, Marks};
@@ -33,20 +34,29 @@ struct Subject {
     secret: Secret,
     segments: Vec<Arc<Segment>>,
     runs: Vec<Arc<Run>>,
+    /// Expired rows that are gone, and the sum of their identities, which are not.
+    dropped: (u64, u128),
 }
 
 /// Checks a store that is open in this process.
 pub(crate) fn verify_open(shared: &Shared, watch: Watch<'_>) -> Result<Verification, StoreError> {
     let mut report = Verification::default();
     let subject = {
+        let facts = lock(&shared.facts);
         let catalog = lock(&shared.catalog);
         match Manifest::read(&shared.layout) {
             Ok(Some(written)) if written == *catalog => {}
             Ok(_) => report.damage(&shared.layout.manifest(), "it is not the MANIFEST that this store wrote"),
             Err(error) => report.note(error)?,
         }
+        if let Some(entry) = catalog.facts {
+            let path = shared.layout.facts(entry.number);
+            let opened = facts_file::open(shared.layout.disk(), &path, entry.bytes, &shared.secret);
+            report.keep(opened, &path, |_| true);
+        }
         let live = lock(&shared.live);
         Subject {
+            dropped: facts.dropped,
             layout: shared.layout.clone(),
             secret: shared.secret,
             segments: live.segments.iter().map(|live| live.segment.clone()).collect(),
@@ -86,7 +96,12 @@ pub(crate) fn verify_closed(dir: &Path, watch: Watch<'_>) -> Result<Verification
         report.keep(Run::open(layout.disk(), &path), &path, |run| run.keys() == entry.keys)
     });
     let runs = runs.collect();
-    let subject = Subject { layout, secret: manifest.secret, segments, runs };
+    let facts = manifest.facts.and_then(|entry| {
+        let path = layout.facts(entry.number);
+        report.keep(facts_file::open(layout.disk(), &path, entry.bytes, &manifest.secret), &path, |_| true)
+    });
+    let dropped = facts.map_or((0, 0), |facts| facts.0.dropped);
+    let subject = Subject { layout, secret: manifest.secret, segments, runs, dropped };
     subject.check_sealed(&mut report, watch)?;
     let marks = Marks { low: manifest.low, durable: manifest.durable };
     let runs = subject.sound_runs(&report);
@@ -134,11 +149,14 @@ impl Subject {
             self.segments.iter().map(|segment| segment.meta().bytes).chain(self.runs.iter().map(|run| run.bytes()));
         report.bytes = sizes.sum();
         // With a damaged file the counts cannot be equal; that file is what has to be named.
-        if report.damages.is_empty() && (report.segment_rows, of_rows) != (report.identities, of_keys) {
-            let (rows, keys) = (report.segment_rows, report.identities);
+        let all_rows = (report.segment_rows + self.dropped.0, of_rows.wrapping_add(self.dropped.1));
+        if report.damages.is_empty() && all_rows != (report.identities, of_keys) {
+            let (rows, keys) = (all_rows.0, report.identities);
             let what = match rows == keys {
-                true => format!("the {rows} identities of the runs are not those of the events in the segments"),
-                false => format!("the segments hold {rows} events, the runs {keys} identities"),
+                true => format!(
+                    "the {rows} identities of the runs are not those of the events in the segments and of the expired ones"
+                ),
+                false => format!("the segments hold {rows} events with those that expired, the runs {keys} identities"),
             };
             report.damage(&self.layout.manifest(), &what);
         }
@@ -153,7 +171,7 @@ impl Subject {
     /// Reads the frames above the low-water mark; none of their identities may be in a run.
     fn check_log(&self, marks: Marks, last: u64, runs: &[Arc<Run>]) -> Result<InLog, StoreError> {
         let mut found = InLog::default();
-        let mut take = |_, rows: Rows| {
+        let mut take = |_, Payload { rows, .. }: Payload| {
             found.frames += 1;
             found.rows += rows.len() as u64;
             for row in rows.iter() {

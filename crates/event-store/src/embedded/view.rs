@@ -1,6 +1,7 @@
 //! What a query looks at: one consistent set of rows, held for as long as the query runs.
 
 use super::chunk::Chunk;
+use super::facts::masks::Masks;
 use super::segment::Segment;
 use std::sync::Arc;
 
@@ -11,4 +12,6 @@ pub(crate) struct View {
     pub segments: Vec<Arc<Segment>>,
     /// Rows that are only in the log and in memory, in order of arrival.
     pub chunks: Vec<Arc<Chunk>>,
+    /// Which of these rows are not seen, and what is seen in their place.
+    pub masks: Arc<Masks>,
 }

@@ -4,7 +4,10 @@
 //! of batches is one frame of the log and one sync.
 
 use super::codec::Encoder;
+use super::correct::{self, Decision, FactsBatch};
 use super::dedupe::{IdentitySet, Seen};
+use super::facts::ledger::{Counting, Tally};
+use super::facts::{Fact, tallies};
 use super::files;
 use super::lock;
 use super::memtable::Frozen;
@@ -19,6 +22,8 @@ use std::sync::atomic::Ordering;
 const MAX_FROZEN: usize = 2;
 /// The largest group: larger ones gain nothing, as the sync is a small part of their cost.
 const LARGEST_GROUP: usize = 8 << 20;
+/// Kinds of duplicates that may wait for a frame with events before they get one of their own.
+const MOST_PENDING: usize = 1024;
 /// The smallest bound of a group, for stores with tiny memtables.
 const SMALLEST_GROUP: usize = 16 << 10;
 
@@ -32,6 +37,8 @@ pub(crate) struct Writer {
     frame: Encoder,
     limit: GroupLimit,
     generation: u64,
+    /// Whether duplicates wait to be noted in the log.
+    has_pending: bool,
 }
 
 impl Writer {
@@ -40,7 +47,15 @@ impl Writer {
             queued: (shared.options.memtable_bytes / 4).clamp(SMALLEST_GROUP, LARGEST_GROUP),
             encoded: Wal::capacity(shared.options.wal_file_len()),
         };
-        let writer = Self { shared, wal, identities, frame: Encoder::new(FRAME_HEADER_LEN), limit, generation: 0 };
+        let writer = Self {
+            shared,
+            wal,
+            identities,
+            frame: Encoder::new(FRAME_HEADER_LEN),
+            limit,
+            generation: 0,
+            has_pending: false,
+        };
         writer.count_wal();
         writer
     }
@@ -50,6 +65,7 @@ impl Writer {
         while let Some(work) = self.shared.queue.take(self.limit) {
             self.work(work);
         }
+        self.finish();
     }
 
     /// What [`Writer::run`] would do next, once; `false` if nothing waits.
@@ -65,7 +81,9 @@ impl Writer {
     fn work(&mut self, work: Work) {
         match work {
             Work::Group(group) => self.answer_group(group),
+            Work::Facts(batch) => self.answer_facts(batch),
             Work::Seal(answer) => {
+                self.write_tallies();
                 let sealed = self.freeze().map(|()| self.generation);
                 // Who asked may have stopped waiting.
                 let _ = answer.send(sealed);
@@ -102,9 +120,12 @@ impl Writer {
         let seen = self.shared.seen();
         self.frame.clear();
         let mut fresh = Vec::with_capacity(group.iter().map(|batch| batch.rows.len()).sum());
-        let stored = self.sort_out(group, &seen, &mut fresh).and_then(|answers| {
+        let mut again = Counting::default();
+        let stored = self.sort_out(group, &seen, &mut fresh, &mut again).and_then(|answers| {
             if !fresh.is_empty() {
-                self.write_frame()?;
+                let tallies = self.add_tallies();
+                let sequence = self.write_frame()?;
+                self.take_in(tallies, sequence);
             }
             Ok(answers)
         });
@@ -125,7 +146,65 @@ impl Writer {
         if !fresh.is_empty() {
             self.publish(group);
         }
+        if duplicates > 0 {
+            self.note_duplicates(again);
+        }
         Ok(answers)
+    }
+
+    /// Keeps the numbers of duplicates for the next frame.
+    fn note_duplicates(&mut self, again: Counting) {
+        let pending = {
+            let mut facts = lock(&self.shared.facts);
+            facts.pending.absorb(again.finish());
+            facts.pending.len()
+        };
+        self.has_pending = true;
+        if pending > MOST_PENDING {
+            self.write_tallies();
+        }
+    }
+
+    /// Adds the numbers that wait to the frame, if it has room for them.
+    fn add_tallies(&mut self) -> Vec<Fact> {
+        if !self.has_pending {
+            return Vec::new();
+        }
+        let tallies = tallies(&lock(&self.shared.facts).pending);
+        if self.frame.add_facts_within(&tallies, self.limit.encoded) { tallies } else { Vec::new() }
+    }
+
+    /// Takes in the numbers of a frame that is durable.
+    fn take_in(&mut self, tallies: Vec<Fact>, sequence: u64) {
+        if tallies.is_empty() {
+            return;
+        }
+        let mut facts = lock(&self.shared.facts);
+        lock(&self.shared.live).active.facts += tallies.len() as u64;
+        tallies.into_iter().for_each(|fact| facts.apply(&self.shared.secret, fact));
+        facts.pending = Default::default();
+        facts.sequence = sequence;
+        self.has_pending = false;
+    }
+
+    /// Gives the numbers that wait a frame of their own. Without it they only wait longer.
+    fn write_tallies(&mut self) {
+        self.frame.clear();
+        let tallies = self.add_tallies();
+        if tallies.is_empty() {
+            return;
+        }
+        match self.write_frame() {
+            Ok(sequence) => self.take_in(tallies, sequence),
+            Err(error) => drop(self.refusal(error)),
+        }
+    }
+
+    /// The last work, when nothing waits any more.
+    pub fn finish(&mut self) {
+        if self.shared.fault().is_none() {
+            self.write_tallies();
+        }
     }
 
     /// Leaves only what is new in every batch, and puts it into the frame.
@@ -134,6 +213,7 @@ impl Writer {
         group: &mut [Batch],
         seen: &Seen,
         fresh: &mut Vec<u128>,
+        again: &mut Counting,
     ) -> Result<Vec<Appended>, StoreError> {
         let mut answers = Vec::with_capacity(group.len());
         for batch in group {
@@ -144,9 +224,14 @@ impl Writer {
                 let new = !seen.contains(*identity)? && self.identities.insert(*identity);
                 if new {
                     fresh.push(*identity);
-                } else if is_new.is_empty() {
-                    // Most batches have nothing that was there before, and need no list.
-                    is_new = vec![true; total];
+                } else {
+                    let (row, one) = (batch.rows.get(index), Tally { duplicates: 1, ..Tally::default() });
+                    let event = row.stored.event;
+                    again.count(row.namespace, row.stored.ingested_at, event.event_type(), event.source(), one);
+                    if is_new.is_empty() {
+                        // Most batches have nothing that was there before, and need no list.
+                        is_new = vec![true; total];
+                    }
                 }
                 if let Some(flag) = is_new.get_mut(index) {
                     *flag = new;
@@ -162,7 +247,8 @@ impl Writer {
         Ok(answers)
     }
 
-    fn write_frame(&mut self) -> Result<(), StoreError> {
+    /// Writes what was put together as one frame, and gives its number.
+    fn write_frame(&mut self) -> Result<u64, StoreError> {
         self.wal.recycle(self.shared.low.load(Ordering::Acquire))?;
         let rows = self.frame.events();
         let (sequence, sync_us) = self.wal.append(self.frame.finish(), rows)?;
@@ -175,15 +261,59 @@ impl Writer {
         counters.group_rows.record(rows as u64);
         counters.sync_us.record(sync_us);
         self.count_wal();
-        Ok(())
+        Ok(sequence)
     }
 
     /// Makes durable rows visible.
     fn publish(&self, group: &mut [Batch]) {
         let gate = self.shared.live_counters.gate();
-        group.iter().for_each(|batch| self.shared.live_counters.publish(&gate, &batch.rows));
+        let masks = lock(&self.shared.live).masks.clone();
+        group.iter().for_each(|batch| self.shared.live_counters.publish(&gate, &batch.rows, &masks));
         let mut live = lock(&self.shared.live);
         group.iter_mut().for_each(|batch| live.active.push(std::mem::take(&mut batch.rows)));
+    }
+
+    fn answer_facts(&mut self, batch: FactsBatch) {
+        let recorded = self.record_facts(&batch);
+        self.shared.queue.release(batch.bytes);
+        // Who asked may have stopped waiting.
+        let _ = batch.answer.send(recorded);
+    }
+
+    /// Decides about facts, and makes those that are new durable before they have an effect.
+    fn record_facts(&mut self, batch: &FactsBatch) -> Result<Vec<Decision>, AppendError> {
+        if self.active_is_full() {
+            self.freeze()?;
+        }
+        let shared = self.shared.clone();
+        let seen = shared.seen();
+        let mut facts = lock(&shared.facts);
+        let is_known = |identity| Ok(self.identities.contains(&identity) || seen.contains(identity)?);
+        let (decisions, new) = correct::decide(&batch.wanted, &facts, is_known).map_err(|error| self.refusal(error))?;
+        if new.is_empty() {
+            return Ok(decisions);
+        }
+        self.frame.clear();
+        self.frame.add_facts(&new);
+        let (bytes, limit) = (self.frame.payload_len(), self.limit.encoded);
+        if bytes > limit {
+            return Err(AppendError::TooLarge { bytes, limit });
+        }
+        let sequence = self.write_frame().map_err(|error| self.refusal(error))?;
+        // Between the start of a counter and its view nothing must become known.
+        let gate = shared.live_counters.gate();
+        let mut live = lock(&shared.live);
+        live.active.facts += new.len() as u64;
+        live.active.bytes += bytes;
+        let masks = Arc::make_mut(&mut live.masks);
+        new.iter().for_each(|fact| masks.apply(&shared.secret, fact));
+        new.iter().for_each(|fact| shared.live_counters.forget_what(fact));
+        new.into_iter().for_each(|fact| facts.apply(&shared.secret, fact));
+        facts.sequence = sequence;
+        drop(live);
+        drop(gate);
+        shared.changed.notify_all();
+        Ok(decisions)
     }
 
     /// What to tell the callers of a group that was not stored.
@@ -215,7 +345,7 @@ impl Writer {
             }
             live = self.shared.wait(live);
         }
-        if live.active.rows == 0 {
+        if live.active.rows == 0 && live.active.facts == 0 {
             return Ok(());
         }
         self.generation += 1;

@@ -1,12 +1,14 @@
 //! What the suites of the store share: events, small stores, crashes, and the model that the store is compared with.
 #![allow(dead_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tallystick_domain::event::{Event, EventParts, EventQuery, StoredEvent};
 use tallystick_domain::{Instant, Namespace};
-use tallystick_event_store::{AppendError, Appended, EventStore, StoreError, StoreOptions};
+use tallystick_event_store::{
+    AppendError, Appended, Change, Corrected, Correction, EventStore, StoreError, StoreOptions,
+};
 
 pub const BLOCK: usize = 4096;
 
@@ -160,10 +162,52 @@ pub fn changed_range(before: &[u8], now: &[u8]) -> std::ops::Range<usize> {
     first..last + 1
 }
 
-/// The unique events of every namespace: the first one stays.
+pub fn retraction(source: &str, id: &str) -> Correction {
+    correction(source, id, Change::Retract)
+}
+
+pub fn amendment(source: &str, id: &str, data: &str) -> Correction {
+    correction(source, id, Change::Amend { data: Some(data.into()) })
+}
+
+pub fn correction(source: &str, id: &str, change: Change) -> Correction {
+    let (reason, actor) = (format!("{id} was wrong"), "someone".to_owned());
+    Correction { source: source.into(), id: id.into(), change, reason, actor, known_at: at(77) }
+}
+
+/// The same event with other data.
+pub fn with_data(stored: &StoredEvent, data: Option<&str>) -> StoredEvent {
+    let event = &stored.event;
+    let parts = EventParts {
+        id: event.id().into(),
+        source: event.source().into(),
+        event_type: event.event_type().into(),
+        subject: event.subject().into(),
+        time: event.time(),
+        data: data.map(String::from),
+        extras: event.extras().map(String::from),
+    };
+    StoredEvent { event: Event::from_store(parts), ingested_at: stored.ingested_at }
+}
+
+/// Waits until it holds; the tests end either way.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+type Identity = (String, String);
+
+/// The unique events of every namespace: the first one stays. Then what became known of them.
 #[derive(Clone, Default)]
 pub struct Model {
-    events: BTreeMap<Namespace, BTreeMap<(String, String), StoredEvent>>,
+    events: BTreeMap<Namespace, BTreeMap<Identity, StoredEvent>>,
+    retracted: BTreeSet<(Namespace, Identity)>,
+    amended: BTreeMap<(Namespace, Identity), StoredEvent>,
+    cut_offs: BTreeMap<(Namespace, String), Instant>,
 }
 
 impl Model {
@@ -178,8 +222,47 @@ impl Model {
         Appended { stored, duplicates: events.len() as u64 - stored }
     }
 
+    pub fn correct(&mut self, name: &Namespace, correction: &Correction) -> Corrected {
+        let identity = (correction.source.clone(), correction.id.clone());
+        let Some(original) = self.events.get(name).and_then(|known| known.get(&identity)) else {
+            return Corrected::NoSuchEvent;
+        };
+        let key = (name.clone(), identity);
+        let current = self.amended.get(&key).unwrap_or(original).clone();
+        if self.has_expired(name, &current) {
+            return Corrected::Expired;
+        }
+        match &correction.change {
+            Change::Retract if self.retracted.insert(key.clone()) => Corrected::Recorded,
+            Change::Retract => Corrected::AlreadySo,
+            Change::Amend { .. } if self.retracted.contains(&key) => Corrected::Retracted,
+            Change::Amend { data } if data.as_deref() == current.event.data() => Corrected::AlreadySo,
+            Change::Amend { data } => {
+                self.amended.insert(key, with_data(&current, data.as_deref()));
+                Corrected::Recorded
+            }
+        }
+    }
+
+    pub fn expire(&mut self, name: &Namespace, event_type: &str, before: Instant) {
+        let known = self.cut_offs.entry((name.clone(), event_type.to_owned())).or_insert(before);
+        *known = before.max(*known);
+    }
+
+    fn has_expired(&self, name: &Namespace, stored: &StoredEvent) -> bool {
+        let cut_off = self.cut_offs.get(&(name.clone(), stored.event.event_type().to_owned()));
+        cut_off.is_some_and(|cut_off| stored.event.time() < *cut_off)
+    }
+
+    /// The events that count, as they are now.
     pub fn of(&self, name: &Namespace) -> Vec<&StoredEvent> {
-        self.events.get(name).map_or_else(Vec::new, |known| known.values().collect())
+        let known = self.events.get(name).into_iter().flatten();
+        let current = known.filter_map(|(identity, original)| {
+            let key = (name.clone(), identity.clone());
+            let is_retracted = self.retracted.contains(&key);
+            (!is_retracted).then(|| self.amended.get(&key).unwrap_or(original))
+        });
+        current.filter(|stored| !self.has_expired(name, stored)).collect()
     }
 
     pub fn len(&self) -> u64 {

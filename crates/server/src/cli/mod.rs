@@ -12,6 +12,8 @@ mod keys;
 mod meters;
 mod operator;
 mod query;
+mod reconcile;
+mod retention;
 mod serve;
 mod stats;
 mod table;
@@ -50,6 +52,10 @@ enum Command {
     Query(query::QueryArguments),
     /// List, create and delete the meters of a running server
     Meters(meters::MetersArguments),
+    /// Check that every event that a running server accepted is accounted for
+    Reconcile(reconcile::ReconcileArguments),
+    /// Show how long events are kept and what would go, or let it go; while no server runs
+    Retention(retention::RetentionArguments),
     /// Read everything that is stored again and check it, also while a server runs
     Verify(verify::VerifyArguments),
     /// Copy everything that is stored into a folder, also while a server runs
@@ -110,6 +116,8 @@ pub fn run() -> ExitCode {
         Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Meters(arguments) => meters::run(arguments),
+        Command::Reconcile(arguments) => reconcile::run(&arguments),
+        Command::Retention(arguments) => retention::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => backup::run_restore(&arguments),

@@ -31,6 +31,11 @@ impl ConfigError {
         Self(format!("[[meters]] {slug:?}: {faults}"))
     }
 
+    /// A rule of retention is at fault.
+    pub(super) fn retention(event_type: &str, key: &str, message: &str) -> Self {
+        Self(format!("[[retention]] {event_type:?}: {key}: {message}"))
+    }
+
     /// An option has a value that it cannot have; the option's own documentation says what it can have.
     pub(super) fn value(key: &str, source: &str, message: &str) -> Self {
         let allowed = documentation(key).map(|text| format!("\n  {key}: {text}")).unwrap_or_default();

@@ -39,7 +39,8 @@ impl Overrides {
 pub fn load(file: Option<&Path>, variables: &[(String, String)], overrides: &Overrides) -> Result<Config, ConfigError> {
     let defaults = Value::serialize(Config::default()).ok().and_then(Value::into_dict).unwrap_or_default();
     let mut figment = Figment::from(Serialized::defaults(Config::default()))
-        .merge(Serialized::default("meters", Vec::<super::MeterConfig>::new()));
+        .merge(Serialized::default("meters", Vec::<super::MeterConfig>::new()))
+        .merge(Serialized::default("retention", Vec::<super::RetentionConfig>::new()));
     let mut config = Config::default();
     if let Some(path) = file {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
@@ -64,6 +65,9 @@ fn extract(figment: &Figment, source: &str) -> Result<Config, ConfigError> {
     }
     for meter in &config.meters {
         meter.definition()?;
+    }
+    for retention in &config.retention {
+        retention.rule()?;
     }
     Ok(config)
 }

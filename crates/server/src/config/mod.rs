@@ -7,11 +7,13 @@ mod environment;
 mod fault;
 mod load;
 mod meter;
+mod retention;
 
 pub use environment::{client_key, process_environment};
 pub use fault::ConfigError;
 pub use load::{Overrides, load};
 pub use meter::{MeterConfig, file_word, meter_faults, parse_aggregation};
+pub use retention::RetentionConfig;
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -49,6 +51,9 @@ pub struct Config {
     /// Declared meters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub meters: Vec<MeterConfig>,
+    /// How long events are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retention: Vec<RetentionConfig>,
 }
 
 /// The section `log`.
@@ -151,6 +156,7 @@ impl Default for Config {
                 queue_bytes: store.queue_bytes,
             },
             meters: Vec::new(),
+            retention: Vec::new(),
         }
     }
 }
@@ -200,6 +206,7 @@ impl Config {
                 queue_bytes: self.store.queue_bytes,
             },
             meters: meters?,
+            retention: self.retention.iter().map(RetentionConfig::rule).collect::<Result<_, _>>()?,
             clock: Clock::System,
         })
     }

@@ -5,6 +5,7 @@ use super::rows::Rows;
 use crate::StoreError;
 use crate::embedded::budget::MemoryPool;
 use crate::embedded::chunk::{Chunk, ChunkTable};
+use crate::embedded::facts::masks::Mask;
 use crate::embedded::segment::{
     Block, BlockReader, Bodies, CodedTexts, Column, ColumnBuilder, NumberStats, Segment, Table, Texts,
 };
@@ -37,8 +38,16 @@ struct Loaded<'p> {
 
 enum Place<'v> {
     Nowhere,
-    Stored { reader: BlockReader<'v>, block: &'v Block },
-    Memory { chunk: &'v Chunk, table: Arc<ChunkTable> },
+    Stored {
+        reader: BlockReader<'v>,
+        block: &'v Block,
+    },
+    /// `is_amended` if the events are those that are seen in the place of others.
+    Memory {
+        chunk: &'v Chunk,
+        table: Arc<ChunkTable>,
+        is_amended: bool,
+    },
 }
 
 /// Sources and ids by row.
@@ -94,8 +103,8 @@ impl<'v, 'p> Batch<'v, 'p> {
     }
 
     /// Turns to the events of a chunk in memory.
-    pub fn turn_to_chunk(&mut self, chunk: &'v Chunk, table: Arc<ChunkTable>) {
-        self.place = Place::Memory { chunk, table };
+    pub fn turn_to_chunk(&mut self, chunk: &'v Chunk, table: Arc<ChunkTable>, is_amended: bool) {
+        self.place = Place::Memory { chunk, table, is_amended };
         self.forget();
     }
 
@@ -145,6 +154,18 @@ impl<'v, 'p> Batch<'v, 'p> {
         Ok(&self.times)
     }
 
+    /// The rows that a correction is about, ascending.
+    pub fn corrected(&mut self, mask: &Mask) -> Result<Vec<usize>, StoreError> {
+        match &mut self.place {
+            Place::Nowhere | Place::Memory { is_amended: true, .. } => Ok(Vec::new()),
+            Place::Stored { reader, block } => mask.corrected_rows(reader, block),
+            Place::Memory { chunk, table, .. } => {
+                let is_corrected = |row: &usize| mask.is_corrected(&table.event(chunk, *row));
+                Ok((0..table.rows()).filter(is_corrected).collect())
+            }
+        }
+    }
+
     /// Subjects.
     pub fn subjects(&mut self) -> Result<&CodedTexts, StoreError> {
         match &mut self.place {
@@ -172,7 +193,7 @@ impl<'v, 'p> Batch<'v, 'p> {
     pub fn identities(&mut self) -> Result<Option<Identities<'_>>, StoreError> {
         Ok(match &mut self.place {
             Place::Nowhere => None,
-            Place::Memory { chunk, table } => Some(Identities::Memory(chunk, table)),
+            Place::Memory { chunk, table, .. } => Some(Identities::Memory(chunk, table)),
             Place::Stored { reader, block } => Some(Identities::Stored(reader.sources(block)?, reader.ids(block)?)),
         })
     }
@@ -186,7 +207,7 @@ impl<'v, 'p> Batch<'v, 'p> {
             *of_chunk = None;
             match place {
                 Place::Nowhere => *column = Column::default(),
-                Place::Memory { chunk, table } => match table.known_column(path) {
+                Place::Memory { chunk, table, .. } => match table.known_column(path) {
                     Some(known) => *of_chunk = Some(known),
                     // Not worth reading the data of all of them.
                     None if rows.len() < table.rows() / 8 => *column = table.column_at(chunk, path, rows.iter()),

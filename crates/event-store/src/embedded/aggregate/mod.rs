@@ -19,6 +19,7 @@ mod windows;
 use super::budget::MemoryPool;
 use super::cache::{PartialCache, PartialKey};
 use super::chunk::{Chunk, ChunkTable};
+use super::facts::masks::Mask;
 use super::segment::{Block, Segment, Span, Table};
 use super::view::View;
 use crate::QueryError;
@@ -37,7 +38,7 @@ pub(crate) const ROWS_PER_THREAD: usize = 400_000;
 const MAX_THREADS: usize = 8;
 
 /// What a query may use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Limits<'m> {
     /// Rows of the answer.
     pub max_groups: usize,
@@ -53,6 +54,8 @@ pub(crate) struct Limits<'m> {
     pub columns: &'m Arc<MemoryPool>,
     /// Results that are kept.
     pub cache: &'m PartialCache,
+    /// What of the stored rows is not seen; [`aggregate`] takes it from the view.
+    pub mask: Option<&'m Mask>,
 }
 
 /// A part of the rows of a view that one thread looks at.
@@ -60,7 +63,8 @@ enum Piece<'v> {
     /// Blocks of a table.
     Blocks { segment: &'v Arc<Segment>, table: &'v Table, first: usize, blocks: &'v [Block] },
     /// The rows of a chunk in memory that have the plan's type.
-    Memory { chunk: &'v Chunk, table: Arc<ChunkTable> },
+    /// `is_amended` if they are seen in the place of stored rows.
+    Memory { chunk: &'v Chunk, table: Arc<ChunkTable>, is_amended: bool },
 }
 
 /// The answer of a plan over the rows of a view.
@@ -69,6 +73,12 @@ pub(crate) fn aggregate(
     plan: &AggregatePlan,
     limits: &Limits<'_>,
 ) -> Result<Vec<AggregateRow>, QueryError> {
+    let mask = view.masks.of(&plan.namespace, &plan.event_type);
+    let kept = mask.and_then(Mask::cut_off).filter(|cut_off| plan.from.is_none_or(|from| from < *cut_off));
+    // What expired lies before the asked-for time.
+    let without_expired = kept.map(|cut_off| AggregatePlan { from: Some(cut_off), ..plan.clone() });
+    let plan = without_expired.as_ref().unwrap_or(plan);
+    let limits = &Limits { mask, ..*limits };
     let pieces = pieces(view, plan, limits);
     let threads = threads(&pieces, limits);
     let whole = match threads {
@@ -93,10 +103,12 @@ fn pieces<'v>(view: &'v View, plan: &AggregatePlan, limits: &Limits<'_>) -> Vec<
             }));
         }
     }
-    for chunk in &view.chunks {
+    let mask = view.masks.of(&plan.namespace, &plan.event_type);
+    let stored = view.chunks.iter().map(|chunk| (&**chunk, false));
+    for (chunk, is_amended) in stored.chain(mask.and_then(Mask::amended_chunk).map(|chunk| (chunk, true))) {
         let table = chunk.table(&plan.namespace, &plan.event_type, limits.columns);
         if table.rows() > 0 {
-            pieces.push(Piece::Memory { chunk, table });
+            pieces.push(Piece::Memory { chunk, table, is_amended });
         }
     }
     pieces
@@ -138,7 +150,7 @@ fn take<'v, 'p>(
     plan: &'p AggregatePlan,
     limits: &Limits<'p>,
 ) -> Result<(), QueryError> {
-    let Some((key, rows)) = cache_key(piece, plan, limits.cache) else { return scan.take(piece) };
+    let Some((key, rows)) = cache_key(piece, plan, limits) else { return scan.take(piece) };
     match limits.cache.get(&key) {
         Some(Some(partial)) => Ok(scan.absorb(&partial)?),
         Some(None) => scan.take(piece),
@@ -154,10 +166,12 @@ fn take<'v, 'p>(
 }
 
 /// What the result over a piece is kept by, and how many rows it is over; `None` if it is not kept.
-fn cache_key(piece: &Piece<'_>, plan: &AggregatePlan, cache: &PartialCache) -> Option<(PartialKey, usize)> {
+fn cache_key(piece: &Piece<'_>, plan: &AggregatePlan, limits: &Limits<'_>) -> Option<(PartialKey, usize)> {
     let Piece::Blocks { segment, first, blocks, .. } = piece else { return None };
     let rows = blocks.iter().filter(|block| may_hold(plan, block)).map(|block| block.rows).sum();
-    if !cache.takes(rows) {
+    // Corrections change what rows count; they never stop to, so nothing kept from before is used again.
+    let is_masked = || limits.mask.is_some_and(|mask| blocks.iter().any(|block| mask.may_touch(block)));
+    if !limits.cache.takes(rows) || is_masked() {
         return None;
     }
     // Of all blocks: those that are left out because of their times must not be left out for other bounds.

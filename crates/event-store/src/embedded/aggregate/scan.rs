@@ -10,6 +10,7 @@ use super::rows::{OfRows, Selection};
 use super::windows::WindowTable;
 use super::{Limits, Piece};
 use crate::embedded::budget::Held;
+use crate::embedded::facts::masks::Mask;
 use crate::{QueryError, StoreError};
 use std::sync::Arc;
 use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, JsonPath, PlanError};
@@ -17,6 +18,8 @@ use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, JsonPath, 
 /// The state of a running plan.
 pub(super) struct Scan<'v, 'p> {
     plan: &'p AggregatePlan,
+    /// What of the stored rows is not seen.
+    mask: Option<&'p Mask>,
     batch: Batch<'v, 'p>,
     selection: Selection,
     /// What rows must pass, the cheapest first.
@@ -75,6 +78,7 @@ impl<'v, 'p> Scan<'v, 'p> {
         let distinct = value.filter(|_| plan.aggregation == Aggregation::UniqueCount);
         Self {
             plan,
+            mask: limits.mask,
             batch,
             selection: Selection::default(),
             conditions,
@@ -99,8 +103,8 @@ impl<'v, 'p> Scan<'v, 'p> {
                     is_first = false;
                 }
             }
-            Piece::Memory { chunk, table } => {
-                self.batch.turn_to_chunk(chunk, Arc::clone(table));
+            Piece::Memory { chunk, table, is_amended } => {
+                self.batch.turn_to_chunk(chunk, Arc::clone(table), *is_amended);
                 self.take_batch()?;
             }
         }
@@ -139,6 +143,12 @@ impl<'v, 'p> Scan<'v, 'p> {
             }
             condition.ask(&mut self.batch, &self.selection)?;
             self.selection.keep_answers(condition.lookup.answers(), |answer| answer == PASSES);
+        }
+        if let Some(mask) = self.mask.filter(|_| !self.selection.is_empty()) {
+            let corrected = self.batch.corrected(mask)?;
+            if !corrected.is_empty() {
+                self.selection.keep(|row| corrected.binary_search(&row).is_err());
+            }
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ static NO_LIMITS: LazyLock<Limits<'static>> = LazyLock::new(|| Limits {
     memory: &MEMORY,
     columns: &MEMORY,
     cache: &NO_CACHE,
+    mask: None,
 });
 
 fn plan(aggregation: Aggregation, value: &str) -> AggregatePlan {
@@ -309,8 +310,11 @@ fn damage_is_an_error_and_never_another_total() {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
         std::fs::write(&file, &bad).unwrap();
-        let opened =
-            Segment::open(&HostDisk, &file).map(|segment| View { segments: vec![Arc::new(segment)], chunks: vec![] });
+        let opened = Segment::open(&HostDisk, &file).map(|segment| View {
+            segments: vec![Arc::new(segment)],
+            chunks: vec![],
+            ..View::default()
+        });
         match opened.map_err(QueryError::Store).and_then(|view| aggregate(&view, &by_subject, &NO_LIMITS)) {
             // A chunk that the plan does not need.
             Ok(answer) => assert_eq!(answer, want),
@@ -331,7 +335,8 @@ fn blocks_that_cannot_count_are_not_read() {
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[12..100_000].fill(0);
     std::fs::write(&file, &bytes).unwrap();
-    let view = View { segments: vec![Arc::new(Segment::open(&HostDisk, &file).unwrap())], chunks: vec![] };
+    let view =
+        View { segments: vec![Arc::new(Segment::open(&HostDisk, &file).unwrap())], chunks: vec![], ..View::default() };
     let base = plan(Aggregation::Sum, "$.tokens");
     let subject = |text: &str| vec![(Dimension::Subject, Filter::In(BTreeSet::from([text.to_string()])))];
     let owners = BTreeMap::from([("zz".to_string(), "k".to_string())]);
@@ -379,7 +384,8 @@ fn speed_of_a_sum_by_one_property() {
         per_second(begin.elapsed()),
         meta.bytes as f64 / ROWS as f64
     );
-    let view = View { segments: vec![Arc::new(Segment::open(&HostDisk, &path).unwrap())], chunks: vec![] };
+    let view =
+        View { segments: vec![Arc::new(Segment::open(&HostDisk, &path).unwrap())], chunks: vec![], ..View::default() };
     let property = |path: &str| Dimension::Property(JsonPath::parse(path).unwrap());
     let by_model = AggregatePlan { dimensions: vec![property("$.model")], ..plan(Aggregation::Sum, "$.tokens") };
     let by_day = Some(Windows::new(WindowSize::Day, Zone::parse("Europe/Budapest").unwrap()));

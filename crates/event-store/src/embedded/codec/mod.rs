@@ -1,15 +1,17 @@
-//! Rows as bytes, for the log.
+//! Rows and facts as bytes, for the log.
 //!
 //! A payload of format 2: the texts of all events as they are in memory, then one record after the other, then the
 //! number of bytes of the texts (4 bytes). A record begins with its kind. Kind 0 is an event: its time in microseconds (8
 //! bytes), then the lengths of id, source, type, subject, data and extras, which lie in this order in the texts; data and
 //! extras write length + 1, and 0 for none. Kind 1 says whose the events behind it are and when they were accepted: the
 //! moment in microseconds (8 bytes), length and bytes of the namespace. All numbers are little endian; lengths take 7
-//! bits per byte, least first.
+//! bits per byte, least first. Kinds from 16 on are facts, as [`facts::codec`](super::facts::codec) writes them.
 
 mod bytes;
 mod v1;
 
+use super::facts::Fact;
+use super::facts::codec::{self as facts_codec, FIRST_KIND, Unread};
 use super::rows::Rows;
 use bytes::{Reader, length_len, put_length};
 use tallystick_domain::event::EventBatch;
@@ -21,6 +23,13 @@ const EVENT: u8 = 0;
 const ORIGIN: u8 = 1;
 /// Bytes behind the records.
 const TRAILER: usize = 4;
+
+/// What a payload holds.
+#[derive(Default)]
+pub(crate) struct Payload {
+    pub rows: Rows,
+    pub facts: Vec<Fact>,
+}
 
 /// Why a payload with a good checksum was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +92,27 @@ impl Encoder {
         self.events
     }
 
+    /// How many bytes the payload has so far.
+    pub fn payload_len(&self) -> usize {
+        self.bytes.len() - self.free + self.records.len() + TRAILER
+    }
+
+    /// Adds facts.
+    pub fn add_facts(&mut self, facts: &[Fact]) {
+        facts.iter().for_each(|fact| facts_codec::encode(fact, &mut self.records));
+    }
+
+    /// Adds facts if the payload stays within `limit`; says whether it does.
+    pub fn add_facts_within(&mut self, facts: &[Fact], limit: usize) -> bool {
+        let before = self.records.len();
+        self.add_facts(facts);
+        let fits = self.payload_len() <= limit;
+        if !fits {
+            self.records.truncate(before);
+        }
+        fits
+    }
+
     /// Adds all rows.
     pub fn add(&mut self, rows: &Rows) {
         self.bytes.extend_from_slice(rows.events().texts().as_bytes());
@@ -117,19 +147,23 @@ impl Encoder {
 }
 
 /// Reads a payload of a log file of the given format, which has `count` events and nothing that does not fit.
-pub(crate) fn decode(version: u32, payload: Vec<u8>, count: u32) -> Result<Rows, Misread> {
+pub(crate) fn decode(version: u32, payload: Vec<u8>, count: u32) -> Result<Payload, Misread> {
     match version {
-        1 => v1::decode_all(&payload, count as usize).ok_or(Misread::Broken),
+        1 => {
+            let rows = v1::decode_all(&payload, count as usize).ok_or(Misread::Broken)?;
+            Ok(Payload { rows, facts: Vec::new() })
+        }
         _ => decode_v2(payload, count as usize),
     }
 }
 
-fn decode_v2(mut payload: Vec<u8>, count: usize) -> Result<Rows, Misread> {
+fn decode_v2(mut payload: Vec<u8>, count: usize) -> Result<Payload, Misread> {
     let (content, trailer) = payload.split_last_chunk::<TRAILER>().ok_or(Misread::Broken)?;
     let texts_len = u32::from_le_bytes(*trailer) as usize;
     let (_, records) = content.split_at_checked(texts_len).ok_or(Misread::Broken)?;
     // A record takes at least 2 bytes, so a wrong count cannot ask for much memory.
-    let mut read = Records { heads: Vec::with_capacity(count.min(records.len() / 2)), origins: Vec::new() };
+    let mut read =
+        Records { heads: Vec::with_capacity(count.min(records.len() / 2)), origins: Vec::new(), facts: Vec::new() };
     read.take_all(&mut Reader { rest: records })?;
     payload.truncate(texts_len);
     if read.heads.len() != count {
@@ -142,7 +176,7 @@ fn decode_v2(mut payload: Vec<u8>, count: usize) -> Result<Rows, Misread> {
     for ((namespace, ingested_at, from), to) in read.origins.iter().zip(ends) {
         (*from..to).for_each(|_| rows.push_origin(namespace, *ingested_at));
     }
-    Ok(rows)
+    Ok(Payload { rows, facts: read.facts })
 }
 
 /// What the records of a payload say.
@@ -150,11 +184,16 @@ struct Records {
     heads: Vec<(Instant, [Option<u32>; 6])>,
     /// Each with the number of events before it.
     origins: Vec<(Namespace, Instant, usize)>,
+    facts: Vec<Fact>,
 }
 
 impl Records {
     fn take_all(&mut self, reader: &mut Reader<'_>) -> Result<(), Misread> {
         while let Some(kind) = reader.byte() {
+            if kind >= FIRST_KIND {
+                self.facts.push(take_fact(kind, reader)?);
+                continue;
+            }
             let read = match kind {
                 EVENT if self.origins.is_empty() => None,
                 EVENT => self.take_event(reader),
@@ -187,6 +226,14 @@ impl Records {
     }
 }
 
+fn take_fact(kind: u8, reader: &mut Reader<'_>) -> Result<Fact, Misread> {
+    let read = facts_codec::decode_one(kind, &mut reader.rest);
+    read.map_err(|unread| match unread {
+        Unread::Broken => Misread::Broken,
+        Unread::Newer(kind) => Misread::Newer(kind),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,7 +249,7 @@ mod tests {
     }
 
     fn decoded(bytes: &[u8], count: usize) -> Result<Vec<Row>, Misread> {
-        decode(2, bytes.to_vec(), count as u32).map(|rows| rows.iter().map(RowRef::to_row).collect())
+        decode(2, bytes.to_vec(), count as u32).map(|payload| payload.rows.iter().map(RowRef::to_row).collect())
     }
 
     proptest! {

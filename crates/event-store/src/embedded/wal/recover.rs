@@ -9,11 +9,10 @@
 use super::frame::{BLOCK, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader, VERSION};
 use super::{COMPRESSION_LEVEL, Compression, LogFile, Spares, UsedFile, Wal, stopped};
 use crate::StoreError;
-use crate::embedded::codec::{self, Misread};
+use crate::embedded::codec::{self, Misread, Payload};
 use crate::embedded::disk::Disk;
 use crate::embedded::files::{Layout, numbered_files, sync_dir};
 use crate::embedded::identity::Secret;
-use crate::embedded::rows::Rows;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -31,14 +30,14 @@ pub(crate) struct Marks {
     pub durable: u64,
 }
 
-/// Opens the log and hands the rows of every frame above the low-water mark to `take`, in order, each with the sequence
-/// of its frame.
+/// Opens the log and hands the content of every frame above the low-water mark to `take`, in order, each with the
+/// sequence of its frame.
 pub(crate) fn recover(
     layout: &Layout,
     secret: Secret,
     marks: Marks,
     file_len: u64,
-    take: &mut dyn FnMut(u64, Rows) -> Result<(), StoreError>,
+    take: &mut dyn FnMut(u64, Payload) -> Result<(), StoreError>,
 ) -> Result<Wal, StoreError> {
     let dir = layout.wal_dir();
     let Found { mut used, mut spare, next_number } = find_files(layout.disk(), &dir, &secret, marks.low)?;
@@ -72,7 +71,7 @@ pub(crate) fn check(
     secret: Secret,
     marks: Marks,
     last: u64,
-    take: &mut dyn FnMut(u64, Rows) -> Result<(), StoreError>,
+    take: &mut dyn FnMut(u64, Payload) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let dir = layout.wal_dir();
     let Found { mut used, .. } = find_files(layout.disk(), &dir, &secret, marks.low)?;
@@ -130,7 +129,7 @@ fn replay(
     secret: &Secret,
     marks: Marks,
     last: u64,
-    take: &mut dyn FnMut(u64, Rows) -> Result<(), StoreError>,
+    take: &mut dyn FnMut(u64, Payload) -> Result<(), StoreError>,
 ) -> Result<End, StoreError> {
     let first_sequence = used.first().map_or(marks.low + 1, |file| file.first_sequence);
     let mut end = End { position: BLOCK, next_sequence: first_sequence, last_frame: None };
@@ -150,9 +149,9 @@ fn replay(
         let until = used.get(index + 1).map(|next| next.first_sequence);
         while end.next_sequence <= last && until.is_none_or(|until| end.next_sequence < until) {
             match read_frame(file, secret, end.position, end.next_sequence, marks.low)? {
-                Frame::Rows(header, rows) => {
+                Frame::Good(header, payload) => {
                     if header.sequence > marks.low {
-                        take(header.sequence, rows)?;
+                        take(header.sequence, payload)?;
                     }
                     let after = end.position + header.frame_len();
                     end.last_frame = Some(end.position..after);
@@ -211,7 +210,7 @@ fn refuse_damage_before(file: &UsedFile, secret: &Secret, end: &End, what: &'sta
 }
 
 enum Frame {
-    Rows(FrameHeader, Rows),
+    Good(FrameHeader, Payload),
     Bad(&'static str),
 }
 
@@ -225,7 +224,7 @@ fn read_frame(file: &UsedFile, secret: &Secret, position: u64, sequence: u64, lo
         return Ok(Frame::Bad("the frame header belongs elsewhere"));
     }
     if sequence <= low {
-        return Ok(Frame::Rows(header, Rows::default()));
+        return Ok(Frame::Good(header, Payload::default()));
     }
     let stored = read_at_most(log, position + FRAME_HEADER_LEN as u64, header.stored_len as usize)?;
     if stored.len() != header.stored_len as usize || crc32c::crc32c(&stored) != header.checksum {
@@ -239,11 +238,11 @@ fn read_frame(file: &UsedFile, secret: &Secret, position: u64, sequence: u64, lo
     if raw.len() != header.raw_len as usize {
         return Err(misread());
     }
-    let rows = codec::decode(file.version, raw, header.rows).map_err(|error| match error {
+    let payload = codec::decode(file.version, raw, header.rows).map_err(|error| match error {
         Misread::Broken => misread(),
         Misread::Newer(kind) => StoreError::NewerRecord { path: log.path.clone(), offset: position, kind },
     })?;
-    Ok(Frame::Rows(header, rows))
+    Ok(Frame::Good(header, payload))
 }
 
 /// The first frame header at or after `from` that is wanted, with its offset.

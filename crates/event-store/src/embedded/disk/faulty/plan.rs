@@ -14,6 +14,8 @@ pub enum FileKind {
     Run,
     /// The MANIFEST, or the next one.
     Manifest,
+    /// A facts file.
+    Facts,
     /// A directory, or a file of another name.
     Other,
 }
@@ -25,6 +27,7 @@ impl FileKind {
             Some("wal") => Self::Log,
             Some("seg") => Self::Segment,
             Some("run") => Self::Run,
+            Some("facts") => Self::Facts,
             _ if path.file_stem() == Some(OsStr::new("MANIFEST")) => Self::Manifest,
             _ => Self::Other,
         }

@@ -1,0 +1,46 @@
+//! Background loops over the engine.
+//!
+//! Invariant: idempotent; a stopped worker loses no work, as the next round does what the last one left.
+//!
+//! | name | cadence | what it does |
+//! | --- | --- | --- |
+//! | retention | at start, then every hour | lets events go that are older than they are kept |
+
+use std::time::Duration;
+use tallystick_engine::Engine;
+use tokio::task::JoinHandle;
+
+/// How often retention is applied.
+const RETENTION_EVERY: Duration = Duration::from_secs(3600);
+
+/// The running loops.
+pub struct Workers(Vec<JoinHandle<()>>);
+
+/// Starts all loops.
+pub fn start(engine: &Engine) -> Workers {
+    Workers(vec![tokio::spawn(retention(engine.clone()))])
+}
+
+impl Workers {
+    /// Ends all loops; what they were doing is either done or not begun.
+    pub async fn stop(self) {
+        for worker in self.0 {
+            worker.abort();
+            // It was aborted, or had failed and said so.
+            let _ = worker.await;
+        }
+    }
+}
+
+async fn retention(engine: Engine) {
+    let mut ticks = tokio::time::interval(RETENTION_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match engine.apply_retention().await {
+            Ok(0) => {}
+            Ok(rules) => tracing::info!(rules, "applied retention"),
+            Err(error) => tracing::error!(%error, "retention was not applied; trying again in an hour"),
+        }
+    }
+}

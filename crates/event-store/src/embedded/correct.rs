@@ -29,6 +29,7 @@ pub(crate) struct FactsBatch {
 
 /// A fact that somebody wants to be recorded.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "few exist at a time, nearly all of them corrections")]
 pub(crate) enum Wanted {
     Correction {
         namespace: Namespace,

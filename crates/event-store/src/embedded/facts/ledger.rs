@@ -93,15 +93,14 @@ impl Counting {
     /// Counts an event.
     pub fn count(&mut self, namespace: &Namespace, ingested_at: Instant, event_type: &str, source: &str, one: Tally) {
         let hour = hour_of(ingested_at);
-        if let Some((key, tally)) = &mut self.last {
-            if key.hour == hour
-                && *key.source == *source
-                && *key.event_type == *event_type
-                && key.namespace == *namespace
-            {
-                tally.add(one);
-                return;
-            }
+        if let Some((key, tally)) = &mut self.last
+            && key.hour == hour
+            && *key.source == *source
+            && *key.event_type == *event_type
+            && key.namespace == *namespace
+        {
+            tally.add(one);
+            return;
         }
         let key =
             LedgerKey { namespace: namespace.clone(), hour, event_type: event_type.into(), source: source.into() };

@@ -6,7 +6,7 @@
 use super::frame::{BLOCK, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHeader, VERSION};
 use super::{COMPRESSION_LEVEL, Marks, Wal, recover};
 use crate::StoreError;
-use crate::embedded::codec::{self, Encoder};
+use crate::embedded::codec::{self, Encoder, Payload};
 use crate::embedded::files::Layout;
 use crate::embedded::fuzzing::{MemoryDisk, understood};
 use crate::embedded::identity::Secret;
@@ -81,8 +81,8 @@ type Frames = Vec<(u64, Vec<Row>)>;
 
 fn recovered(layout: &Layout, secret: Secret, marks: Marks, file_len: u64) -> Result<(Wal, Frames), StoreError> {
     let mut frames = Vec::new();
-    let wal = recover(layout, secret, marks, file_len, &mut |sequence, rows| {
-        frames.push((sequence, rows.iter().map(|row| row.to_row()).collect()));
+    let wal = recover(layout, secret, marks, file_len, &mut |sequence, payload| {
+        frames.push((sequence, payload.rows.iter().map(|row| row.to_row()).collect()));
         Ok(())
     })?;
     Ok((wal, frames))
@@ -160,12 +160,16 @@ fn expected(version: u32, sketches: &[Sketch], marks: Marks) -> Expected {
     if next <= marks.durable.max(marks.low) { Expected::Damage } else { Expected::Rows(frames) }
 }
 
-/// The rows of a payload. Encoded again they are the same rows.
+/// The rows of a payload. Encoded again they, and the facts beside them, are the same.
 fn decoded(version: u32, raw: &[u8], count: u32) -> Option<Vec<Row>> {
-    let rows = codec::decode(version, raw.to_vec(), count).ok()?;
+    let Payload { rows, facts } = codec::decode(version, raw.to_vec(), count).ok()?;
     assert_eq!(rows.len(), count as usize);
-    let back = codec::decode(VERSION, encoded(&rows), count).expect("what was encoded can be decoded");
-    assert!(back.iter().eq(rows.iter()), "other rows are decoded");
+    let mut encoder = Encoder::new(0);
+    encoder.add(&rows);
+    encoder.add_facts(&facts);
+    let back = codec::decode(VERSION, encoder.finish().clone(), count).expect("what was encoded can be decoded");
+    assert!(back.rows.iter().eq(rows.iter()), "other rows are decoded");
+    assert!(back.facts == facts, "other facts are decoded");
     Some(rows.iter().map(|row| row.to_row()).collect())
 }
 

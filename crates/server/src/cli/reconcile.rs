@@ -57,9 +57,10 @@ pub fn run(arguments: &ReconcileArguments) -> anyhow::Result<Ending> {
     let bounds = [("from", &from), ("to", &to)];
     let query: Vec<_> = bounds.iter().filter_map(|(name, text)| Some((*name, text.as_deref()?))).collect();
     let answer = arguments.remote.connect()?.get("/api/v1/debug/reconciliation", &query)?.success()?;
+    let body = answer.body.clone();
     let report: Report = answer.json()?;
     if arguments.json {
-        print(&with_newline(answer.body))?;
+        print(&with_newline(body))?;
     } else {
         print(&render(&report))?;
     }

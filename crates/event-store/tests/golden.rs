@@ -139,6 +139,9 @@ fn formats(store: &Path) -> BTreeSet<(&'static str, u32)> {
     // A log file that was never used is all zeros.
     let used = all("wal").filter(|bytes| bytes.starts_with(b"TSWL"));
     formats.extend(used.map(|bytes| ("log", number(&bytes, 4))));
+    if store.join("facts").exists() {
+        formats.extend(all("facts").map(|bytes| ("facts", number(&bytes, 8))));
+    }
     formats
 }
 

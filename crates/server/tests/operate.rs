@@ -39,13 +39,29 @@ fn body_of(ids: &[String]) -> String {
 
 /// A server with small files, so that there are segments after some hundred events.
 fn small() -> tallystick_testkit::ServerOptions {
-    options().env("TALLYSTICK_STORE__MEMTABLE_BYTES", "200000").env("TALLYSTICK_STORE__WAL_FILE_BYTES", "200000")
+    options().env("TALLYSTICK_STORE__MEMTABLE_BYTES", "100000").env("TALLYSTICK_STORE__WAL_FILE_BYTES", "200000")
 }
 
 fn fill(server: &TestServer, batches: usize) {
     for n in 0..batches {
         let ids: Vec<_> = (0..100).map(|at| format!("{n}-{at}")).collect();
         batch(server, &body_of(&ids));
+    }
+}
+
+/// Fills a server of [`small`] until it has sealed something.
+fn fill_and_seal(server: &TestServer) {
+    fill(server, 20);
+    let segments = server.data_dir().join("events/segments");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    // The MANIFEST names a segment that is complete.
+    let is_sealed = || {
+        let manifest = fs::read_to_string(server.data_dir().join("events/MANIFEST")).unwrap();
+        manifest.lines().any(|line| line.starts_with("segment "))
+    };
+    while !is_sealed() {
+        assert!(std::time::Instant::now() < deadline, "nothing was sealed in {}", segments.display());
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
 
@@ -99,7 +115,7 @@ fn the_socket_is_the_owners_alone_and_goes_with_the_server() {
 #[test]
 fn verify_finds_nothing_wrong_beside_a_server_and_without_one() {
     let mut server = small().start();
-    fill(&server, 20);
+    fill_and_seal(&server);
     let data_dir = server.data_dir().to_path_buf();
     let running = operate(&data_dir, &["verify", "--json"]);
     assert_eq!(running.status.code(), Some(0), "{}", stderr(&running));
@@ -121,7 +137,7 @@ fn verify_finds_nothing_wrong_beside_a_server_and_without_one() {
 #[test]
 fn verify_names_each_damaged_file() {
     let mut server = small().start();
-    fill(&server, 20);
+    fill_and_seal(&server);
     let events = server.data_dir().join("events");
     let data_dir = server.data_dir().to_path_buf();
     let (segment, run) =
@@ -280,7 +296,7 @@ fn a_damaged_or_incomplete_backup_is_not_restored() {
 #[test]
 fn stats_tell_the_same_beside_a_server_and_without_one() {
     let mut server = small().start();
-    fill(&server, 20);
+    fill_and_seal(&server);
     let data_dir = server.data_dir().to_path_buf();
     let running = json(&operate(&data_dir, &["stats", "--json"]));
     assert_eq!(running["events"], 2000);

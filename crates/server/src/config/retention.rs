@@ -48,7 +48,7 @@ fn microseconds(text: &str) -> Option<i64> {
     };
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     let hours = number.parse::<i64>().ok().filter(|_| is_number)?.checked_mul(hours)?;
-    (1..=MOST_HOURS).contains(&hours).then_some(hours * HOUR_US)
+    (1..=MOST_HOURS).contains(&hours).then(|| hours * HOUR_US)
 }
 
 #[cfg(test)]

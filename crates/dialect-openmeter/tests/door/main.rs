@@ -11,5 +11,6 @@ mod listing;
 mod meters;
 mod operations;
 mod query;
+mod reconciliation;
 mod support;
 mod values;

@@ -1,54 +1,49 @@
 //! `tallystick retention`.
 
+use super::operator::{as_json, run_with_bar};
 use super::table::{Align, Table};
-use super::{Ending, StoreArguments, print, refusal};
-use crate::config::Overrides;
+use super::{Ending, StoreArguments, print};
+use crate::control::{Request, RetentionResult};
 use clap::Args;
-use tallystick_engine::{Engine, Retention};
 
-/// Show how long events are kept, and what would go now; the server must not run.
+const HELP: &str = "\
+Rules stand as [[retention]] in the configuration; a running server applies its own at its start and every hour. Events\n\
+that went do not count any more, for good: sent again, they are repeated events. Works beside a running server.\n\n\
+Examples:\n  \
+tallystick retention\n  \
+tallystick retention --apply";
+
+/// How long events are kept.
 #[derive(Args)]
+#[command(after_help = HELP)]
 pub struct RetentionArguments {
-    /// Let what is older than it is kept go now; it does not count any more, for good
+    /// Only show what would go; the default
+    #[arg(long, conflicts_with = "apply")]
+    dry_run: bool,
+    /// Let what is older than it is kept go now
     #[arg(long)]
     apply: bool,
+    /// Print everything as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     store: StoreArguments,
 }
 
 /// Runs `tallystick retention`.
 pub fn run(arguments: &RetentionArguments) -> anyhow::Result<Ending> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(async {
-        let config = arguments.store.config(&Overrides::default())?;
-        if config.retention.is_empty() {
-            return print("no [[retention]] is configured: every event is kept for ever\n");
-        }
-        if !config.data_dir.is_dir() {
-            let dir = config.data_dir.display();
-            return Err(refusal(format!("there is no data directory {dir}: name it with --data-dir")));
-        }
-        let engine = Engine::open(config.engine().map_err(refusal)?).await.map_err(refusal)?;
-        let reviewed = review(&engine, arguments.apply).await;
-        engine.close().await.map_err(anyhow::Error::msg)?;
-        print(&reviewed?)
-    })
+    let apply = arguments.apply && !arguments.dry_run;
+    let result: RetentionResult = run_with_bar(&arguments.store, &Request::Retention { apply })?;
+    print(&if arguments.json { as_json(&result)? } else { text(&result) })
 }
 
-async fn review(engine: &Engine, apply: bool) -> anyhow::Result<String> {
-    let reviewed = engine.review_retention().await?;
-    let text = render(&reviewed);
-    if !apply {
-        return Ok(format!("{text}nothing was changed: apply it with --apply, or let the server do it at its start\n"));
+fn text(result: &RetentionResult) -> String {
+    if result.rules.is_empty() {
+        return "no [[retention]] is configured: every event is kept for ever\n".into();
     }
-    let rules = engine.apply_retention().await?;
-    Ok(format!("{text}applied {rules} rules\n"))
-}
-
-fn render(reviewed: &[Retention]) -> String {
     let left = |heading: &str| (heading.to_string(), Align::Left);
     let right = |heading: &str| (heading.to_string(), Align::Right);
-    let columns = vec![
+    let mut table = Table::new(vec![
         left("NAMESPACE"),
         left("TYPE"),
         left("KEPT SINCE"),
@@ -57,20 +52,22 @@ fn render(reviewed: &[Retention]) -> String {
         right("ABOUT BYTES"),
         left("OLDEST"),
         left("NEWEST"),
-    ];
-    let mut table = Table::new(columns);
-    for Retention { rule, cut_off, next_cut_off, expirable } in reviewed {
-        let moment = |at: Option<tallystick_domain::Instant>| at.map_or_else(String::new, |at| at.to_string());
+    ]);
+    for rule in &result.rules {
         table.push(vec![
-            rule.namespace.to_string(),
+            rule.namespace.clone(),
             rule.event_type.clone(),
-            cut_off.map_or_else(|| "ever".to_string(), |at| at.to_string()),
-            next_cut_off.to_string(),
-            expirable.events.to_string(),
-            expirable.bytes.to_string(),
-            moment(expirable.oldest),
-            moment(expirable.newest),
+            rule.cut_off.clone().unwrap_or_else(|| "ever".into()),
+            rule.next_cut_off.clone(),
+            rule.events.to_string(),
+            rule.about_bytes.to_string(),
+            rule.oldest.clone().unwrap_or_default(),
+            rule.newest.clone().unwrap_or_default(),
         ]);
     }
-    table.render()
+    let ending = match result.applied {
+        true => "these events are gone",
+        false => "nothing was changed: apply it with --apply, or let the server do it within the hour",
+    };
+    format!("{}{ending}\n", table.render())
 }

@@ -1,6 +1,6 @@
 //! Does what is asked, in the process that has the stores open.
 
-use super::results::{StatsResult, VerifyResult};
+use super::results::{RetentionResult, StatsResult, VerifyResult};
 use super::wire::{ExportedEvent, Line, Request};
 use crate::backup;
 use serde::Serialize;
@@ -74,7 +74,16 @@ pub fn perform(
             as_value(&StatsResult::of(&engine.stats().store, content, engine.state_backend()))
         }
         Request::Export => export(engine, reporter),
+        Request::Retention { apply } => as_value(&retention(engine, runtime, *apply)?),
     }
+}
+
+fn retention(engine: &Engine, runtime: &Handle, apply: bool) -> Result<RetentionResult, String> {
+    let reviewed = runtime.block_on(engine.review_retention()).map_err(|error| error.to_string())?;
+    if apply {
+        runtime.block_on(engine.apply_retention()).map_err(|error| error.to_string())?;
+    }
+    Ok(RetentionResult::of(&reviewed, apply))
 }
 
 fn export(engine: &Engine, reporter: &Reporter<'_>) -> Result<serde_json::Value, String> {

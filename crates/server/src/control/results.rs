@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use tallystick_engine::{Checked, StoreContent, StoreStats};
+use tallystick_engine::{Checked, Retention, StoreContent, StoreStats};
 
 /// What `tallystick verify` found.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -97,6 +97,54 @@ pub struct RestoreResult {
     pub bytes: u64,
     /// `sqlite` if the state was in the backup, `postgres` if it has to be restored with that database's tools.
     pub state: String,
+}
+
+/// What `tallystick retention` tells.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct RetentionResult {
+    /// Whether what goes is gone.
+    pub applied: bool,
+    /// What each rule means now.
+    pub rules: Vec<RetentionLine>,
+}
+
+/// A rule of retention and what goes with it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RetentionLine {
+    /// Whose events.
+    pub namespace: String,
+    /// Which type of events.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// Events before this do not count any more already, if there was a cut-off.
+    pub cut_off: Option<String>,
+    /// Events before this go.
+    pub next_cut_off: String,
+    /// How many these are.
+    pub events: u64,
+    /// About how many bytes they take.
+    pub about_bytes: u64,
+    /// Time of the oldest of them.
+    pub oldest: Option<String>,
+    /// Time of the newest of them.
+    pub newest: Option<String>,
+}
+
+impl RetentionResult {
+    /// Puts what the engine found into words.
+    pub fn of(reviewed: &[Retention], applied: bool) -> Self {
+        let line = |Retention { rule, cut_off, next_cut_off, expirable }: &Retention| RetentionLine {
+            namespace: rule.namespace.to_string(),
+            event_type: rule.event_type.clone(),
+            cut_off: cut_off.map(|at| at.to_string()),
+            next_cut_off: next_cut_off.to_string(),
+            events: expirable.events,
+            about_bytes: expirable.bytes,
+            oldest: expirable.oldest.map(|at| at.to_string()),
+            newest: expirable.newest.map(|at| at.to_string()),
+        };
+        Self { applied, rules: reviewed.iter().map(line).collect() }
+    }
 }
 
 /// What `tallystick stats` tells. Ratios are in thousandths, so that no number is a float.

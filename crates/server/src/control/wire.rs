@@ -25,6 +25,11 @@ pub enum Request {
     Stats,
     /// Hand out every event.
     Export,
+    /// Say how long events are kept.
+    Retention {
+        /// Let what is older go now.
+        apply: bool,
+    },
 }
 
 /// A line of the answer. The last one is a result or an error.

@@ -141,11 +141,10 @@ fn write_files(shared: &Shared, number: u64, frozen: &Frozen, dropping: &mut Dro
     let disk = shared.layout.disk();
     let (segment_path, run_path) = (shared.layout.segment(number), shared.layout.run(number));
     let row_at = |(chunk, row): (u32, u32)| frozen.memtable.chunks[chunk as usize].get(row as usize);
-    let mut order = sort::segment_order_of(&frozen.memtable.chunks);
-    order.retain(|place| dropping.seals(row_at(*place)));
+    let order = sort::segment_order_of(&frozen.memtable.chunks, &mut |row| dropping.seals(row));
     let has_segment = !order.is_empty();
     if has_segment {
-        write_segment(disk, &segment_path, &mut order.into_iter().map(|place| Ok(row_at(place).to_row())))?;
+        write_segment(disk, &segment_path, order.into_iter().map(|place| Ok(row_at(place))))?;
         sync_dir(disk, &shared.layout.segments_dir())?;
     }
     let has_run = !frozen.identities.is_empty();

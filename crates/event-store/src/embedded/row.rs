@@ -40,6 +40,7 @@ impl RowView for RowRef<'_> {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
 impl RowRef<'_> {
     /// The row with texts of its own.
     pub fn to_row(self) -> Row {

@@ -82,38 +82,37 @@ impl Ledger {
     }
 }
 
-/// Counts events one after the other; neighbours mostly have the same key.
+/// Keys that are counted without a look into the ledger.
+const RECENT_KEYS: usize = 16;
+
+/// Counts events one after the other; those nearby mostly have one of a few keys.
 #[derive(Default)]
 pub(crate) struct Counting {
     ledger: Ledger,
-    last: Option<(LedgerKey, Tally)>,
+    recent: Vec<(LedgerKey, Tally)>,
 }
 
 impl Counting {
     /// Counts an event.
     pub fn count(&mut self, namespace: &Namespace, ingested_at: Instant, event_type: &str, source: &str, one: Tally) {
         let hour = hour_of(ingested_at);
-        if let Some((key, tally)) = &mut self.last
-            && key.hour == hour
-            && *key.source == *source
-            && *key.event_type == *event_type
-            && key.namespace == *namespace
-        {
+        let is_same = |(key, _): &&mut (LedgerKey, Tally)| {
+            key.hour == hour && *key.source == *source && *key.event_type == *event_type && key.namespace == *namespace
+        };
+        if let Some((_, tally)) = self.recent.iter_mut().find(is_same) {
             tally.add(one);
             return;
         }
-        let key =
-            LedgerKey { namespace: namespace.clone(), hour, event_type: event_type.into(), source: source.into() };
-        if let Some((key, tally)) = self.last.replace((key, one)) {
-            self.ledger.add(key, tally);
+        if self.recent.len() == RECENT_KEYS {
+            self.recent.drain(..).for_each(|(key, tally)| self.ledger.add(key, tally));
         }
+        let (namespace, event_type, source) = (namespace.clone(), event_type.into(), source.into());
+        self.recent.push((LedgerKey { namespace, hour, event_type, source }, one));
     }
 
     /// What was counted.
     pub fn finish(mut self) -> Ledger {
-        if let Some((key, tally)) = self.last.take() {
-            self.ledger.add(key, tally);
-        }
+        self.recent.drain(..).for_each(|(key, tally)| self.ledger.add(key, tally));
         self.ledger
     }
 }

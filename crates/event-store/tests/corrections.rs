@@ -303,3 +303,25 @@ fn kept_results_and_live_totals_do_not_outlive_a_correction_or_an_expiry() {
     store.close().unwrap();
     assert_eq!(totals(&open(dir.path(), unsealed())), both("10005.5"));
 }
+
+#[test]
+fn a_restored_backup_keeps_what_was_corrected_and_expired_and_takes_further_facts() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(dir.path(), unsealed());
+    let events = || (0..20).map(|n| event_at("s", &format!("e-{n}"), "c", n, r#"{"v":1}"#)).collect::<Vec<_>>();
+    append_ok(&store, events());
+    correct(&store, retraction("s", "e-7"));
+    correct(&store, amendment("s", "e-8", r#"{"v":2}"#));
+    store.expire(&name(), "t", at(5)).unwrap();
+    let (wanted, target) = (data(&store), copy.path().join("copy"));
+    assert_eq!(wanted.len(), 14);
+    store.backup(&target, &|_| std::ops::ControlFlow::Continue(())).unwrap();
+    store.close().unwrap();
+    let restored = open(&target, unsealed());
+    assert_eq!(data(&restored), wanted);
+    assert_eq!(append_ok(&restored, events()).duplicates, 20, "what is gone is still known");
+    assert_eq!(correct(&restored, retraction("s", "e-9")), Corrected::Recorded);
+    assert_eq!(data(&restored).len(), 13);
+    restored.close().unwrap();
+    assert_eq!(data(&open(&target, unsealed())).len(), 13, "a fact that came after the restore lasts");
+}

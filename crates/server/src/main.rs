@@ -18,6 +18,7 @@ mod telemetry;
 mod wiring;
 
 /// A request takes dozens of small allocations on several threads; the system's allocator makes that a fifth of its cost.
+/// Without huge pages: memory that is given back a little at a time would be cleared two megabytes at a time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -216,12 +216,14 @@ impl Writer {
         again: &mut Counting,
     ) -> Result<Vec<Appended>, StoreError> {
         let mut answers = Vec::with_capacity(group.len());
+        let identities: Vec<u128> = group.iter().flat_map(|batch| batch.identities.iter().copied()).collect();
+        let mut known = seen.contain(&identities)?.into_iter();
         for batch in group {
             let total = batch.identities.len();
             let before = fresh.len();
             let mut is_new = Vec::new();
-            for (index, identity) in batch.identities.iter().enumerate() {
-                let new = !seen.contains(*identity)? && self.identities.insert(*identity);
+            for ((index, identity), known) in batch.identities.iter().enumerate().zip(&mut known) {
+                let new = !known && self.identities.insert(*identity);
                 if new {
                     fresh.push(*identity);
                 } else {

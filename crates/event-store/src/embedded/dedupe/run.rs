@@ -157,9 +157,10 @@ impl Run {
         self.bloom.memory() + self.first_keys.len() * (size_of::<u128>() + size_of::<u64>())
     }
 
-    /// Whether the filter cannot rule the key out; reads nothing.
-    pub fn may_contain(&self, key: u128) -> bool {
-        self.bloom.may_contain(key)
+    /// Appends the places of the keys that the filter cannot rule out; reads nothing.
+    pub fn suspect(&self, keys: &[u128], suspects: &mut Vec<u32>) {
+        let places = keys.iter().enumerate().filter(|(_, key)| self.bloom.may_contain(**key));
+        suspects.extend(places.map(|(at, _)| at as u32));
     }
 
     /// Whether the run holds the key; reads one block of the file if the filter does not rule it out.

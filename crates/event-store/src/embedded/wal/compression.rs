@@ -7,6 +7,8 @@
 const TELLING_BYTES: usize = 128 << 10;
 /// Bytes per microsecond below which compressing pays: megabytes per second.
 const SLOW: u64 = 150;
+/// How many of them in a row must be slow: a single one may have met other work on the disk, or waited for a processor.
+const SLOW_IN_A_ROW: u32 = 8;
 /// How many large frames are compressed before the disk is looked at again.
 const COMPRESSED_BEFORE_A_LOOK: u32 = 255;
 
@@ -36,9 +38,8 @@ impl Compression {
         }
         let is_slow = (payload as u64) < micros.saturating_mul(SLOW);
         self.slow = if is_slow { self.slow + 1 } else { 0 };
-        // One slow sync may have met other work on the disk.
-        if self.slow >= 3 {
-            self.left = COMPRESSED_BEFORE_A_LOOK;
+        if self.slow == SLOW_IN_A_ROW {
+            (self.left, self.slow) = (COMPRESSED_BEFORE_A_LOOK, 0);
         }
     }
 }
@@ -57,7 +58,7 @@ mod tests {
             compression.note(4096, 1_000_000);
             assert!(!compression.pays_for(LARGE));
         }
-        for _ in 0..3 {
+        for _ in 0..SLOW_IN_A_ROW {
             assert!(!compression.pays_for(LARGE));
             compression.note(LARGE, 10_000);
         }
@@ -65,13 +66,22 @@ mod tests {
     }
 
     #[test]
+    fn one_fast_sync_among_slow_ones_shows_a_fast_disk() {
+        let mut compression = Compression::default();
+        for n in 0..100 {
+            compression.note(LARGE, if n % 7 == 0 { 1_000 } else { 10_000 });
+            assert!(!compression.pays_for(LARGE), "{n}");
+        }
+    }
+
+    #[test]
     fn a_disk_that_became_fast_again_is_noticed() {
         let mut compression = Compression::default();
-        (0..3).for_each(|_| compression.note(LARGE, 10_000));
-        assert_eq!((0..1000).take_while(|_| compression.pays_for(LARGE)).count(), 255);
-        compression.note(LARGE, 10_000);
-        assert!(compression.pays_for(LARGE), "still slow");
-        while compression.pays_for(LARGE) {}
+        let slow = |compression: &mut Compression| {
+            (0..SLOW_IN_A_ROW).for_each(|_| compression.note(LARGE, 10_000));
+            (0..1000).take_while(|_| compression.pays_for(LARGE)).count()
+        };
+        assert_eq!([slow(&mut compression), slow(&mut compression)], [255, 255]);
         compression.note(LARGE, 1_000);
         assert!(!compression.pays_for(LARGE), "fast again");
     }

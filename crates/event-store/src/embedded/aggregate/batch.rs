@@ -139,6 +139,11 @@ impl<'v, 'p> Batch<'v, 'p> {
         }
     }
 
+    /// Whether events of one subject are neighbours, and their times ascend.
+    pub fn is_sorted(&self) -> bool {
+        matches!(self.place, Place::Stored { .. })
+    }
+
     /// Times in microseconds.
     pub fn times(&mut self) -> Result<&[i64], StoreError> {
         match &mut self.place {

@@ -1,7 +1,7 @@
 //! Groups by window and dimension texts, found by codes.
 
 use super::lookup::Answers;
-use super::rows::{OfRows, Rows};
+use super::rows::{OfRows, Rows, Run};
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
@@ -35,6 +35,8 @@ pub(super) struct Groups {
     direct: Vec<u32>,
     /// The cell, then the group, of each row at hand; kept for its memory.
     of_rows: Vec<u32>,
+    /// The group of each run at hand; kept for its memory.
+    of_runs: Vec<Run>,
 }
 
 impl Groups {
@@ -50,6 +52,7 @@ impl Groups {
             bits: vec![0; width],
             direct: Vec::new(),
             of_rows: Vec::new(),
+            of_runs: Vec::new(),
         }
     }
 
@@ -75,7 +78,7 @@ impl Groups {
             let group = self.group_of(&key)?;
             return Ok((OfRows::All(group), self.count));
         }
-        self.make_room(parts);
+        self.make_room(parts.iter().map(|part| part.known));
         let mut of_rows = std::mem::take(&mut self.of_rows);
         let found = match self.bits.iter().sum::<u32>() <= MAX_DIRECT_BITS {
             true => self.find_direct(parts, rows, &mut of_rows),
@@ -84,6 +87,44 @@ impl Groups {
         self.of_rows = of_rows;
         found?;
         Ok((OfRows::Each(&self.of_rows), self.count))
+    }
+
+    /// Finds or makes the groups of all rows of a block, which have neighbours alike in `codes`. `answers_of` tells the
+    /// part of the key that follows from a code for each of the parts; how many answers there are to each is in `known`.
+    pub fn find_runs(
+        &mut self,
+        codes: &[u32],
+        known: &[usize],
+        mut answers_of: impl FnMut(u32, &mut [u32]),
+    ) -> Result<(OfRows<'_>, usize), PlanError> {
+        self.make_room(known.iter().copied());
+        let is_direct = self.bits.iter().sum::<u32>() <= MAX_DIRECT_BITS;
+        let mut runs = std::mem::take(&mut self.of_runs);
+        cut(codes, &mut runs);
+        let mut key = vec![0; self.width];
+        for run in &mut runs {
+            answers_of(run.group, &mut key);
+            run.group = if is_direct { self.group_in(self.cell_of(&key), &key)? } else { self.group_of(&key)? };
+        }
+        self.of_runs = runs;
+        Ok((OfRows::Runs(&self.of_runs), self.count))
+    }
+
+    /// The group in a cell, which is that of a key.
+    #[inline]
+    fn group_in(&mut self, cell: usize, key: &[u32]) -> Result<u32, PlanError> {
+        match self.direct[cell] {
+            UNKNOWN => {
+                let group = self.group_of(key)?;
+                self.direct[cell] = group;
+                Ok(group)
+            }
+            group => Ok(group),
+        }
+    }
+
+    fn cell_of(&self, key: &[u32]) -> usize {
+        key.iter().zip(&self.bits).fold(0, |cell, (code, bits)| cell << bits | *code as usize)
     }
 
     /// The group of a key; a new one if it was not met before.
@@ -108,10 +149,10 @@ impl Groups {
     }
 
     /// Widens the cells so that every code has a place in them.
-    fn make_room(&mut self, parts: &[Part<'_>]) {
+    fn make_room(&mut self, known: impl Iterator<Item = usize>) {
         let mut is_changed = self.direct.is_empty();
-        for (bits, part) in self.bits.iter_mut().zip(parts) {
-            let needed = usize::BITS - part.known.saturating_sub(1).leading_zeros();
+        for (bits, known) in self.bits.iter_mut().zip(known) {
+            let needed = usize::BITS - known.saturating_sub(1).leading_zeros();
             if needed > *bits {
                 (*bits, is_changed) = (needed, true);
             }
@@ -128,41 +169,47 @@ impl Groups {
         self.direct.resize(1 << total, UNKNOWN);
         for group in 0..self.count {
             let key = &self.keys[group * self.width..(group + 1) * self.width];
-            let cell = key.iter().zip(&self.bits).fold(0, |cell, (code, bits)| cell << bits | *code as usize);
+            let cell = self.cell_of(key);
             self.direct[cell] = group as u32;
         }
     }
 
-    /// Combines the codes of each row to a cell, then looks the cells up.
+    /// Combines the codes of each row to a cell and looks the cells up.
     fn find_direct(&mut self, parts: &[Part<'_>], rows: Rows<'_>, of_rows: &mut Vec<u32>) -> Result<(), PlanError> {
-        of_rows.clear();
-        of_rows.resize(rows.len(), 0);
-        let mut shift = 0;
+        // Where all rows have the same code, its place in the cell.
+        let (mut common, mut shift) = (0, 0);
+        let mut each = Vec::with_capacity(parts.len());
         for (part, bits) in parts.iter().zip(&self.bits).rev() {
-            match (part.codes, rows) {
-                (Answers::All(code), _) => of_rows.iter_mut().for_each(|cell| *cell |= code << shift),
-                (Answers::Each(codes), Rows::All(_)) => {
-                    of_rows.iter_mut().zip(codes).for_each(|(cell, code)| *cell |= code << shift);
-                }
-                (Answers::Each(codes), Rows::These(rows)) => {
-                    let codes = rows.iter().map(|row| codes[*row as usize]);
-                    of_rows.iter_mut().zip(codes).for_each(|(cell, code)| *cell |= code << shift);
-                }
+            match part.codes {
+                Answers::All(code) => common |= code << shift,
+                Answers::Each(codes) => each.push((codes, shift)),
             }
             shift += bits;
         }
+        of_rows.clear();
+        let direct = &self.direct[..];
+        let group = |cell: u32| direct[cell as usize];
+        match (&each[..], rows) {
+            ([(codes, shift)], Rows::All(_)) => {
+                of_rows.extend(codes.iter().map(|code| group(common | code << shift)));
+            }
+            ([(left, left_shift), (right, right_shift)], Rows::All(_)) => {
+                let codes = left.iter().zip(*right);
+                of_rows.extend(
+                    codes.map(|(left, right)| group(common | left << left_shift | right << right_shift)),
+                );
+            }
+            _ => of_rows.extend(rows.iter().map(|row| {
+                group(each.iter().fold(common, |cell, (codes, shift)| cell | codes[row] << shift))
+            })),
+        }
+        if !of_rows.contains(&UNKNOWN) {
+            return Ok(());
+        }
         let mut key = vec![0; self.width];
-        for (at, of_row) in of_rows.iter_mut().enumerate() {
-            let cell = *of_row as usize;
-            *of_row = match self.direct[cell] {
-                UNKNOWN => {
-                    key_at(parts, rows.at(at), &mut key);
-                    let group = self.group_of(&key)?;
-                    self.direct[cell] = group;
-                    group
-                }
-                group => group,
-            };
+        for (at, of_row) in of_rows.iter_mut().enumerate().filter(|(_, of_row)| **of_row == UNKNOWN) {
+            key_at(parts, rows.at(at), &mut key);
+            *of_row = self.group_in(self.cell_of(&key), &key)?;
         }
         Ok(())
     }
@@ -181,6 +228,19 @@ impl Groups {
         }
         Ok(())
     }
+}
+
+/// Cuts codes where they change: as many runs as there are, each with its code in the place of a group.
+fn cut(codes: &[u32], runs: &mut Vec<Run>) {
+    runs.clear();
+    runs.resize(codes.len(), Run { group: 0, end: 0 });
+    let mut count = 0;
+    for (at, code) in codes.iter().enumerate() {
+        // Written in any case: a branch would often be predicted wrongly.
+        runs[count] = Run { group: *code, end: at as u32 + 1 };
+        count += usize::from(codes.get(at + 1).is_none_or(|next| next != code));
+    }
+    runs.truncate(count);
 }
 
 fn key_at(parts: &[Part<'_>], row: usize, key: &mut [u32]) {

@@ -160,6 +160,11 @@ impl<'p> Lookup<'p> {
         }
     }
 
+    /// Prepares for questions about single texts.
+    pub fn turn_to_subjects(&mut self, subjects: &CodedTexts) {
+        self.turn_to(&subjects.texts, subjects.shared);
+    }
+
     fn ask_mixed(&mut self, column: &Column, kinds: &[Kind]) {
         self.turn_to(&column.texts, column.shared);
         let numbers_are_alike = self.numbers_are_alike();
@@ -210,8 +215,9 @@ impl<'p> Lookup<'p> {
         }
     }
 
+    /// The answer about a text by its code; the texts are those that the lookup turned to.
     #[inline]
-    fn of_code(&mut self, texts: &Texts, code: usize) -> u32 {
+    pub fn of_code(&mut self, texts: &Texts, code: usize) -> u32 {
         let known = self.of_texts[code];
         if known != UNKNOWN {
             return known;

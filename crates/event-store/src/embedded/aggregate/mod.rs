@@ -12,6 +12,7 @@ mod numbers;
 mod partial;
 mod rows;
 mod scan;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod windows;

@@ -18,6 +18,17 @@ pub(super) enum OfRows<'a> {
     All(u32),
     /// One for each, in their order.
     Each(&'a [u32]),
+    /// One for each run of all rows of a block, in their order.
+    Runs(&'a [Run]),
+}
+
+/// Neighbours of one group, from where the run before ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    /// Their group.
+    pub group: u32,
+    /// The row behind the last of them.
+    pub end: u32,
 }
 
 /// Rows that are left after filters.
@@ -59,6 +70,23 @@ impl OfRows<'_> {
         match self {
             OfRows::All(group) => group as usize,
             OfRows::Each(groups) => groups[position] as usize,
+            OfRows::Runs(runs) => runs[runs.partition_point(|run| run.end as usize <= position)].group as usize,
+        }
+    }
+}
+
+/// Hands over the group and the number of each row.
+#[inline]
+pub(super) fn for_each_row(groups: OfRows<'_>, rows: Rows<'_>, mut take: impl FnMut(u32, usize)) {
+    match groups {
+        OfRows::All(group) => rows.iter().for_each(|row| take(group, row)),
+        OfRows::Each(groups) => groups.iter().zip(rows.iter()).for_each(|(group, row)| take(*group, row)),
+        OfRows::Runs(runs) => {
+            let mut start = 0;
+            for run in runs {
+                (start..run.end).for_each(|row| take(run.group, row as usize));
+                start = run.end;
+            }
         }
     }
 }

@@ -6,7 +6,8 @@ use super::groups::{Groups, Part};
 use super::lookup::{Answers, Lookup, NONE, PASSES};
 use super::numbers::TextNumbers;
 use super::partial::Partial;
-use super::rows::{OfRows, Selection};
+use super::rows::{OfRows, Selection, for_each_row};
+use super::sums::greatest_of;
 use super::windows::WindowTable;
 use super::{Limits, Piece};
 use crate::embedded::budget::Held;
@@ -164,7 +165,10 @@ impl<'v, 'p> Scan<'v, 'p> {
 
     fn count(&mut self) -> Result<(), QueryError> {
         let Self { batch, selection, key, groups, cells, .. } = self;
-        let groups = key.find(groups, cells, batch, selection)?;
+        let groups = match key.find_runs(groups, cells, batch, selection)? {
+            Some(runs) => runs,
+            None => key.find(groups, cells, batch, selection)?,
+        };
         Ok(note(cells, groups, batch, selection)?)
     }
 
@@ -220,7 +224,10 @@ impl<'v, 'p> Scan<'v, 'p> {
         if selection.is_empty() {
             return Ok(());
         }
-        let groups = key.find(groups, cells, batch, selection)?;
+        let groups = match key.find_runs(groups, cells, batch, selection)? {
+            Some(runs) => runs,
+            None => key.find(groups, cells, batch, selection)?,
+        };
         note(cells, groups, batch, selection)?;
         if let (Some(stats), OfRows::All(group)) = (stats, groups) {
             cells.add_stats(group as usize, &stats);
@@ -228,13 +235,14 @@ impl<'v, 'p> Scan<'v, 'p> {
         }
         let (column, rows) = (batch.column(slot, selection.rows())?, selection.rows());
         if !are_plain {
-            for (position, row) in rows.iter().enumerate() {
+            for_each_row(groups, rows, |group, row| {
                 if let Some(number) = numbers.get(column, row) {
-                    cells.take_number(groups.at(position) as u32, number);
+                    cells.take_number(group, number);
                 }
-            }
+            });
         } else if matches!(plan.aggregation, Aggregation::Sum | Aggregation::Avg) {
-            cells.add_mantissas(groups, rows, &column.values, column.scale);
+            let most = stats.map_or_else(|| greatest_of(&column.values), |stats| stats.greatest_distance());
+            cells.add_mantissas(groups, rows, &column.values, column.scale, most);
         } else {
             cells.compare_mantissas(groups, rows, &column.values, column.scale);
         }
@@ -315,13 +323,47 @@ impl Key<'_> {
         Ok(found.0)
     }
 
+    /// As [`Self::find`], where the whole key of a row follows from its subject: in all of a sorted block, by runs.
+    fn find_runs<'g>(
+        &mut self,
+        groups: &'g mut Groups,
+        cells: &mut Cells,
+        batch: &mut Batch<'_, '_>,
+        selection: &Selection,
+    ) -> Result<Option<OfRows<'g>>, QueryError> {
+        let by_subject = !self.dimensions.is_empty() && self.dimensions.iter().all(|question| question.slot.is_none());
+        if !by_subject || !selection.is_all() || !batch.is_sorted() || batch.only_subject().is_some() {
+            return Ok(None);
+        }
+        let window = match &mut self.windows {
+            None => None,
+            Some(windows) => match windows.code_of_all(batch.span()) {
+                Some(code) => Some((code, windows.len())),
+                None => return Ok(None),
+            },
+        };
+        let subjects = batch.subjects()?;
+        let dimensions = &mut self.dimensions;
+        dimensions.iter_mut().for_each(|question| question.lookup.turn_to_subjects(subjects));
+        // Every text may turn out to be new.
+        let known = window.iter().map(|(_, known)| *known);
+        let most = |question: &Question<'_>| question.lookup.known() + subjects.texts.len();
+        let known: Vec<usize> = known.chain(dimensions.iter().map(most)).collect();
+        let found = groups.find_runs(&subjects.codes, &known, |code, key| {
+            let (first, rest) = key.split_at_mut(usize::from(window.is_some()));
+            first.iter_mut().zip(&window).for_each(|(part, (code, _))| *part = *code);
+            let answers = dimensions.iter_mut().map(|question| question.lookup.of_code(&subjects.texts, code as usize));
+            rest.iter_mut().zip(answers).for_each(|(part, answer)| *part = answer);
+        })?;
+        cells.resize(found.1);
+        Ok(Some(found.0))
+    }
+
     /// If the plan has windows: the one of all rows, or nothing when each row has a code of its own.
     fn windows(&mut self, batch: &mut Batch<'_, '_>, selection: &Selection) -> Result<Option<Option<u32>>, StoreError> {
         let Some(windows) = &mut self.windows else { return Ok(None) };
-        let (first, last) = batch.span();
-        let (first, last) = (windows.code_of(first), windows.code_of(last));
-        if first == last {
-            return Ok(Some(Some(first)));
+        if let Some(code) = windows.code_of_all(batch.span()) {
+            return Ok(Some(Some(code)));
         }
         let times = batch.times()?;
         self.window_codes.resize(times.len(), 0);

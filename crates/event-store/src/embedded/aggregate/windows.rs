@@ -19,7 +19,7 @@ pub(super) struct WindowTable {
     /// The met windows by their start.
     starts: BTreeMap<Instant, u32>,
     /// Stretches of 2^`shift` microseconds, each at its number modulo [`SLOTS`].
-    slots: Vec<Slot>,
+    slots: Box<[Slot; SLOTS]>,
     shift: u32,
 }
 
@@ -31,6 +31,13 @@ struct Slot {
     border: i64,
     before: u32,
     after: u32,
+}
+
+impl Slot {
+    #[inline]
+    fn code_of(&self, micros: i64) -> u32 {
+        if micros < self.border { self.before } else { self.after }
+    }
 }
 
 impl WindowTable {
@@ -45,7 +52,7 @@ impl WindowTable {
         };
         let nothing = Slot { number: i64::MIN, border: 0, before: NO_CODE, after: NO_CODE };
         let (met, codes, starts) = (Vec::new(), HashMap::new(), BTreeMap::new());
-        Self { windows: windows.clone(), met, codes, starts, slots: vec![nothing; SLOTS], shift }
+        Self { windows: windows.clone(), met, codes, starts, slots: Box::new([nothing; SLOTS]), shift }
     }
 
     /// How many windows were met.
@@ -75,9 +82,15 @@ impl WindowTable {
         let number = micros >> self.shift;
         let slot = &self.slots[number as usize % SLOTS];
         if slot.number == number {
-            return if micros < slot.border { slot.before } else { slot.after };
+            return slot.code_of(micros);
         }
         self.look_up(micros, number)
+    }
+
+    /// The code of the window that holds all times of a span, both inclusive, if it is one.
+    pub fn code_of_all(&mut self, (first, last): (i64, i64)) -> Option<u32> {
+        let (first, last) = (self.code_of(first), self.code_of(last));
+        (first == last).then_some(first)
     }
 
     /// The codes of some rows, each at the place of its time.
@@ -94,7 +107,7 @@ impl WindowTable {
     fn look_up(&mut self, micros: i64, number: i64) -> u32 {
         if let Some(slot) = self.slot(number) {
             self.slots[number as usize % SLOTS] = slot;
-            return if micros < slot.border { slot.before } else { slot.after };
+            return slot.code_of(micros);
         }
         let time = instant(micros);
         let before = self.starts.range(..=time).next_back().map(|(_, code)| (self.met[*code as usize], *code));

@@ -1,0 +1,111 @@
+//! The codes that a query gives to texts: those of a book as far as it goes, and its own behind them.
+//!
+//! Invariant: a text has one code, and a code one text.
+
+use super::books::{Book, BookKey, Books};
+use crate::embedded::segment::{Dictionary, DictionaryId, Texts};
+use std::sync::Arc;
+
+/// Fewer texts are looked up as fast as they are found in a book.
+const WORTH_A_BOOK: usize = 256;
+
+/// Texts with codes from 0.
+pub(super) struct Codes<'p> {
+    shelf: Option<(&'p Books, BookKey)>,
+    book: Option<Arc<Book>>,
+    own: Dictionary,
+    learned: Vec<(DictionaryId, Arc<[u32]>)>,
+}
+
+/// The texts of a query by code.
+#[derive(Debug, Default)]
+pub(super) struct CodeTexts {
+    book: Option<Arc<Book>>,
+    own: Texts,
+}
+
+impl<'p> Codes<'p> {
+    /// Codes for the texts of a column, of which there may be a book.
+    pub fn new(books: &'p Books, key: Option<BookKey>) -> Self {
+        let book = key.as_ref().and_then(|key| books.get(key));
+        let shelf = key.map(|key| (books, key));
+        Self { shelf, book, own: Dictionary::default(), learned: Vec::new() }
+    }
+
+    /// How many codes were given out.
+    pub fn len(&self) -> usize {
+        self.in_book() + self.own.texts().len()
+    }
+
+    fn in_book(&self) -> usize {
+        self.book.as_ref().map_or(0, |book| book.len())
+    }
+
+    /// About how many bytes they take besides the book.
+    pub fn weight(&self) -> usize {
+        let learned: usize = self.learned.iter().map(|(_, codes)| 4 * codes.len()).sum();
+        self.own.texts().total_len() + 20 * self.own.texts().len() + learned
+    }
+
+    /// The code of a text; a new one if it was not seen before.
+    pub fn code(&mut self, text: &str) -> u32 {
+        match self.book.as_ref().and_then(|book| book.code(text)) {
+            Some(code) => code,
+            None => self.in_book() as u32 + self.own.code(text),
+        }
+    }
+
+    /// The codes of all texts of a dictionary, if they are known.
+    pub fn of_dictionary(&self, dictionary: DictionaryId) -> Option<&[u32]> {
+        self.book.as_ref().and_then(|book| book.codes_of(dictionary))
+    }
+
+    /// Whether the codes of a dictionary are worth being learned.
+    pub fn wants(&self, dictionary: DictionaryId, texts: usize) -> bool {
+        self.shelf.is_some() && texts >= WORTH_A_BOOK && self.of_dictionary(dictionary).is_none()
+    }
+
+    /// Notes the codes of all texts of a dictionary for later queries.
+    pub fn learn(&mut self, dictionary: DictionaryId, codes: &[u32]) {
+        self.learned.push((dictionary, codes.into()));
+    }
+
+    /// The code here of a text that has a code in another query.
+    pub fn translate(&mut self, texts: &CodeTexts, code: u32) -> u32 {
+        let common = match (&self.book, &texts.book) {
+            (Some(own), Some(other)) => own.common_with(other),
+            _ => 0,
+        };
+        if (code as usize) < common { code } else { self.code(texts.get(code)) }
+    }
+
+    /// The texts by code. What was learned goes into the book.
+    pub fn into_texts(self) -> CodeTexts {
+        let own = self.own.into_texts();
+        if let Some((books, key)) = self.shelf.filter(|_| !self.learned.is_empty()) {
+            books.extend(&key, self.book.as_ref(), &own, self.learned);
+        }
+        CodeTexts { book: self.book, own }
+    }
+}
+
+impl CodeTexts {
+    /// The text of a code.
+    pub fn get(&self, code: u32) -> &str {
+        match &self.book {
+            Some(book) if (code as usize) < book.len() => book.text(code),
+            Some(book) => self.own.get(code as usize - book.len()),
+            None => self.own.get(code as usize),
+        }
+    }
+
+    /// About how many bytes they take.
+    pub fn weight(&self) -> usize {
+        self.own.total_len() + 8 * self.own.len() + self.book.as_ref().map_or(0, |book| book.weight())
+    }
+
+    /// Only the texts of some codes, which are the positions of these codes from now on.
+    pub fn only(&self, codes: impl Iterator<Item = u32>) -> Self {
+        Self { book: None, own: codes.map(|code| self.get(code)).collect() }
+    }
+}

@@ -153,3 +153,65 @@ impl Books {
         lock(&self.kept).iter().map(|kept| kept.bytes as u64).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(event_type: &str) -> BookKey {
+        BookKey { namespace: Namespace::default_namespace(), event_type: event_type.into(), path: None }
+    }
+
+    fn dictionary(segment: u64) -> DictionaryId {
+        DictionaryId { segment, table: 0, column: 0 }
+    }
+
+    fn learned(segment: u64, codes: &[u32]) -> Vec<(DictionaryId, Arc<[u32]>)> {
+        vec![(dictionary(segment), codes.into())]
+    }
+
+    #[test]
+    fn a_book_grows_behind_its_end_and_by_one_query_at_a_time() {
+        let books = Books::new(10_000);
+        books.extend(&key("t"), None, &Texts::from_iter(["a", "b"]), learned(1, &[0, 1]));
+        let first = books.get(&key("t")).unwrap();
+        books.extend(&key("t"), Some(&first), &Texts::from_iter(["c"]), learned(2, &[1, 2]));
+        // Was slower.
+        books.extend(&key("t"), Some(&first), &Texts::from_iter(["d"]), learned(3, &[2]));
+        books.extend(&key("t"), None, &Texts::from_iter(["d"]), learned(3, &[0]));
+        let second = books.get(&key("t")).unwrap();
+        assert_eq!((second.len(), second.text(2), second.code("c"), second.code("d")), (3, "c", Some(2), None));
+        assert_eq!(second.codes_of(dictionary(2)), Some(&[1, 2][..]));
+        assert_eq!(second.codes_of(dictionary(3)), None);
+        assert_eq!((second.common_with(&first), first.common_with(&second)), (2, 2));
+        books.extend(&key("u"), None, &Texts::from_iter(["x"]), learned(4, &[0]));
+        assert_eq!(books.get(&key("u")).unwrap().common_with(&second), 0, "codes of another column");
+    }
+
+    #[test]
+    fn dictionaries_that_are_gone_are_forgotten_and_the_texts_stay() {
+        let books = Books::new(10_000);
+        books.extend(&key("t"), None, &Texts::from_iter(["a"]), learned(1, &[0]));
+        let before = books.get(&key("t")).unwrap();
+        books.extend(&key("t"), Some(&before), &Texts::default(), learned(2, &[0]));
+        books.forget(|dictionary| dictionary.segment == 2);
+        let book = books.get(&key("t")).unwrap();
+        assert_eq!((book.codes_of(dictionary(1)), book.codes_of(dictionary(2))), (None, Some(&[0][..])));
+        assert_eq!(book.common_with(&before), 1);
+    }
+
+    #[test]
+    fn books_that_were_not_used_for_longest_make_room() {
+        let books = Books::new(3000);
+        let texts = Texts::from_iter(["x".repeat(400).as_str()]);
+        ["a", "b", "c"].iter().for_each(|name| books.extend(&key(name), None, &texts, learned(1, &[0])));
+        assert!(books.get(&key("a")).is_some());
+        books.extend(&key("d"), None, &texts, learned(1, &[0]));
+        let known = ["a", "b", "c", "d"].map(|name| books.get(&key(name)).is_some());
+        assert_eq!(known, [true, false, true, true]);
+        assert!(books.bytes() <= 3000);
+        let large = Texts::from_iter(["x".repeat(1500).as_str()]);
+        books.extend(&key("e"), None, &large, learned(1, &[0]));
+        assert!(books.get(&key("e")).is_none(), "it would leave no room for others");
+    }
+}

@@ -105,7 +105,7 @@ impl CodeTexts {
     }
 
     /// Only the texts of some codes, which are the positions of these codes from now on.
-    pub fn only(&self, codes: impl Iterator<Item = u32>) -> Self {
-        Self { book: None, own: codes.map(|code| self.get(code)).collect() }
+    pub fn only(&self, codes: &[u32]) -> Self {
+        Self { book: None, own: codes.iter().map(|code| self.get(*code)).collect() }
     }
 }

@@ -1,6 +1,9 @@
 //! Sets of codes, one for each group.
 
+use super::rows::Rows;
+use crate::embedded::segment::{DictionaryId, Texts};
 use hashbrown::HashSet;
+use std::sync::Arc;
 use tallystick_domain::meter::PlanError;
 
 /// A set with more codes than these is hashed.
@@ -60,27 +63,32 @@ impl Distinct {
 
     /// How many values a group has.
     pub fn count_of(&self, group: usize) -> u64 {
-        match &self.sets[group] {
-            Set::Few(codes) => codes.len() as u64,
-            Set::Hashed(codes) => codes.len() as u64,
-            Set::Bits(_, count) => *count,
-        }
+        self.sets[group].len() as u64
     }
 
     /// Hands all codes of a group over.
     pub fn for_each(&self, group: usize, mut take: impl FnMut(u32) -> Result<(), PlanError>) -> Result<(), PlanError> {
-        match &self.sets[group] {
-            Set::Few(codes) => codes.iter().try_for_each(|code| take(*code)),
-            Set::Hashed(codes) => codes.iter().try_for_each(|code| take(*code)),
-            Set::Bits(words, _) => words.iter().enumerate().try_for_each(|(at, word)| {
-                let mut rest = *word;
-                while rest != 0 {
-                    take(at as u32 * 64 + rest.trailing_zeros())?;
-                    rest &= rest - 1;
-                }
-                Ok(())
-            }),
+        let mut taken = Ok(());
+        self.sets[group].for_each(|code| {
+            if taken.is_ok() {
+                taken = take(code);
+            }
+        });
+        taken
+    }
+
+    /// Gives each code another, no two the same.
+    pub fn recode(&mut self, mut code_of: impl FnMut(u32) -> u32) {
+        let mut bytes = 0;
+        for set in &mut self.sets {
+            let mut codes = Vec::with_capacity(set.len());
+            set.for_each(|code| codes.push(code_of(code)));
+            *set = Set::Few(Vec::new());
+            codes.into_iter().for_each(|code| {
+                set.insert(code, &mut bytes);
+            });
         }
+        self.bytes = bytes;
     }
 
     /// About how many bytes they take.
@@ -90,6 +98,22 @@ impl Distinct {
 }
 
 impl Set {
+    fn len(&self) -> usize {
+        match self {
+            Set::Few(codes) => codes.len(),
+            Set::Hashed(codes) => codes.len(),
+            Set::Bits(_, count) => *count as usize,
+        }
+    }
+
+    fn for_each(&self, mut take: impl FnMut(u32)) {
+        match self {
+            Set::Few(codes) => codes.iter().for_each(|code| take(*code)),
+            Set::Hashed(codes) => codes.iter().for_each(|code| take(*code)),
+            Set::Bits(words, _) => for_each_bit(words, take),
+        }
+    }
+
     /// Adds a code; whether it is new. `bytes` follows what all sets take.
     fn insert(&mut self, code: u32, bytes: &mut usize) -> bool {
         match self {
@@ -129,6 +153,59 @@ impl Set {
             count += 1;
         }
         Set::Bits(words, count)
+    }
+}
+
+/// Which texts of one dictionary rows of one group have, so that each text is looked up once and not for each row.
+#[derive(Default)]
+pub(super) struct Marks {
+    dictionary: Option<(DictionaryId, Arc<Texts>)>,
+    words: Vec<u64>,
+}
+
+impl Marks {
+    /// Whether the texts of another dictionary are marked.
+    pub fn is_of_other(&self, dictionary: DictionaryId) -> bool {
+        self.dictionary.as_ref().is_some_and(|(marked, _)| *marked != dictionary)
+    }
+
+    /// Marks the texts of rows by their codes in a dictionary.
+    pub fn mark(&mut self, dictionary: DictionaryId, texts: &Arc<Texts>, rows: Rows<'_>, codes: &[i64]) {
+        if self.dictionary.is_none() {
+            self.dictionary = Some((dictionary, Arc::clone(texts)));
+            self.words.clear();
+            self.words.resize(texts.len().div_ceil(64), 0);
+        }
+        let words = &mut self.words[..];
+        let mut mark = |code: i64| words[code as usize / 64] |= 1 << (code % 64);
+        match rows {
+            Rows::All(count) => codes[..count].iter().for_each(|code| mark(*code)),
+            Rows::These(rows) => rows.iter().for_each(|row| mark(codes[*row as usize])),
+        }
+    }
+
+    /// Hands over the dictionary and the codes that are marked, and forgets them.
+    pub fn take(&mut self) -> Option<(DictionaryId, Arc<Texts>, Vec<u32>)> {
+        let (dictionary, texts) = self.dictionary.take()?;
+        let mut codes = Vec::new();
+        for_each_bit(&self.words, |code| codes.push(code));
+        Some((dictionary, texts, codes))
+    }
+
+    /// About how many bytes they take.
+    pub fn weight(&self) -> usize {
+        8 * self.words.capacity()
+    }
+}
+
+/// Hands over the places of bits that are set.
+pub(super) fn for_each_bit(words: &[u64], mut take: impl FnMut(u32)) {
+    for (at, word) in words.iter().enumerate() {
+        let mut rest = *word;
+        while rest != 0 {
+            take(at as u32 * 64 + rest.trailing_zeros());
+            rest &= rest - 1;
+        }
     }
 }
 

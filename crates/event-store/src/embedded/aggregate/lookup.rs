@@ -2,13 +2,18 @@
 //!
 //! Invariant: the answer for a row is the one that domain's functions give for its event.
 
-use crate::embedded::segment::{CodedTexts, Column, Dictionary, DictionaryId, Kind, Kinds, Texts};
+use super::books::{BookKey, Books};
+use super::codes::{CodeTexts, Codes};
+use crate::embedded::segment::{CodedTexts, Column, DictionaryId, Kind, Kinds, Texts};
 use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tallystick_domain::Quantity;
 use tallystick_domain::json::Leaf;
-use tallystick_domain::meter::{Dimension, Filter, JsonPath, NotCounted, dimension_leaf, distinct_leaf, numeric_leaf};
+use tallystick_domain::meter::{
+    AggregatePlan, Dimension, Filter, JsonPath, NotCounted, dimension_leaf, distinct_leaf, numeric_leaf,
+};
 
 /// The answer for a row without a text.
 pub(super) const NONE: u32 = u32::MAX;
@@ -44,8 +49,8 @@ enum Reading<'p> {
 
 /// What becomes of a text.
 enum Target<'p> {
-    /// Its code in a dictionary.
-    Codes(Dictionary),
+    /// Its code.
+    Codes(Codes<'p>),
     /// Whether it passes.
     Filter(&'p Filter),
     /// Whether it is one of the subjects that customers own.
@@ -59,6 +64,8 @@ pub(super) struct Lookup<'p> {
     /// Whose texts `of_texts` is about.
     shared: Option<DictionaryId>,
     of_texts: Vec<u32>,
+    /// These texts, if the answers about them are codes that later queries want.
+    to_learn: Option<(DictionaryId, Arc<Texts>)>,
     of_kinds: [u32; KINDS],
     of_numbers: HashMap<(i64, u32), u32>,
     /// The answer for all rows at hand, if it is one.
@@ -68,13 +75,20 @@ pub(super) struct Lookup<'p> {
 
 impl<'p> Lookup<'p> {
     /// Codes of the texts of a dimension.
-    pub fn codes(dimension: &'p Dimension, owners: Option<&'p BTreeMap<String, String>>) -> Self {
-        Self::new(Reading::of(dimension, owners), Target::Codes(Dictionary::default()))
+    pub fn codes(dimension: &'p Dimension, plan: &'p AggregatePlan, books: &'p Books) -> Self {
+        let column = match dimension {
+            Dimension::Subject => Some(None),
+            Dimension::Property(path) => Some(Some(path)),
+            Dimension::Customer | Dimension::NotCounted { .. } => None,
+        };
+        let codes = Codes::new(books, column.map(|path| book_key(plan, path)));
+        Self::new(Reading::of(dimension, plan.customers.as_deref()), Target::Codes(codes))
     }
 
     /// Codes of the texts that tell values apart.
-    pub fn distinct(path: &'p JsonPath) -> Self {
-        Self::new(Reading::Distinct(path), Target::Codes(Dictionary::default()))
+    pub fn distinct(path: &'p JsonPath, plan: &'p AggregatePlan, books: &'p Books) -> Self {
+        let codes = Codes::new(books, Some(book_key(plan, Some(path))));
+        Self::new(Reading::Distinct(path), Target::Codes(codes))
     }
 
     /// Whether the texts of a dimension pass a filter.
@@ -93,6 +107,7 @@ impl<'p> Lookup<'p> {
             target,
             shared: None,
             of_texts: Vec::new(),
+            to_learn: None,
             of_kinds: [UNKNOWN; KINDS],
             of_numbers: HashMap::new(),
             of_all: None,
@@ -102,26 +117,23 @@ impl<'p> Lookup<'p> {
 
     /// How many codes were given out.
     pub fn known(&self) -> usize {
-        if let Target::Codes(dictionary) = &self.target { dictionary.texts().len() } else { 0 }
+        if let Target::Codes(codes) = &self.target { codes.len() } else { 0 }
     }
 
-    /// The code of a text of another query's dictionary.
-    pub fn code_of(&mut self, text: &str) -> u32 {
-        if let Target::Codes(dictionary) = &mut self.target { dictionary.code(text) } else { NONE }
+    /// The code here of a text that has a code in another query.
+    pub fn translate(&mut self, texts: &CodeTexts, code: u32) -> u32 {
+        if let Target::Codes(codes) = &mut self.target { codes.translate(texts, code) } else { NONE }
     }
 
     /// The texts by code.
-    pub fn into_texts(self) -> Texts {
-        if let Target::Codes(dictionary) = self.target { dictionary.into_texts() } else { Texts::default() }
+    pub fn into_texts(mut self) -> CodeTexts {
+        self.leave();
+        if let Target::Codes(codes) = self.target { codes.into_texts() } else { CodeTexts::default() }
     }
 
     /// About how many bytes it holds.
     pub fn weight(&self) -> usize {
-        let codes = if let Target::Codes(dictionary) = &self.target {
-            dictionary.texts().total_len() + 20 * dictionary.texts().len()
-        } else {
-            0
-        };
+        let codes = if let Target::Codes(codes) = &self.target { codes.weight() } else { 0 };
         codes + 4 * (self.of_texts.capacity() + self.of_rows.capacity()) + 24 * self.of_numbers.capacity()
     }
 
@@ -160,11 +172,6 @@ impl<'p> Lookup<'p> {
         }
     }
 
-    /// Prepares for questions about single texts.
-    pub fn turn_to_subjects(&mut self, subjects: &CodedTexts) {
-        self.turn_to(&subjects.texts, subjects.shared);
-    }
-
     fn ask_mixed(&mut self, column: &Column, kinds: &[Kind]) {
         self.turn_to(&column.texts, column.shared);
         let numbers_are_alike = self.numbers_are_alike();
@@ -181,7 +188,7 @@ impl<'p> Lookup<'p> {
 
     fn ask_text_codes(
         &mut self,
-        texts: &Texts,
+        texts: &Arc<Texts>,
         shared: Option<DictionaryId>,
         codes: impl ExactSizeIterator<Item = usize> + Clone,
     ) {
@@ -206,12 +213,33 @@ impl<'p> Lookup<'p> {
         self.of_rows = rows;
     }
 
-    /// Forgets the answers about other texts.
-    fn turn_to(&mut self, texts: &Texts, shared: Option<DictionaryId>) {
-        if shared.is_none() || shared != self.shared {
-            self.shared = shared;
-            self.of_texts.clear();
-            self.of_texts.resize(texts.len(), UNKNOWN);
+    /// Prepares for questions about some texts: forgets the answers about others.
+    pub fn turn_to(&mut self, texts: &Arc<Texts>, shared: Option<DictionaryId>) {
+        if shared.is_some() && shared == self.shared {
+            return;
+        }
+        self.leave();
+        self.shared = shared;
+        self.of_texts.clear();
+        if let (Target::Codes(codes), Some(dictionary)) = (&self.target, shared) {
+            self.of_texts.extend_from_slice(codes.of_dictionary(dictionary).unwrap_or_default());
+            self.to_learn = codes.wants(dictionary, texts.len()).then(|| (dictionary, Arc::clone(texts)));
+        }
+        self.of_texts.resize(texts.len(), UNKNOWN);
+    }
+
+    /// Learns the codes of all texts at hand if at least half of them were asked for.
+    fn leave(&mut self) {
+        let Some((dictionary, texts)) = self.to_learn.take() else { return };
+        let unknown = self.of_texts.iter().filter(|answer| **answer == UNKNOWN).count();
+        if unknown > texts.len() / 2 {
+            return;
+        }
+        (0..texts.len()).for_each(|code| {
+            self.of_code(&texts, code);
+        });
+        if let Target::Codes(codes) = &mut self.target {
+            codes.learn(dictionary, &self.of_texts);
         }
     }
 
@@ -258,11 +286,15 @@ impl<'p> Lookup<'p> {
     fn ask(&mut self, leaf: Option<Leaf<'_>>) -> u32 {
         let Some(text) = self.reading.text(leaf) else { return NONE };
         match &mut self.target {
-            Target::Codes(dictionary) => dictionary.code(&text),
+            Target::Codes(codes) => codes.code(&text),
             Target::Filter(filter) => u32::from(filter.matches(&text)) * PASSES,
             Target::Owned(owners) => u32::from(owners.contains_key(&*text)) * PASSES,
         }
     }
+}
+
+fn book_key(plan: &AggregatePlan, path: Option<&JsonPath>) -> BookKey {
+    BookKey { namespace: plan.namespace.clone(), event_type: plan.event_type.clone(), path: path.cloned() }
 }
 
 impl<'p> Reading<'p> {

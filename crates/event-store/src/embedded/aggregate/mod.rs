@@ -4,7 +4,9 @@
 //! whatever pieces and on however many threads they are looked at.
 
 mod batch;
+mod books;
 mod cells;
+mod codes;
 mod distinct;
 mod groups;
 mod lookup;
@@ -24,6 +26,7 @@ use super::facts::masks::Mask;
 use super::segment::{Block, Segment, Span, Table};
 use super::view::View;
 use crate::QueryError;
+pub(crate) use books::Books;
 pub(crate) use partial::Partial;
 use scan::Scan;
 use std::ops::Bound;
@@ -55,6 +58,8 @@ pub(crate) struct Limits<'m> {
     pub columns: &'m Arc<MemoryPool>,
     /// Results that are kept.
     pub cache: &'m PartialCache,
+    /// Codes that dictionaries have in common.
+    pub books: &'m Books,
     /// What of the stored rows is not seen; [`aggregate`] takes it from the view.
     pub mask: Option<&'m Mask>,
 }
@@ -160,7 +165,7 @@ fn take<'v, 'p>(
             part.take(piece)?;
             let partial = part.finish();
             scan.absorb(&partial)?;
-            limits.cache.put(key, partial, rows);
+            limits.cache.put(key, partial.to_keep(), rows);
             Ok(())
         }
     }

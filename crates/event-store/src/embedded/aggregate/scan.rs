@@ -2,6 +2,7 @@
 
 use super::batch::Batch;
 use super::cells::Cells;
+use super::distinct::Marks;
 use super::groups::{Groups, Part};
 use super::lookup::{Answers, Lookup, NONE, PASSES};
 use super::numbers::TextNumbers;
@@ -12,6 +13,7 @@ use super::windows::WindowTable;
 use super::{Limits, Piece};
 use crate::embedded::budget::Held;
 use crate::embedded::facts::masks::Mask;
+use crate::embedded::segment::{Kind, Kinds};
 use crate::{QueryError, StoreError};
 use std::sync::Arc;
 use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, JsonPath, PlanError};
@@ -28,6 +30,8 @@ pub(super) struct Scan<'v, 'p> {
     key: Key<'p>,
     value: Option<(usize, &'p JsonPath)>,
     distinct: Option<Lookup<'p>>,
+    /// Texts of the only group that were met and not looked up yet.
+    marks: Marks,
     numbers: TextNumbers,
     groups: Groups,
     cells: Cells,
@@ -68,7 +72,7 @@ impl<'v, 'p> Scan<'v, 'p> {
         let dimensions = plan
             .dimensions
             .iter()
-            .map(|dimension| Question { slot: slot_of(dimension), lookup: Lookup::codes(dimension, owners) });
+            .map(|dimension| Question { slot: slot_of(dimension), lookup: Lookup::codes(dimension, plan, limits.books) });
         let key = Key {
             dimensions: dimensions.collect(),
             windows: plan.windows.as_ref().map(WindowTable::new),
@@ -86,7 +90,8 @@ impl<'v, 'p> Scan<'v, 'p> {
             groups: Groups::new(usize::from(key.windows.is_some()) + key.dimensions.len(), limits.max_groups),
             key,
             value,
-            distinct: distinct.map(|(_, path)| Lookup::distinct(path)),
+            distinct: distinct.map(|(_, path)| Lookup::distinct(path, plan, limits.books)),
+            marks: Marks::default(),
             numbers: TextNumbers::default(),
             cells: Cells::new(plan.aggregation, limits.max_distinct),
             held: limits.memory.start(),
@@ -109,7 +114,7 @@ impl<'v, 'p> Scan<'v, 'p> {
                 self.take_batch()?;
             }
         }
-        Ok(())
+        self.look_up_marks()
     }
 
     fn take_batch(&mut self) -> Result<(), QueryError> {
@@ -158,6 +163,7 @@ impl<'v, 'p> Scan<'v, 'p> {
         let asked = self.conditions.iter().chain(&self.key.dimensions).map(|question| question.lookup.weight());
         asked.sum::<usize>()
             + self.distinct.as_ref().map_or(0, Lookup::weight)
+            + self.marks.weight()
             + self.numbers.weight()
             + self.groups.weight()
             + self.cells.weight()
@@ -173,6 +179,9 @@ impl<'v, 'p> Scan<'v, 'p> {
     }
 
     fn count_distinct(&mut self, slot: usize) -> Result<(), QueryError> {
+        if self.mark_texts(slot)? {
+            return Ok(());
+        }
         let Self { batch, selection, key, distinct: Some(lookup), groups, cells, .. } = self else { return Ok(()) };
         lookup.ask_column(batch.column(slot, selection.rows())?);
         selection.keep_answers(lookup.answers(), |answer| answer != NONE);
@@ -190,6 +199,35 @@ impl<'v, 'p> Scan<'v, 'p> {
             }
         }
         Ok(())
+    }
+
+    /// If there is one group, and every event has a text of a dictionary: marks these.
+    fn mark_texts(&mut self, slot: usize) -> Result<bool, QueryError> {
+        if self.key.windows.is_some() || !self.key.dimensions.is_empty() {
+            return Ok(false);
+        }
+        let column = self.batch.column(slot, self.selection.rows())?;
+        let Some(dictionary) = column.shared.filter(|_| column.kinds == Kinds::All(Kind::Text)) else {
+            return Ok(false);
+        };
+        if self.marks.is_of_other(dictionary) {
+            self.look_up_marks()?;
+        }
+        let Self { batch, selection, key, marks, groups, cells, .. } = self;
+        let column = batch.column(slot, selection.rows())?;
+        marks.mark(dictionary, &column.texts, selection.rows(), &column.values);
+        let groups = key.find(groups, cells, batch, selection)?;
+        note(cells, groups, batch, selection)?;
+        Ok(true)
+    }
+
+    /// Adds the texts that were marked to the only group.
+    fn look_up_marks(&mut self) -> Result<(), QueryError> {
+        let Self { marks, distinct: Some(lookup), cells, .. } = self else { return Ok(()) };
+        let Some((dictionary, texts, codes)) = marks.take() else { return Ok(()) };
+        lookup.turn_to(&texts, Some(dictionary));
+        codes.into_iter().try_for_each(|code| cells.distinct.add(0, lookup.of_code(&texts, code as usize)))?;
+        Ok(self.held.grow_to(self.weight())?)
     }
 
     fn keep_latest(&mut self, slot: usize, path: &JsonPath) -> Result<(), QueryError> {
@@ -251,26 +289,26 @@ impl<'v, 'p> Scan<'v, 'p> {
 
     /// Takes in the answer over other rows.
     pub fn absorb(&mut self, partial: &Partial) -> Result<(), PlanError> {
-        let mut of_codes: Vec<Vec<u32>> = Vec::with_capacity(partial.width());
-        if let (Some(windows), Some(others)) = (&mut self.key.windows, &partial.windows) {
-            of_codes.push(others.iter().map(|window| windows.code(*window)).collect());
-        }
-        for (question, texts) in self.key.dimensions.iter_mut().zip(&partial.texts) {
-            of_codes.push(texts.iter().map(|text| question.lookup.code_of(text)).collect());
-        }
+        let windows = self.key.windows.as_mut().zip(partial.windows.as_ref());
+        let of_windows: Option<Vec<u32>> =
+            windows.map(|(windows, others)| others.iter().map(|window| windows.code(*window)).collect());
         let mut of_groups = Vec::with_capacity(partial.groups);
         let mut key = vec![0; partial.width()];
         for group in 0..partial.groups {
-            let codes = partial.key(group).iter().zip(&of_codes);
-            key.iter_mut().zip(codes).for_each(|(own, (code, of_codes))| *own = of_codes[*code as usize]);
+            let (first, rest) = partial.key(group).split_at(usize::from(of_windows.is_some()));
+            let (own_first, own_rest) = key.split_at_mut(first.len());
+            let windows = first.iter().zip(&of_windows);
+            own_first.iter_mut().zip(windows).for_each(|(own, (code, of_windows))| *own = of_windows[*code as usize]);
+            let dimensions = self.key.dimensions.iter_mut().zip(rest.iter().zip(&partial.texts));
+            own_rest.iter_mut().zip(dimensions).for_each(|(own, (question, (code, texts)))| {
+                *own = question.lookup.translate(texts, *code);
+            });
             of_groups.push(self.groups.group_of(&key)?);
         }
         self.cells.resize(self.groups.len());
-        let of_values: Vec<u32> = match &mut self.distinct {
-            Some(lookup) => partial.values.iter().map(|text| lookup.code_of(text)).collect(),
-            None => Vec::new(),
-        };
-        self.cells.absorb(&partial.cells, &of_groups, |code| of_values[code as usize])?;
+        let distinct = &mut self.distinct;
+        let code_of = |code| distinct.as_mut().map_or(NONE, |lookup| lookup.translate(&partial.values, code));
+        self.cells.absorb(&partial.cells, &of_groups, code_of)?;
         self.held.grow_to(self.weight())
     }
 
@@ -344,7 +382,7 @@ impl Key<'_> {
         };
         let subjects = batch.subjects()?;
         let dimensions = &mut self.dimensions;
-        dimensions.iter_mut().for_each(|question| question.lookup.turn_to_subjects(subjects));
+        dimensions.iter_mut().for_each(|question| question.lookup.turn_to(&subjects.texts, subjects.shared));
         // Every text may turn out to be new.
         let known = window.iter().map(|(_, known)| *known);
         let most = |question: &Question<'_>| question.lookup.known() + subjects.texts.len();

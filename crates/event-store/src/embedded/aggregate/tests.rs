@@ -12,6 +12,7 @@ use tallystick_domain::{Instant, Namespace};
 use tempfile::TempDir;
 
 static MEMORY: LazyLock<Arc<MemoryPool>> = LazyLock::new(|| Arc::new(MemoryPool::new(1 << 30)));
+static BOOKS: LazyLock<Books> = LazyLock::new(|| Books::new(1 << 20));
 static NO_CACHE: LazyLock<PartialCache> = LazyLock::new(|| PartialCache::new(0));
 static NO_LIMITS: LazyLock<Limits<'static>> = LazyLock::new(|| Limits {
     max_groups: 1_000_000,
@@ -21,6 +22,7 @@ static NO_LIMITS: LazyLock<Limits<'static>> = LazyLock::new(|| Limits {
     memory: &MEMORY,
     columns: &MEMORY,
     cache: &NO_CACHE,
+    books: &BOOKS,
     mask: None,
 });
 
@@ -199,6 +201,61 @@ fn many_blocks_and_groups_give_the_answer_of_the_reference() {
         }
     }
     assert!(cache.figures().1 > plans.len() as u64, "{:?}", cache.figures());
+}
+
+/// Rows in which hundreds of subjects and users come again and again, others of them in each place.
+fn shared_texts() -> (Vec<Row>, Vec<usize>) {
+    let start = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
+    let row = |number: usize| {
+        let place = number / 3000;
+        let user = match number % 50 {
+            0 if place == 2 => "7".into(),
+            1 if place == 2 => "\"7.0\"".into(),
+            _ => format!("\"u{}\"", number * 7 % 900 + place * 300),
+        };
+        let data = format!(r#"{{"tokens":{}.{:02},"user":{user}}}"#, number % 90, number % 100);
+        let time = start.saturating_add_micros((number * 7919 % 5003) as i64 * 613_000_000);
+        plain_row(number, &format!("s{}", number * 13 % 400 + place * 100), time, &data)
+    };
+    let rows: Vec<Row> = (0..12_000).map(row).collect();
+    let places = (0..rows.len()).map(|number| number / 3000).collect();
+    (rows, places)
+}
+
+#[test]
+fn codes_from_books_give_the_answer_of_the_reference() {
+    let dir = TempDir::new().unwrap();
+    let (rows, places) = shared_texts();
+    let view = split(dir.path(), &rows, &places);
+    let user = || Dimension::Property(JsonPath::parse("$.user").unwrap());
+    let users = plan(Aggregation::UniqueCount, "$.user");
+    let sum = plan(Aggregation::Sum, "$.tokens");
+    let few = vec![(Dimension::Subject, Filter::In(["s5", "s150", "s399"].map(String::from).into()))];
+    let days = Some(Windows::new(WindowSize::Day, Zone::UTC));
+    let plans = [
+        AggregatePlan { filters: few, ..users.clone() },
+        users.clone(),
+        AggregatePlan { dimensions: vec![Dimension::Subject], ..users.clone() },
+        AggregatePlan { windows: days.clone(), ..users },
+        AggregatePlan { dimensions: vec![Dimension::Subject], ..sum.clone() },
+        AggregatePlan { dimensions: vec![Dimension::Subject, user()], ..sum.clone() },
+        AggregatePlan { dimensions: vec![user()], windows: days, ..plan(Aggregation::Min, "$.tokens") },
+        AggregatePlan { dimensions: vec![Dimension::Subject], ..plan(Aggregation::Count, "$") },
+    ];
+    // Without books, with room for them, and with room for only some.
+    for limit in [0, 1 << 20, 60_000] {
+        let (books, cache) = (Books::new(limit), PartialCache::eager(8 << 20));
+        for threads in [1, 3] {
+            for cache in [&*NO_CACHE, &cache, &cache] {
+                for plan in &plans {
+                    let limits = Limits { threads, cache, books: &books, ..*NO_LIMITS };
+                    let answer = aggregate(&view, plan, &limits).unwrap();
+                    assert_eq!(answer, reference(&rows, plan).unwrap(), "{limit}, {threads} threads, {plan:?}");
+                }
+                assert!(books.bytes() <= limit as u64 && (books.bytes() > 0 || limit == 0), "{}", books.bytes());
+            }
+        }
+    }
 }
 
 #[test]

@@ -163,7 +163,7 @@ impl CodedTexts {
 }
 
 /// Distinct texts, each with a code from 0.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Dictionary {
     texts: Texts,
     table: HashTable<u32>,

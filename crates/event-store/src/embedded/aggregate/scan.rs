@@ -403,9 +403,10 @@ impl Key<'_> {
         if let Some(code) = windows.code_of_all(batch.span()) {
             return Ok(Some(Some(code)));
         }
+        let span = batch.span();
         let times = batch.times()?;
         self.window_codes.resize(times.len(), 0);
-        windows.codes_of(times, selection.rows(), &mut self.window_codes);
+        windows.codes_of(span, times, selection.rows(), &mut self.window_codes);
         Ok(Some(None))
     }
 }

@@ -8,6 +8,8 @@ use tallystick_domain::time::{Window, WindowSize, Windows};
 
 /// How many slots are remembered; a slot is as long as 19 hours or more when windows are days.
 const SLOTS: usize = 1 << 12;
+/// The most slots that are looked up ahead for the rows of a block.
+const MAX_STRETCHES: i64 = 128;
 /// A code that no window has.
 const NO_CODE: u32 = u32::MAX;
 
@@ -93,14 +95,34 @@ impl WindowTable {
         (first == last).then_some(first)
     }
 
-    /// The codes of some rows, each at the place of its time.
-    pub fn codes_of(&mut self, times: &[i64], rows: Rows<'_>, codes: &mut [u32]) {
+    /// The codes of some rows, each at the place of its time. All times lie within `span`.
+    pub fn codes_of(&mut self, span: (i64, i64), times: &[i64], rows: Rows<'_>, codes: &mut [u32]) {
         match rows {
+            Rows::All(_) if self.knows_all(span) => {
+                let (slots, shift) = (&*self.slots, self.shift);
+                let slot_of = |micros: i64| &slots[(micros >> shift) as usize % SLOTS];
+                codes.iter_mut().zip(times).for_each(|(code, micros)| *code = slot_of(*micros).code_of(*micros));
+            }
             Rows::All(_) => codes.iter_mut().zip(times).for_each(|(code, micros)| *code = self.code_of(*micros)),
             Rows::These(rows) => {
                 rows.iter().for_each(|row| codes[*row as usize] = self.code_of(times[*row as usize]));
             }
         }
+    }
+
+    /// Whether the slots of a whole span are known; they are looked up if there are few.
+    fn knows_all(&mut self, (first, last): (i64, i64)) -> bool {
+        let (first, last) = (first >> self.shift, last >> self.shift);
+        // Before they are looked up, so that none takes the place of another.
+        if last - first >= MAX_STRETCHES {
+            return false;
+        }
+        (first..=last).all(|number| {
+            if self.slots[number as usize % SLOTS].number != number {
+                self.look_up((number << self.shift).max(Instant::MIN.as_micros()), number);
+            }
+            self.slots[number as usize % SLOTS].number == number
+        })
     }
 
     #[cold]

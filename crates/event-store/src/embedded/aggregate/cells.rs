@@ -106,13 +106,12 @@ impl Cells {
                 let span = rows.iter().map(|row| times[row]).fold((i64::MAX, i64::MIN), include);
                 self.note_span(group as usize, span, rows.len() as u64);
             }
-            (OfRows::Runs(runs), _) => {
+            (OfRows::Runs(groups, ends), _) => {
                 let mut start = 0;
-                for run in runs {
-                    let times = &times[start as usize..run.end as usize];
-                    let span = times.first().zip(times.last()).map_or((i64::MAX, i64::MIN), |(first, last)| (*first, *last));
-                    self.note_span(run.group as usize, span, u64::from(run.end - start));
-                    start = run.end;
+                for (group, end) in groups.iter().zip(ends) {
+                    let span = (times[start as usize], times[*end as usize - 1]);
+                    self.note_span(*group as usize, span, u64::from(end - start));
+                    start = *end;
                 }
             }
             (OfRows::Each(groups), Rows::All(_)) => self.note_each(groups.iter().zip(times)),

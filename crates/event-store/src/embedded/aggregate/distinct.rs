@@ -110,7 +110,15 @@ impl Set {
         match self {
             Set::Few(codes) => codes.iter().for_each(|code| take(*code)),
             Set::Hashed(codes) => codes.iter().for_each(|code| take(*code)),
-            Set::Bits(words, _) => for_each_bit(words, take),
+            Set::Bits(words, _) => {
+                for (at, word) in words.iter().enumerate() {
+                    let mut rest = *word;
+                    while rest != 0 {
+                        take(at as u32 * 64 + rest.trailing_zeros());
+                        rest &= rest - 1;
+                    }
+                }
+            }
         }
     }
 
@@ -160,7 +168,8 @@ impl Set {
 #[derive(Default)]
 pub(super) struct Marks {
     dictionary: Option<(DictionaryId, Arc<Texts>)>,
-    words: Vec<u64>,
+    /// By code. No bits: those of neighbours would wait for each other.
+    is_marked: Vec<bool>,
 }
 
 impl Marks {
@@ -173,11 +182,11 @@ impl Marks {
     pub fn mark(&mut self, dictionary: DictionaryId, texts: &Arc<Texts>, rows: Rows<'_>, codes: &[i64]) {
         if self.dictionary.is_none() {
             self.dictionary = Some((dictionary, Arc::clone(texts)));
-            self.words.clear();
-            self.words.resize(texts.len().div_ceil(64), 0);
+            self.is_marked.clear();
+            self.is_marked.resize(texts.len(), false);
         }
-        let words = &mut self.words[..];
-        let mut mark = |code: i64| words[code as usize / 64] |= 1 << (code % 64);
+        let is_marked = &mut self.is_marked[..];
+        let mut mark = |code: i64| is_marked[code as usize] = true;
         match rows {
             Rows::All(count) => codes[..count].iter().for_each(|code| mark(*code)),
             Rows::These(rows) => rows.iter().for_each(|row| mark(codes[*row as usize])),
@@ -187,25 +196,13 @@ impl Marks {
     /// Hands over the dictionary and the codes that are marked, and forgets them.
     pub fn take(&mut self) -> Option<(DictionaryId, Arc<Texts>, Vec<u32>)> {
         let (dictionary, texts) = self.dictionary.take()?;
-        let mut codes = Vec::new();
-        for_each_bit(&self.words, |code| codes.push(code));
-        Some((dictionary, texts, codes))
+        let marked = self.is_marked.iter().enumerate().filter(|(_, is_marked)| **is_marked);
+        Some((dictionary, texts, marked.map(|(code, _)| code as u32).collect()))
     }
 
     /// About how many bytes they take.
     pub fn weight(&self) -> usize {
-        8 * self.words.capacity()
-    }
-}
-
-/// Hands over the places of bits that are set.
-pub(super) fn for_each_bit(words: &[u64], mut take: impl FnMut(u32)) {
-    for (at, word) in words.iter().enumerate() {
-        let mut rest = *word;
-        while rest != 0 {
-            take(at as u32 * 64 + rest.trailing_zeros());
-            rest &= rest - 1;
-        }
+        self.is_marked.capacity()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Groups by window and dimension texts, found by codes.
 
 use super::lookup::Answers;
-use super::rows::{OfRows, Rows, Run};
+use super::rows::{OfRows, Rows};
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
@@ -35,8 +35,6 @@ pub(super) struct Groups {
     direct: Vec<u32>,
     /// The cell, then the group, of each row at hand; kept for its memory.
     of_rows: Vec<u32>,
-    /// The group of each run at hand; kept for its memory.
-    of_runs: Vec<Run>,
 }
 
 impl Groups {
@@ -52,7 +50,6 @@ impl Groups {
             bits: vec![0; width],
             direct: Vec::new(),
             of_rows: Vec::new(),
-            of_runs: Vec::new(),
         }
     }
 
@@ -87,27 +84,6 @@ impl Groups {
         self.of_rows = of_rows;
         found?;
         Ok((OfRows::Each(&self.of_rows), self.count))
-    }
-
-    /// Finds or makes the groups of all rows of a block, which have neighbours alike in `codes`. `answers_of` tells the
-    /// part of the key that follows from a code for each of the parts; how many answers there are to each is in `known`.
-    pub fn find_runs(
-        &mut self,
-        codes: &[u32],
-        known: &[usize],
-        mut answers_of: impl FnMut(u32, &mut [u32]),
-    ) -> Result<(OfRows<'_>, usize), PlanError> {
-        self.make_room(known.iter().copied());
-        let is_direct = self.bits.iter().sum::<u32>() <= MAX_DIRECT_BITS;
-        let mut runs = std::mem::take(&mut self.of_runs);
-        cut(codes, &mut runs);
-        let mut key = vec![0; self.width];
-        for run in &mut runs {
-            answers_of(run.group, &mut key);
-            run.group = if is_direct { self.group_in(self.cell_of(&key), &key)? } else { self.group_of(&key)? };
-        }
-        self.of_runs = runs;
-        Ok((OfRows::Runs(&self.of_runs), self.count))
     }
 
     /// The group in a cell, which is that of a key.
@@ -195,13 +171,12 @@ impl Groups {
             }
             ([(left, left_shift), (right, right_shift)], Rows::All(_)) => {
                 let codes = left.iter().zip(*right);
-                of_rows.extend(
-                    codes.map(|(left, right)| group(common | left << left_shift | right << right_shift)),
-                );
+                of_rows.extend(codes.map(|(left, right)| group(common | left << left_shift | right << right_shift)));
             }
-            _ => of_rows.extend(rows.iter().map(|row| {
-                group(each.iter().fold(common, |cell, (codes, shift)| cell | codes[row] << shift))
-            })),
+            _ => of_rows.extend(
+                rows.iter()
+                    .map(|row| group(each.iter().fold(common, |cell, (codes, shift)| cell | codes[row] << shift))),
+            ),
         }
         if !of_rows.contains(&UNKNOWN) {
             return Ok(());
@@ -228,19 +203,6 @@ impl Groups {
         }
         Ok(())
     }
-}
-
-/// Cuts codes where they change: as many runs as there are, each with its code in the place of a group.
-fn cut(codes: &[u32], runs: &mut Vec<Run>) {
-    runs.clear();
-    runs.resize(codes.len(), Run { group: 0, end: 0 });
-    let mut count = 0;
-    for (at, code) in codes.iter().enumerate() {
-        // Written in any case: a branch would often be predicted wrongly.
-        runs[count] = Run { group: *code, end: at as u32 + 1 };
-        count += usize::from(codes.get(at + 1).is_none_or(|next| next != code));
-    }
-    runs.truncate(count);
 }
 
 fn key_at(parts: &[Part<'_>], row: usize, key: &mut [u32]) {

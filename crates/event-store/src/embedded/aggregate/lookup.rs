@@ -149,7 +149,12 @@ impl<'p> Lookup<'p> {
 
     /// Asks about the subjects of rows.
     pub fn ask_subjects(&mut self, subjects: &CodedTexts) {
-        let codes = subjects.codes.iter().map(|code| *code as usize);
+        self.ask_subject_codes(subjects, &subjects.codes);
+    }
+
+    /// Asks about some of these subjects, by their codes.
+    pub fn ask_subject_codes(&mut self, subjects: &CodedTexts, codes: &[u32]) {
+        let codes = codes.iter().map(|code| *code as usize);
         self.ask_text_codes(&subjects.texts, subjects.shared, codes);
     }
 

@@ -7,7 +7,7 @@ use super::groups::{Groups, Part};
 use super::lookup::{Answers, Lookup, NONE, PASSES};
 use super::numbers::TextNumbers;
 use super::partial::Partial;
-use super::rows::{OfRows, Selection, for_each_row};
+use super::rows::{OfRows, Rows, Runs, Selection, for_each_row};
 use super::sums::greatest_of;
 use super::windows::WindowTable;
 use super::{Limits, Piece};
@@ -49,6 +49,8 @@ struct Question<'p> {
 struct Key<'p> {
     windows: Option<WindowTable>,
     window_codes: Vec<u32>,
+    /// Runs of a subject; kept for its memory.
+    runs: Runs,
     dimensions: Vec<Question<'p>>,
 }
 
@@ -69,14 +71,15 @@ impl<'v, 'p> Scan<'v, 'p> {
         }));
         // Subjects are read faster than properties and leave fewer rows.
         conditions.sort_by_key(|condition| condition.slot.is_some());
-        let dimensions = plan
-            .dimensions
-            .iter()
-            .map(|dimension| Question { slot: slot_of(dimension), lookup: Lookup::codes(dimension, plan, limits.books) });
+        let dimensions = plan.dimensions.iter().map(|dimension| Question {
+            slot: slot_of(dimension),
+            lookup: Lookup::codes(dimension, plan, limits.books),
+        });
         let key = Key {
             dimensions: dimensions.collect(),
             windows: plan.windows.as_ref().map(WindowTable::new),
             window_codes: Vec::new(),
+            runs: Runs::default(),
         };
         let value = plan.value.as_ref().filter(|_| plan.aggregation != Aggregation::Count);
         let value = value.map(|path| (batch.slot_of(path), path));
@@ -326,6 +329,11 @@ impl<'v, 'p> Scan<'v, 'p> {
 }
 
 impl<'p> Question<'p> {
+    /// The answers as a part of keys.
+    fn part(&self) -> Part<'_> {
+        Part { codes: self.lookup.answers(), known: self.lookup.known() }
+    }
+
     fn ask(&mut self, batch: &mut Batch<'_, '_>, selection: &Selection) -> Result<(), StoreError> {
         match (self.slot, batch.only_subject()) {
             (Some(slot), _) => self.lookup.ask_column(batch.column(slot, selection.rows())?),
@@ -354,8 +362,7 @@ impl Key<'_> {
             let codes = codes.map_or(Answers::Each(&self.window_codes), Answers::All);
             parts.push(Part { codes, known: windows.len() });
         }
-        let lookups = self.dimensions.iter().map(|dimension| &dimension.lookup);
-        parts.extend(lookups.map(|lookup| Part { codes: lookup.answers(), known: lookup.known() }));
+        parts.extend(self.dimensions.iter().map(Question::part));
         let found = groups.find(&parts, selection.rows())?;
         cells.resize(found.1);
         Ok(found.0)
@@ -363,7 +370,7 @@ impl Key<'_> {
 
     /// As [`Self::find`], where the whole key of a row follows from its subject: in all of a sorted block, by runs.
     fn find_runs<'g>(
-        &mut self,
+        &'g mut self,
         groups: &'g mut Groups,
         cells: &mut Cells,
         batch: &mut Batch<'_, '_>,
@@ -373,28 +380,23 @@ impl Key<'_> {
         if !by_subject || !selection.is_all() || !batch.is_sorted() || batch.only_subject().is_some() {
             return Ok(None);
         }
-        let window = match &mut self.windows {
-            None => None,
-            Some(windows) => match windows.code_of_all(batch.span()) {
-                Some(code) => Some((code, windows.len())),
-                None => return Ok(None),
-            },
-        };
+        let mut parts = Vec::with_capacity(1 + self.dimensions.len());
+        if let Some(windows) = &mut self.windows {
+            let Some(code) = windows.code_of_all(batch.span()) else { return Ok(None) };
+            parts.push(Part { codes: Answers::All(code), known: windows.len() });
+        }
         let subjects = batch.subjects()?;
-        let dimensions = &mut self.dimensions;
-        dimensions.iter_mut().for_each(|question| question.lookup.turn_to(&subjects.texts, subjects.shared));
-        // Every text may turn out to be new.
-        let known = window.iter().map(|(_, known)| *known);
-        let most = |question: &Question<'_>| question.lookup.known() + subjects.texts.len();
-        let known: Vec<usize> = known.chain(dimensions.iter().map(most)).collect();
-        let found = groups.find_runs(&subjects.codes, &known, |code, key| {
-            let (first, rest) = key.split_at_mut(usize::from(window.is_some()));
-            first.iter_mut().zip(&window).for_each(|(part, (code, _))| *part = *code);
-            let answers = dimensions.iter_mut().map(|question| question.lookup.of_code(&subjects.texts, code as usize));
-            rest.iter_mut().zip(answers).for_each(|(part, answer)| *part = answer);
-        })?;
-        cells.resize(found.1);
-        Ok(Some(found.0))
+        self.runs.cut(&subjects.codes);
+        for question in &mut self.dimensions {
+            question.lookup.ask_subject_codes(subjects, self.runs.codes());
+        }
+        parts.extend(self.dimensions.iter().map(Question::part));
+        let (found, count) = groups.find(&parts, Rows::All(self.runs.codes().len()))?;
+        cells.resize(count);
+        Ok(Some(match found {
+            OfRows::Each(groups) => OfRows::Runs(groups, self.runs.ends()),
+            same => same,
+        }))
     }
 
     /// If the plan has windows: the one of all rows, or nothing when each row has a code of its own.

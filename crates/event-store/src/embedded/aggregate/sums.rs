@@ -4,7 +4,7 @@
 //! this is enough; what was added so goes into 128 bits before it could be too much, and fewer than 2^64 mantissas of 64
 //! bits fit those.
 
-use super::rows::{OfRows, Rows, Run};
+use super::rows::{OfRows, Rows};
 
 /// Rows that may add up to more than this are added in 128 bits: 64 bits would have to be emptied too often.
 const MAX_NARROW: u64 = 1 << 56;
@@ -52,7 +52,7 @@ impl Sums {
         let growth = most.checked_mul(rows.len() as u64).filter(|growth| *growth <= MAX_NARROW);
         match (groups, rows) {
             (OfRows::All(group), _) => lane.wide[group as usize] += sum(rows, mantissas, growth.is_some()),
-            (OfRows::Runs(runs), _) => lane.add_runs(runs, mantissas, growth.is_some()),
+            (OfRows::Runs(groups, ends), _) => lane.add_runs(groups, ends, mantissas, growth.is_some()),
             (OfRows::Each(groups), Rows::All(_)) => lane.add_each(groups.iter().zip(mantissas), growth),
             (OfRows::Each(groups), Rows::These(rows)) => {
                 lane.add_each(groups.iter().zip(rows.iter().map(|row| &mantissas[*row as usize])), growth);
@@ -114,12 +114,12 @@ impl SumLane {
         self.reach = 0;
     }
 
-    fn add_runs(&mut self, runs: &[Run], mantissas: &[i64], is_narrow: bool) {
-        let (mut rest, mut start) = (mantissas, 0);
-        for run in runs {
-            let (here, after) = rest.split_at((run.end - start) as usize);
-            self.wide[run.group as usize] += sum(Rows::All(here.len()), here, is_narrow);
-            (rest, start) = (after, run.end);
+    fn add_runs(&mut self, groups: &[u32], ends: &[u32], mantissas: &[i64], is_narrow: bool) {
+        let mut start = 0;
+        for (group, end) in groups.iter().zip(ends) {
+            let here = &mantissas[start..*end as usize];
+            self.wide[*group as usize] += sum(Rows::All(here.len()), here, is_narrow);
+            start = *end as usize;
         }
     }
 }
@@ -144,6 +144,7 @@ fn sum(rows: Rows<'_>, mantissas: &[i64], is_narrow: bool) -> i128 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rows::Runs;
     use super::*;
     use proptest::prelude::*;
 
@@ -178,13 +179,13 @@ mod tests {
                 }
                 let all = Rows::All(rows.len());
                 let of_these: Vec<u32> = these.iter().map(|row| groups[*row as usize]).collect();
-                let each = |(at, group): (usize, &u32)| Run { group: *group, end: at as u32 + 1 };
-                let runs: Vec<Run> = groups.iter().enumerate().map(each).collect();
+                let mut runs = Runs::default();
+                runs.cut(&groups);
                 match way {
                     0 => sums.add_rows(OfRows::All(1), all, &mantissas, 0, most),
                     1 => sums.add_rows(OfRows::Each(&groups), all, &mantissas, 0, most),
                     2 => sums.add_rows(OfRows::All(1), Rows::These(&these), &mantissas, 0, most),
-                    4 => sums.add_rows(OfRows::Runs(&runs), all, &mantissas, 0, most),
+                    4 => sums.add_rows(OfRows::Runs(runs.codes(), runs.ends()), all, &mantissas, 0, most),
                     _ => sums.add_rows(OfRows::Each(&of_these), Rows::These(&these), &mantissas, 0, most),
                 }
             }

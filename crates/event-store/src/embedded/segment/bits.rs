@@ -88,17 +88,17 @@ impl Value for u32 {
     }
 }
 
-/// Takes `count` values of `width` bits apart and appends them.
+/// Takes `count` values of `width` bits apart. They come behind the first `from` values, in the place of what was there.
 pub(super) fn unpack<V: Value>(
     reader: &mut Reader<'_>,
     count: usize,
     width: u32,
     line: Line,
+    from: usize,
     values: &mut Vec<V>,
 ) -> Result<(), Corrupt> {
     let packed = reader.bytes(checked_len(count, width)?)?;
-    let from = values.len();
-    values.resize(from + count, V::of(0, line));
+    values.resize(from + count, V::default());
     unpack_to(packed, width, line, &mut values[from..]);
     Ok(())
 }
@@ -206,13 +206,13 @@ mod tests {
             // With and without bytes behind the values.
             for more in [0, 20] {
                 let bytes = [&out[1..], &vec![0xff; more]].concat();
-                let (mut reader, mut read) = (Reader::new(&bytes), vec![7]);
-                unpack(&mut reader, values.len(), width, PLAIN, &mut read).unwrap();
+                let (mut reader, mut read) = (Reader::new(&bytes), vec![7, 8]);
+                unpack(&mut reader, values.len(), width, PLAIN, 1, &mut read).unwrap();
                 prop_assert_eq!(&read[1..], &values);
                 prop_assert_eq!(reader.remaining().len(), more);
                 let (mut reader, mut read) = (Reader::new(&bytes), vec![]);
                 let line = Line { base: -5, unit: 3 };
-                unpack(&mut reader, values.len(), width, line, &mut read).unwrap();
+                unpack(&mut reader, values.len(), width, line, 0, &mut read).unwrap();
                 prop_assert!(read.iter().zip(&values).all(|(read, value): (&i64, _)| *read == line.at(*value)));
                 prop_assert_eq!(read.len(), values.len());
             }
@@ -240,7 +240,8 @@ mod tests {
 
     #[test]
     fn what_is_too_short_or_too_wide_is_an_error() {
-        let unpack = |bytes: &[u8], count, width| unpack::<u64>(&mut Reader::new(bytes), count, width, PLAIN, &mut vec![]);
+        let unpack =
+            |bytes: &[u8], count, width| unpack::<u64>(&mut Reader::new(bytes), count, width, PLAIN, 0, &mut vec![]);
         assert!(unpack(&[0; 7], 8, 8).is_err());
         assert!(unpack(&[0; 99], 1, 65).is_err());
         assert!(unpack(&[0; 99], usize::MAX, 64).is_err());

@@ -3,7 +3,7 @@
 //! Invariant: a column answers every question of a plan as domain's functions answer it from the data text.
 
 use super::bytes::{Corrupt, Reader};
-use super::ints::{get_codes, get_ints_into, get_same_code};
+use super::ints::{get_codes, get_ints_into, get_same_code, highest};
 use super::texts::{CodedTexts, Dictionary, DictionaryId, Texts};
 use std::sync::Arc;
 use tallystick_domain::Quantity;
@@ -166,9 +166,10 @@ impl Column {
             }
         };
         let (number_count, text_count) = (self.kinds.count(Kind::Number, count), self.kinds.count(Kind::Text, count));
-        self.values.clear();
-        get_ints_into(reader, number_count, &mut self.values)?;
-        self.read_texts(reader, text_count, format, shared)?;
+        if number_count > 0 || text_count == 0 {
+            get_ints_into(reader, number_count, 0, &mut self.values)?;
+        }
+        self.read_texts(reader, text_count, number_count, format, shared)?;
         match &self.kinds {
             Kinds::All(_) => self.values.resize(count, 0),
             Kinds::Each(kinds) => {
@@ -185,11 +186,12 @@ impl Column {
         Ok(())
     }
 
-    /// Reads the texts, and appends a code for each row that has one.
+    /// Reads the texts, and puts a code for each row that has one behind `from` numbers.
     fn read_texts(
         &mut self,
         reader: &mut Reader<'_>,
         count: usize,
+        from: usize,
         format: u32,
         shared: Option<&(DictionaryId, Arc<Texts>)>,
     ) -> Result<(), Corrupt> {
@@ -198,11 +200,11 @@ impl Column {
             self.texts = Arc::default();
             return Ok(());
         }
-        let from = self.values.len();
         if format == 1 || reader.byte()? == OWN_TEXTS {
             let mut coded = CodedTexts::default();
             coded.read(reader, count)?;
             self.texts = coded.texts;
+            self.values.truncate(from);
             self.values.extend(coded.codes.into_iter().map(i64::from));
             return Ok(());
         }
@@ -211,10 +213,11 @@ impl Column {
             self.texts = Arc::clone(texts);
         }
         self.shared = Some(*name);
-        get_ints_into(reader, count, &mut self.values)?;
-        let known = texts.len() as u64;
-        let highest = self.values[from..].iter().fold(0, |highest, code| highest.max(*code as u64));
-        if highest < known { Ok(()) } else { Err(Corrupt("an unknown code")) }
+        get_ints_into(reader, count, from, &mut self.values)?;
+        let codes = &self.values[from..];
+        let are_known =
+            codes.iter().fold(0, |all, code| all | code) >= 0 && (highest(codes) as u64) < texts.len() as u64;
+        if are_known { Ok(()) } else { Err(Corrupt("an unknown code")) }
     }
 }
 

@@ -115,19 +115,26 @@ impl IntWriter {
     }
 }
 
-/// Appends `count` values to those that were read before.
-pub(super) fn get_ints_into(reader: &mut Reader<'_>, count: usize, values: &mut Vec<i64>) -> Result<(), Corrupt> {
+/// Reads `count` values. They come behind the first `from` values, in the place of what was there.
+pub(super) fn get_ints_into(
+    reader: &mut Reader<'_>,
+    count: usize,
+    from: usize,
+    values: &mut Vec<i64>,
+) -> Result<(), Corrupt> {
     if count == 0 {
+        values.truncate(from);
         return Ok(());
     }
     let layout = reader.byte()?;
     let base = reader.signed()?;
     let line = Line { base, unit: reader.varint()? };
+    if layout == PACKED {
+        let width = u32::from(reader.byte()?);
+        return unpack(reader, count, width, line, from, values);
+    }
+    values.truncate(from);
     match layout {
-        PACKED => {
-            let width = u32::from(reader.byte()?);
-            unpack(reader, count, width, line, values)
-        }
         DELTAS => {
             let mut step = 0u64;
             for _ in 0..count {
@@ -166,13 +173,26 @@ pub(super) fn get_ints_into(reader: &mut Reader<'_>, count: usize, values: &mut 
 fn get_distinct(reader: &mut Reader<'_>, count: usize, line: Line, values: &mut Vec<i64>) -> Result<(), Corrupt> {
     let known = reader.count()?;
     let width = u32::from(reader.byte()?);
-    let (mut distinct, mut codes) = (Vec::<i64>::new(), Vec::new());
-    unpack(reader, known, width, line, &mut distinct)?;
+    let (mut distinct, mut codes) = (Vec::<i64>::new(), Vec::<u64>::new());
+    unpack(reader, known, width, line, 0, &mut distinct)?;
     let code_width = bits((known as u64).checked_sub(1).ok_or(Corrupt("a column has no values"))?);
-    unpack(reader, count, code_width, PLAIN, &mut codes)?;
-    let highest = codes.iter().fold(0, |highest: u64, code| highest.max(*code));
+    unpack(reader, count, code_width, PLAIN, 0, &mut codes)?;
     values.extend(codes.iter().map(|code| distinct.get(*code as usize).copied().unwrap_or_default()));
-    if highest < known as u64 { Ok(()) } else { Err(Corrupt("a value has an unknown code")) }
+    if highest(&codes) < known as u64 { Ok(()) } else { Err(Corrupt("a value has an unknown code")) }
+}
+
+/// The highest of some codes, 0 without any.
+pub(super) fn highest<C: Copy + Default + Ord>(codes: &[C]) -> C {
+    // Four at a time, as none of these comparisons waits for another.
+    let (fours, rest) = codes.as_chunks::<4>();
+    let mut highest = [C::default(); 4];
+    for [first, second, third, fourth] in fours {
+        highest[0] = highest[0].max(*first);
+        highest[1] = highest[1].max(*second);
+        highest[2] = highest[2].max(*third);
+        highest[3] = highest[3].max(*fourth);
+    }
+    highest.iter().chain(rest).copied().max().unwrap_or_default()
 }
 
 fn group_width(group: &[u64]) -> u32 {
@@ -196,7 +216,7 @@ fn get_groups(reader: &mut Reader<'_>, count: usize, take: impl FnMut(&[u64])) -
 /// Reads `count` values.
 pub(super) fn get_ints(reader: &mut Reader<'_>, count: usize) -> Result<Vec<i64>, Corrupt> {
     let mut values = Vec::new();
-    get_ints_into(reader, count, &mut values)?;
+    get_ints_into(reader, count, 0, &mut values)?;
     Ok(values)
 }
 
@@ -238,35 +258,38 @@ pub(super) fn put_codes(out: &mut Vec<u8>, codes: impl ExactSizeIterator<Item = 
 /// Reads `count` codes below `known`.
 pub(super) fn get_codes(reader: &mut Reader<'_>, count: usize, known: usize) -> Result<Vec<u32>, Corrupt> {
     let mut codes = Vec::new();
-    get_codes_into(reader, count, known, &mut codes)?;
+    get_codes_into(reader, count, known, 0, &mut codes)?;
     Ok(codes)
 }
 
-/// Appends `count` codes below `known` to those that were read before.
+/// Reads `count` codes below `known`. They come behind the first `from` codes, in the place of what was there.
 pub(super) fn get_codes_into(
     reader: &mut Reader<'_>,
     count: usize,
     known: usize,
+    from: usize,
     codes: &mut Vec<u32>,
 ) -> Result<(), Corrupt> {
-    let from = codes.len();
     if known == 0 && count > 0 {
         return Err(Corrupt("codes without values"));
     }
     if known <= 1 || count == 0 {
+        codes.truncate(from);
         codes.resize(from + count, 0);
         return Ok(());
     }
     match reader.byte()? {
         CODES_PACKED => {
             let width = bits(known as u64 - 1);
-            unpack(reader, count, width, PLAIN, codes)?;
+            unpack(reader, count, width, PLAIN, from, codes)?;
         }
-        CODES_RUNS => get_runs(reader, from + count, codes)?,
+        CODES_RUNS => {
+            codes.truncate(from);
+            get_runs(reader, from + count, codes)?;
+        }
         _ => return Err(Corrupt("codes have an unknown layout")),
     }
-    let highest = codes[from..].iter().fold(0, |highest, code| highest.max(*code));
-    if (highest as usize) < known { Ok(()) } else { Err(Corrupt("an unknown code")) }
+    if (highest(&codes[from..]) as usize) < known { Ok(()) } else { Err(Corrupt("an unknown code")) }
 }
 
 /// The code of all `count` rows, if it is one and the next codes say so in one run; otherwise nothing is read.

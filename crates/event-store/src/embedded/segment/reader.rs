@@ -60,8 +60,7 @@ impl BlockReader<'_> {
 
     /// Event times in microseconds, in the place of what was there.
     pub fn times_into(&mut self, block: &Block, times: &mut Vec<i64>) -> Result<(), StoreError> {
-        times.clear();
-        self.part(block, Part::Time, |reader, _| get_ints_into(reader, block.rows, times))
+        self.part(block, Part::Time, |reader, _| get_ints_into(reader, block.rows, 0, times))
     }
 
     /// Moments of acceptance in microseconds; `times` are those of the same block.

@@ -158,8 +158,7 @@ impl CodedTexts {
         shared: Option<DictionaryId>,
     ) -> Result<(), Corrupt> {
         self.shared = shared;
-        self.codes.clear();
-        get_codes_into(reader, count, self.texts.len(), &mut self.codes)
+        get_codes_into(reader, count, self.texts.len(), 0, &mut self.codes)
     }
 }
 

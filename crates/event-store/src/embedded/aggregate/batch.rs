@@ -36,6 +36,12 @@ struct Loaded<'p> {
     is_current: bool,
 }
 
+impl Loaded<'_> {
+    fn column(&self) -> &Column {
+        self.of_chunk.as_deref().unwrap_or(&self.column)
+    }
+}
+
 enum Place<'v> {
     Nowhere,
     Stored {
@@ -206,6 +212,23 @@ impl<'v, 'p> Batch<'v, 'p> {
     /// The values at the path of a slot in the given rows, of which there are never more for the same events; in others
     /// they may be missing.
     pub fn column(&mut self, slot: usize, rows: Rows<'_>) -> Result<&Column, StoreError> {
+        self.load(slot, rows)?;
+        Ok(self.columns[slot].column())
+    }
+
+    /// Times, and the values as [`Self::column`] gives them.
+    pub fn times_and_column(&mut self, slot: usize, rows: Rows<'_>) -> Result<(&[i64], &Column), StoreError> {
+        self.load(slot, rows)?;
+        self.times()?;
+        let times = match &self.place {
+            Place::Nowhere => &[],
+            Place::Memory { table, .. } => &table.times[..],
+            Place::Stored { .. } => &self.times,
+        };
+        Ok((times, self.columns[slot].column()))
+    }
+
+    fn load(&mut self, slot: usize, rows: Rows<'_>) -> Result<(), StoreError> {
         let Self { place, columns, data, pool, .. } = self;
         let Loaded { path, column, of_chunk, is_current } = &mut columns[slot];
         if !*is_current {
@@ -230,8 +253,7 @@ impl<'v, 'p> Batch<'v, 'p> {
             }
             *is_current = true;
         }
-        let Loaded { column, of_chunk, .. } = &self.columns[slot];
-        Ok(of_chunk.as_deref().unwrap_or(column))
+        Ok(())
     }
 }
 

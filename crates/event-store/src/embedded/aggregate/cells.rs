@@ -4,7 +4,7 @@
 
 use super::distinct::Distinct;
 use super::rows::{OfRows, Rows, for_each_row};
-use super::sums::Sums;
+use super::sums::{Mantissas, Sums};
 use super::windows::instant;
 use crate::embedded::segment::NumberStats;
 use hashbrown::HashMap;
@@ -133,9 +133,26 @@ impl Cells {
         }
     }
 
-    /// Adds the mantissas of rows to the sums of their groups; `most` says how far from zero they are at most.
-    pub fn add_mantissas(&mut self, groups: OfRows<'_>, rows: Rows<'_>, mantissas: &[i64], scale: u32, most: u64) {
-        self.sums.add_rows(groups, rows, mantissas, scale, most);
+    /// Adds the mantissas of rows to the sums of their groups.
+    pub fn add_mantissas(&mut self, groups: OfRows<'_>, rows: Rows<'_>, mantissas: Mantissas<'_>) {
+        self.sums.add_rows(groups, rows, mantissas);
+    }
+
+    /// Notes the events of rows at their times, and adds their mantissas.
+    pub fn note_and_add(&mut self, groups: OfRows<'_>, rows: Rows<'_>, times: &[i64], mantissas: Mantissas<'_>) {
+        if let (OfRows::Each(groups), Rows::All(count), Aggregation::Sum) = (groups, rows, self.aggregation)
+            && let Some(sums) = self.sums.narrow_for(count, mantissas)
+        {
+            let seen = &mut self.seen[..];
+            for ((group, time), mantissa) in groups.iter().zip(times).zip(mantissas.of_rows) {
+                seen[*group as usize].include(*time);
+                let sum = &mut sums[*group as usize];
+                *sum = sum.wrapping_add(*mantissa);
+            }
+            return;
+        }
+        self.note_rows(groups, rows, times);
+        self.sums.add_rows(groups, rows, mantissas);
     }
 
     /// Adds all numbers of a block to a group, or compares them with it.
@@ -326,6 +343,10 @@ fn lane<T: Clone>(lanes: &mut Vec<Lane<T>>, scale: u32, groups: usize, nothing: 
 mod tests {
     use super::*;
 
+    fn wide(of_rows: &[i64], scale: u32) -> Mantissas<'_> {
+        Mantissas { of_rows, scale, most: 1 << 63 }
+    }
+
     #[test]
     fn a_sum_crosses_scales_and_128_bits() {
         let mut cells = Cells::new(Aggregation::Sum, 0);
@@ -335,9 +356,9 @@ mod tests {
         for _ in 0..4 {
             cells.take_number(0, most);
             cells.take_number(0, most);
-            cells.add_mantissas(OfRows::All(0), Rows::All(3), &[i64::MAX, i64::MAX, 15], 1, 1 << 63);
+            cells.add_mantissas(OfRows::All(0), Rows::All(3), wide(&[i64::MAX, i64::MAX, 15], 1));
             cells.take_number(0, least);
-            cells.add_mantissas(OfRows::All(0), Rows::These(&[1, 0]), &[-i64::MAX, -i64::MAX], 1, 1 << 63);
+            cells.add_mantissas(OfRows::All(0), Rows::These(&[1, 0]), wide(&[-i64::MAX, -i64::MAX], 1));
             cells.take_number(0, least);
         }
         assert_eq!(cells.value(0).unwrap().unwrap().to_string(), "6");
@@ -347,7 +368,7 @@ mod tests {
     fn a_sum_of_more_than_96_bits_fits_once_its_zeros_are_gone() {
         let mut states = [Cells::new(Aggregation::Sum, 0), Cells::new(Aggregation::Sum, 0)];
         states.iter_mut().for_each(|cells| cells.resize(1));
-        states[0].add_mantissas(OfRows::All(0), Rows::All(2), &[4_000_000_000_000_000_000; 2], 28, 1 << 63);
+        states[0].add_mantissas(OfRows::All(0), Rows::All(2), wide(&[4_000_000_000_000_000_000; 2], 28));
         for _ in 0..20 {
             let [left, right] = &mut states;
             right.absorb(left, &[0], |code| code).unwrap();

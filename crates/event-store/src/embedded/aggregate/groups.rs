@@ -162,21 +162,22 @@ impl Groups {
             }
             shift += bits;
         }
-        of_rows.clear();
         let direct = &self.direct[..];
         let group = |cell: u32| direct[cell as usize];
+        of_rows.resize(rows.len(), 0);
         match (&each[..], rows) {
             ([(codes, shift)], Rows::All(_)) => {
-                of_rows.extend(codes.iter().map(|code| group(common | code << shift)));
+                let rows = of_rows.iter_mut().zip(*codes);
+                rows.for_each(|(of_row, code)| *of_row = group(common | code.wrapping_shl(*shift)));
             }
             ([(left, left_shift), (right, right_shift)], Rows::All(_)) => {
-                let codes = left.iter().zip(*right);
-                of_rows.extend(codes.map(|(left, right)| group(common | left << left_shift | right << right_shift)));
+                for ((of_row, left), right) in of_rows.iter_mut().zip(*left).zip(*right) {
+                    *of_row = group(common | left.wrapping_shl(*left_shift) | right.wrapping_shl(*right_shift));
+                }
             }
-            _ => of_rows.extend(
-                rows.iter()
-                    .map(|row| group(each.iter().fold(common, |cell, (codes, shift)| cell | codes[row] << shift))),
-            ),
+            _ => of_rows.iter_mut().zip(rows.iter()).for_each(|(of_row, row)| {
+                *of_row = group(each.iter().fold(common, |cell, (codes, shift)| cell | codes[row] << shift));
+            }),
         }
         if !of_rows.contains(&UNKNOWN) {
             return Ok(());

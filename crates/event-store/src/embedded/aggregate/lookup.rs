@@ -205,14 +205,15 @@ impl<'p> Lookup<'p> {
             return;
         }
         let mut rows = std::mem::take(&mut self.of_rows);
-        rows.clear();
         if texts.len() <= codes.len() {
             for code in 0..texts.len() {
                 self.of_code(texts, code);
             }
             let of_texts = &self.of_texts[..];
-            rows.extend(codes.map(|code| of_texts[code]));
+            rows.resize(codes.len(), 0);
+            rows.iter_mut().zip(codes).for_each(|(answer, code)| *answer = of_texts[code]);
         } else {
+            rows.clear();
             rows.extend(codes.map(|code| self.of_code(texts, code)));
         }
         self.of_rows = rows;

@@ -8,12 +8,12 @@ use super::lookup::{Answers, Lookup, NONE, PASSES};
 use super::numbers::TextNumbers;
 use super::partial::Partial;
 use super::rows::{OfRows, Rows, Runs, Selection, for_each_row};
-use super::sums::greatest_of;
+use super::sums::{Mantissas, greatest_of};
 use super::windows::WindowTable;
 use super::{Limits, Piece};
 use crate::embedded::budget::Held;
 use crate::embedded::facts::masks::Mask;
-use crate::embedded::segment::{Kind, Kinds};
+use crate::embedded::segment::{Column, Kind, Kinds, NumberStats};
 use crate::{QueryError, StoreError};
 use std::sync::Arc;
 use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, JsonPath, PlanError};
@@ -269,6 +269,13 @@ impl<'v, 'p> Scan<'v, 'p> {
             Some(runs) => runs,
             None => key.find(groups, cells, batch, selection)?,
         };
+        let adds = matches!(plan.aggregation, Aggregation::Sum | Aggregation::Avg);
+        if are_plain && adds && !matches!(groups, OfRows::All(_)) {
+            let rows = selection.rows();
+            let (times, column) = batch.times_and_column(slot, rows)?;
+            cells.note_and_add(groups, rows, times, mantissas(column, stats));
+            return Ok(());
+        }
         note(cells, groups, batch, selection)?;
         if let (Some(stats), OfRows::All(group)) = (stats, groups) {
             cells.add_stats(group as usize, &stats);
@@ -281,9 +288,8 @@ impl<'v, 'p> Scan<'v, 'p> {
                     cells.take_number(group, number);
                 }
             });
-        } else if matches!(plan.aggregation, Aggregation::Sum | Aggregation::Avg) {
-            let most = stats.map_or_else(|| greatest_of(&column.values), |stats| stats.greatest_distance());
-            cells.add_mantissas(groups, rows, &column.values, column.scale, most);
+        } else if adds {
+            cells.add_mantissas(groups, rows, mantissas(column, stats));
         } else {
             cells.compare_mantissas(groups, rows, &column.values, column.scale);
         }
@@ -411,6 +417,12 @@ impl Key<'_> {
         windows.codes_of(span, times, selection.rows(), &mut self.window_codes);
         Ok(Some(None))
     }
+}
+
+/// The numbers of a column, of which the directory may know more.
+fn mantissas(column: &Column, stats: Option<NumberStats>) -> Mantissas<'_> {
+    let most = stats.map_or_else(|| greatest_of(&column.values), |stats| stats.greatest_distance());
+    Mantissas { of_rows: &column.values, scale: column.scale, most }
 }
 
 /// Notes the events of the selected rows.

@@ -9,6 +9,17 @@ use super::rows::{OfRows, Rows};
 /// Rows that may add up to more than this are added in 128 bits: 64 bits would have to be emptied too often.
 const MAX_NARROW: u64 = 1 << 56;
 
+/// The numbers of the rows of a block.
+#[derive(Clone, Copy)]
+pub(super) struct Mantissas<'a> {
+    /// By row.
+    pub of_rows: &'a [i64],
+    /// Digits after the decimal point of all of them.
+    pub scale: u32,
+    /// How far from zero they are at most.
+    pub most: u64,
+}
+
 /// The lanes.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
@@ -46,18 +57,25 @@ impl Sums {
         self.lane(scale).wide[group] += mantissa;
     }
 
-    /// Adds the mantissas of rows to their groups; `most` says how far from zero they are at most.
-    pub fn add_rows(&mut self, groups: OfRows<'_>, rows: Rows<'_>, mantissas: &[i64], scale: u32, most: u64) {
-        let lane = self.lane(scale);
-        let growth = most.checked_mul(rows.len() as u64).filter(|growth| *growth <= MAX_NARROW);
+    /// Adds the mantissas of rows to their groups.
+    pub fn add_rows(&mut self, groups: OfRows<'_>, rows: Rows<'_>, mantissas: Mantissas<'_>) {
+        let lane = self.lane(mantissas.scale);
+        let growth = mantissas.growth(rows.len());
+        let of_rows = mantissas.of_rows;
         match (groups, rows) {
-            (OfRows::All(group), _) => lane.wide[group as usize] += sum(rows, mantissas, growth.is_some()),
-            (OfRows::Runs(groups, ends), _) => lane.add_runs(groups, ends, mantissas, growth.is_some()),
-            (OfRows::Each(groups), Rows::All(_)) => lane.add_each(groups.iter().zip(mantissas), growth),
+            (OfRows::All(group), _) => lane.wide[group as usize] += sum(rows, of_rows, growth.is_some()),
+            (OfRows::Runs(groups, ends), _) => lane.add_runs(groups, ends, of_rows, growth.is_some()),
+            (OfRows::Each(groups), Rows::All(_)) => lane.add_each(groups.iter().zip(of_rows), growth),
             (OfRows::Each(groups), Rows::These(rows)) => {
-                lane.add_each(groups.iter().zip(rows.iter().map(|row| &mantissas[*row as usize])), growth);
+                lane.add_each(groups.iter().zip(rows.iter().map(|row| &of_rows[*row as usize])), growth);
             }
         }
+    }
+
+    /// The sums by group that so many mantissas may be added to, each once, without a check; nothing if they are too large.
+    pub fn narrow_for(&mut self, rows: usize, mantissas: Mantissas<'_>) -> Option<&mut [i64]> {
+        let growth = mantissas.growth(rows)?;
+        Some(self.lane(mantissas.scale).narrow_for(growth))
     }
 
     /// Adds the sums of other groups; `of_groups` says which group each of them is here.
@@ -86,6 +104,13 @@ impl Sums {
     }
 }
 
+impl Mantissas<'_> {
+    /// How far they may take a sum from zero, so many of them being added in 64 bits; nothing if that is too far.
+    fn growth(&self, rows: usize) -> Option<u64> {
+        self.most.checked_mul(rows as u64).filter(|growth| *growth <= MAX_NARROW)
+    }
+}
+
 impl SumLane {
     fn of(&self, group: usize) -> i128 {
         self.wide[group] + i128::from(self.narrow[group])
@@ -96,15 +121,20 @@ impl SumLane {
         let Some(growth) = growth else {
             return rows.for_each(|(group, mantissa)| self.wide[*group as usize] += i128::from(*mantissa));
         };
-        if self.reach + growth > i64::MAX as u64 {
-            self.empty();
-        }
-        self.reach += growth;
-        let sums = &mut self.narrow[..];
+        let sums = self.narrow_for(growth);
         for (group, mantissa) in rows {
             let sum = &mut sums[*group as usize];
             *sum = sum.wrapping_add(*mantissa);
         }
+    }
+
+    /// The narrow sums, which `growth` may take further from zero.
+    fn narrow_for(&mut self, growth: u64) -> &mut [i64] {
+        if self.reach + growth > i64::MAX as u64 {
+            self.empty();
+        }
+        self.reach += growth;
+        &mut self.narrow
     }
 
     /// Brings the narrow sums back to zero.
@@ -168,7 +198,7 @@ mod tests {
             for (shift, rows, way) in blocks {
                 let mantissas: Vec<i64> = rows.iter().map(|(_, mantissa)| mantissa >> shift).collect();
                 let groups: Vec<u32> = rows.iter().map(|(group, _)| *group).collect();
-                let most = greatest_of(&mantissas);
+                let mantissas_of = Mantissas { of_rows: &mantissas, scale: 0, most: greatest_of(&mantissas) };
                 let these: Vec<u32> = (0..rows.len() as u32).step_by(2).collect();
                 let mut add = |group: u32, mantissa: i64| want[group as usize] += i128::from(mantissa);
                 match way {
@@ -182,11 +212,11 @@ mod tests {
                 let mut runs = Runs::default();
                 runs.cut(&groups);
                 match way {
-                    0 => sums.add_rows(OfRows::All(1), all, &mantissas, 0, most),
-                    1 => sums.add_rows(OfRows::Each(&groups), all, &mantissas, 0, most),
-                    2 => sums.add_rows(OfRows::All(1), Rows::These(&these), &mantissas, 0, most),
-                    4 => sums.add_rows(OfRows::Runs(runs.codes(), runs.ends()), all, &mantissas, 0, most),
-                    _ => sums.add_rows(OfRows::Each(&of_these), Rows::These(&these), &mantissas, 0, most),
+                    0 => sums.add_rows(OfRows::All(1), all, mantissas_of),
+                    1 => sums.add_rows(OfRows::Each(&groups), all, mantissas_of),
+                    2 => sums.add_rows(OfRows::All(1), Rows::These(&these), mantissas_of),
+                    4 => sums.add_rows(OfRows::Runs(runs.codes(), runs.ends()), all, mantissas_of),
+                    _ => sums.add_rows(OfRows::Each(&of_these), Rows::These(&these), mantissas_of),
                 }
             }
             for (group, want) in want.into_iter().enumerate() {
@@ -200,7 +230,8 @@ mod tests {
         let mut sums = Sums::default();
         sums.resize(1);
         for _ in 0..400 {
-            sums.add_rows(OfRows::Each(&[0]), Rows::All(1), &[(1 << 55) + 1], 2, 1 << 56);
+            let mantissas = Mantissas { of_rows: &[(1 << 55) + 1], scale: 2, most: 1 << 56 };
+            sums.add_rows(OfRows::Each(&[0]), Rows::All(1), mantissas);
         }
         assert_eq!(sums.of(0).collect::<Vec<_>>(), [(2, 400 * ((1 << 55) + 1))]);
     }

@@ -100,7 +100,7 @@ impl WindowTable {
         match rows {
             Rows::All(_) if self.knows_all(span) => {
                 let (slots, shift) = (&*self.slots, self.shift);
-                let slot_of = |micros: i64| &slots[(micros >> shift) as usize % SLOTS];
+                let slot_of = |micros: i64| &slots[micros.wrapping_shr(shift) as usize % SLOTS];
                 codes.iter_mut().zip(times).for_each(|(code, micros)| *code = slot_of(*micros).code_of(*micros));
             }
             Rows::All(_) => codes.iter_mut().zip(times).for_each(|(code, micros)| *code = self.code_of(*micros)),

@@ -259,6 +259,39 @@ fn codes_from_books_give_the_answer_of_the_reference() {
 }
 
 #[test]
+fn rows_in_memory_are_found_by_their_subject() {
+    let dir = TempDir::new().unwrap();
+    let (rows, _) = shared_texts();
+    // The first place is a segment, and the others are chunks.
+    let places: Vec<usize> = (0..rows.len()).map(|number| if number % 10 == 0 { 0 } else { 4 + number % 2 }).collect();
+    let view = split(dir.path(), &rows, &places);
+    assert_eq!(view.chunks.len(), 2);
+    let subjects = |texts: &[&str]| Filter::In(texts.iter().map(|text| (*text).to_string()).collect());
+    let owners = ["s7", "s8"].map(|subject| (subject.to_string(), "k".to_string()));
+    let filters = [
+        vec![(Dimension::Subject, Filter::Eq("s150".into()))],
+        vec![(Dimension::Subject, subjects(&["s5", "s150", "s399", "nobody"]))],
+        vec![(Dimension::Subject, subjects(&["s5", "s6"])), (Dimension::Subject, Filter::Eq("s6".into()))],
+        vec![(Dimension::Subject, Filter::All(vec![Filter::Ne("s5".into()), subjects(&["s5", "s6"])]))],
+        vec![(Dimension::Subject, Filter::Eq("nobody".into()))],
+        vec![],
+    ];
+    for aggregation in Aggregation::ALL {
+        let base = plan(aggregation, if aggregation == Aggregation::UniqueCount { "$.user" } else { "$.tokens" });
+        // Before the columns of the chunks are known, and afterwards.
+        for _ in 0..2 {
+            for filters in &filters {
+                let customers = filters.is_empty().then(|| Arc::new(BTreeMap::from(owners.clone())));
+                let plan = AggregatePlan { filters: filters.clone(), customers, ..base.clone() };
+                let answer = aggregate(&view, &plan, &NO_LIMITS).unwrap();
+                assert_eq!(answer, reference(&rows, &plan).unwrap(), "{plan:?}");
+            }
+            assert_eq!(aggregate(&view, &base, &NO_LIMITS).unwrap(), reference(&rows, &base).unwrap());
+        }
+    }
+}
+
+#[test]
 fn more_paths_than_columns_are_read_from_the_data() {
     let members: Vec<String> = (0..100).map(|n| format!("\"k{n}\":{n}")).collect();
     let data = format!("{{{}}}", members.join(","));

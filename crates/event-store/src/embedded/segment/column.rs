@@ -146,6 +146,16 @@ impl Column {
         self.values.len()
     }
 
+    /// The values of some of its rows.
+    pub fn only(&self, rows: &[u32]) -> Self {
+        let kinds = match &self.kinds {
+            Kinds::All(kind) => Kinds::All(*kind),
+            Kinds::Each(kinds) => Kinds::of(rows.iter().map(|row| kinds[*row as usize]).collect()),
+        };
+        let values = rows.iter().map(|row| self.values[*row as usize]).collect();
+        Self { kinds, values, scale: self.scale, texts: Arc::clone(&self.texts), shared: self.shared }
+    }
+
     /// Reads a column of `count` rows, using the memory that it has. `shared` are the texts of the table.
     pub(super) fn read(
         &mut self,

@@ -34,8 +34,7 @@ impl Segment {
 
     /// Reads blocks of one of its tables.
     pub fn reader<'s>(&'s self, table: &'s Table) -> BlockReader<'s> {
-        let renderers = table.shapes.iter().map(|shape| Renderer::new(shape, &table.paths)).collect();
-        BlockReader { chunks: Chunks::new(self, table), dictionaries: Vec::new(), renderers }
+        BlockReader { chunks: Chunks::new(self, table), dictionaries: Vec::new(), renderers: None }
     }
 }
 
@@ -45,7 +44,8 @@ pub(crate) struct BlockReader<'s> {
     chunks: Chunks<'s>,
     /// Shared texts of subjects, of sources, and by path, once they were needed.
     dictionaries: Vec<Option<Dictionary>>,
-    renderers: Vec<Renderer>,
+    /// Once a data text was needed: most queries need none.
+    renderers: Option<Vec<Renderer>>,
 }
 
 type Dictionary = (DictionaryId, Arc<Texts>);
@@ -133,11 +133,15 @@ impl BlockReader<'_> {
         }
         let written = self.written(block)?;
         let columns = if written.needs_columns() { self.all_columns(block)? } else { Vec::new() };
-        let rebuild = Rebuild { written: &written, rest: &rest, columns: &columns, renderers: &self.renderers };
+        let Table { shapes, paths, .. } = self.chunks.table;
+        let made = || shapes.iter().map(|shape| Renderer::new(shape, paths)).collect();
+        let renderers = self.renderers.get_or_insert_with(made);
+        let rebuild = Rebuild { written: &written, rest: &rest, columns: &columns, renderers };
         let mut text = String::new();
         for row in rows {
             text.clear();
-            let made = rebuild.write(row, &mut text).map_err(|error| self.damaged(block, error.0))?;
+            let made = rebuild.write(row, &mut text);
+            let made = made.map_err(|error| self.chunks.damaged(block, error.0))?;
             bodies.push(made.then_some(text.as_str()));
         }
         Ok(bodies)
@@ -332,7 +336,7 @@ impl BlockReader<'_> {
     }
 
     pub(super) fn damaged(&self, block: &Block, what: &str) -> StoreError {
-        self.chunks.segment.damaged(self.chunks.table.offset(block), what)
+        self.chunks.damaged(block, what)
     }
 }
 

@@ -193,8 +193,8 @@ impl<'v, 'p> Batch<'v, 'p> {
     }
 
     /// What the directory says of the numbers at the path of a slot, if each event has one at the same scale.
-    pub fn numbers(&self, slot: usize) -> Option<NumberStats> {
-        match &self.place {
+    pub fn numbers(&mut self, slot: usize) -> Option<NumberStats> {
+        match &mut self.place {
             Place::Stored { reader, block } => reader.numbers(block, self.columns[slot].path),
             _ => None,
         }

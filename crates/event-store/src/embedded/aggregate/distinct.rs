@@ -164,24 +164,27 @@ impl Set {
     }
 }
 
-/// Which texts of one dictionary rows of one group have, so that each text is looked up once and not for each row.
+/// Which texts rows of one group have, so that each text is looked up once and not for each row.
 #[derive(Default)]
 pub(super) struct Marks {
-    dictionary: Option<(DictionaryId, Arc<Texts>)>,
+    texts: Option<MarkedTexts>,
     /// By code. No bits: those of neighbours would wait for each other.
     is_marked: Vec<bool>,
 }
 
+/// Some texts, and whose they are.
+pub(super) type MarkedTexts = (Option<DictionaryId>, Arc<Texts>);
+
 impl Marks {
-    /// Whether the texts of another dictionary are marked.
-    pub fn is_of_other(&self, dictionary: DictionaryId) -> bool {
-        self.dictionary.as_ref().is_some_and(|(marked, _)| *marked != dictionary)
+    /// Whether texts are marked, and others than those of this dictionary.
+    pub fn are_of_other(&self, dictionary: Option<DictionaryId>) -> bool {
+        self.texts.as_ref().is_some_and(|(marked, _)| marked.is_none() || *marked != dictionary)
     }
 
-    /// Marks the texts of rows by their codes in a dictionary.
-    pub fn mark(&mut self, dictionary: DictionaryId, texts: &Arc<Texts>, rows: Rows<'_>, codes: &[i64]) {
-        if self.dictionary.is_none() {
-            self.dictionary = Some((dictionary, Arc::clone(texts)));
+    /// Marks the texts of rows by their codes.
+    pub fn mark(&mut self, (dictionary, texts): (Option<DictionaryId>, &Arc<Texts>), rows: Rows<'_>, codes: &[i64]) {
+        if self.texts.is_none() {
+            self.texts = Some((dictionary, Arc::clone(texts)));
             self.is_marked.clear();
             self.is_marked.resize(texts.len(), false);
         }
@@ -193,11 +196,11 @@ impl Marks {
         }
     }
 
-    /// Hands over the dictionary and the codes that are marked, and forgets them.
-    pub fn take(&mut self) -> Option<(DictionaryId, Arc<Texts>, Vec<u32>)> {
-        let (dictionary, texts) = self.dictionary.take()?;
+    /// Hands over the texts and the codes that are marked, and forgets them.
+    pub fn take(&mut self) -> Option<(MarkedTexts, Vec<u32>)> {
+        let texts = self.texts.take()?;
         let marked = self.is_marked.iter().enumerate().filter(|(_, is_marked)| **is_marked);
-        Some((dictionary, texts, marked.map(|(code, _)| code as u32).collect()))
+        Some((texts, marked.map(|(code, _)| code as u32).collect()))
     }
 
     /// About how many bytes they take.

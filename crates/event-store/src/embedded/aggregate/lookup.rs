@@ -179,15 +179,36 @@ impl<'p> Lookup<'p> {
 
     fn ask_mixed(&mut self, column: &Column, kinds: &[Kind]) {
         self.turn_to(&column.texts, column.shared);
-        let numbers_are_alike = self.numbers_are_alike();
+        let met = kinds.iter().fold(0, |met, kind| met | 1u32.wrapping_shl(*kind as u32));
+        let has = |kind: Kind| met & (1 << kind as u32) != 0;
+        let one_by_one = has(Kind::Number) && !self.numbers_are_alike();
         self.of_all = None;
         let mut rows = std::mem::take(&mut self.of_rows);
-        rows.clear();
-        rows.extend(kinds.iter().zip(&column.values).map(|(kind, value)| match kind {
-            Kind::Text => self.of_code(&column.texts, *value as usize),
-            Kind::Number if !numbers_are_alike => self.of_number(*value, column.scale),
-            other => self.of_kind(*other),
-        }));
+        if one_by_one || column.texts.len() > kinds.len() {
+            rows.clear();
+            rows.extend(kinds.iter().zip(&column.values).map(|(kind, value)| match kind {
+                Kind::Text => self.of_code(&column.texts, *value as usize),
+                Kind::Number if one_by_one => self.of_number(*value, column.scale),
+                other => self.of_kind(*other),
+            }));
+        } else {
+            let others = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Text && has(*kind));
+            others.for_each(|kind| {
+                self.of_kind(kind);
+            });
+            (0..column.texts.len()).for_each(|code| {
+                self.of_code(&column.texts, code);
+            });
+            // One table of all answers, so that no row needs a branch: it would often be predicted wrongly.
+            let answers = [&self.of_kinds[..], &self.of_texts[..]].concat();
+            let mut places: [(usize, i64); KINDS] = std::array::from_fn(|kind| (kind, 0));
+            places[Kind::Text as usize] = (KINDS, -1);
+            rows.resize(kinds.len(), 0);
+            for ((answer, kind), value) in rows.iter_mut().zip(kinds).zip(&column.values) {
+                let (first, mask) = places[*kind as usize];
+                *answer = answers[first + (value & mask) as usize];
+            }
+        }
         self.of_rows = rows;
     }
 

@@ -204,21 +204,24 @@ impl<'v, 'p> Scan<'v, 'p> {
         Ok(())
     }
 
-    /// If there is one group, and every event has a text of a dictionary: marks these.
+    /// If there is one group, and what has a value has a text: marks these.
     fn mark_texts(&mut self, slot: usize) -> Result<bool, QueryError> {
-        if self.key.windows.is_some() || !self.key.dimensions.is_empty() {
+        let column = self.batch.column(slot, self.selection.rows())?;
+        if self.key.windows.is_some() || !self.key.dimensions.is_empty() || !has_only_texts(&column.kinds) {
             return Ok(false);
         }
-        let column = self.batch.column(slot, self.selection.rows())?;
-        let Some(dictionary) = column.shared.filter(|_| column.kinds == Kinds::All(Kind::Text)) else {
-            return Ok(false);
-        };
-        if self.marks.is_of_other(dictionary) {
+        if self.marks.are_of_other(column.shared) {
             self.look_up_marks()?;
         }
         let Self { batch, selection, key, marks, groups, cells, .. } = self;
         let column = batch.column(slot, selection.rows())?;
-        marks.mark(dictionary, &column.texts, selection.rows(), &column.values);
+        if let Kinds::Each(kinds) = &column.kinds {
+            selection.keep(|row| kinds[row] == Kind::Text);
+            if selection.is_empty() {
+                return Ok(true);
+            }
+        }
+        marks.mark((column.shared, &column.texts), selection.rows(), &column.values);
         let groups = key.find(groups, cells, batch, selection)?;
         note(cells, groups, batch, selection)?;
         Ok(true)
@@ -227,8 +230,8 @@ impl<'v, 'p> Scan<'v, 'p> {
     /// Adds the texts that were marked to the only group.
     fn look_up_marks(&mut self) -> Result<(), QueryError> {
         let Self { marks, distinct: Some(lookup), cells, .. } = self else { return Ok(()) };
-        let Some((dictionary, texts, codes)) = marks.take() else { return Ok(()) };
-        lookup.turn_to(&texts, Some(dictionary));
+        let Some(((dictionary, texts), codes)) = marks.take() else { return Ok(()) };
+        lookup.turn_to(&texts, dictionary);
         codes.into_iter().try_for_each(|code| cells.distinct.add(0, lookup.of_code(&texts, code as usize)))?;
         Ok(self.held.grow_to(self.weight())?)
     }
@@ -416,6 +419,17 @@ impl Key<'_> {
         self.window_codes.resize(times.len(), 0);
         windows.codes_of(span, times, selection.rows(), &mut self.window_codes);
         Ok(Some(None))
+    }
+}
+
+/// Whether texts are the only values that differ from others, and there is one.
+fn has_only_texts(kinds: &Kinds) -> bool {
+    match kinds {
+        Kinds::All(kind) => *kind == Kind::Text,
+        Kinds::Each(kinds) => {
+            kinds.contains(&Kind::Text)
+                && !kinds.iter().any(|kind| matches!(kind, Kind::Number | Kind::True | Kind::False))
+        }
     }
 }
 

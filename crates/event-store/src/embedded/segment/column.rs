@@ -41,7 +41,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// By code.
-    pub(super) const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 9] = [
         Kind::NoData,
         Kind::Missing,
         Kind::Null,
@@ -52,6 +52,17 @@ impl Kind {
         Kind::Array,
         Kind::Object,
     ];
+
+    /// By code, filled up so that four bits need no check.
+    const OF_CODES: [Kind; 16] = {
+        let mut kinds = [Kind::Missing; 16];
+        let mut at = 0;
+        while at < Kind::ALL.len() {
+            kinds[at] = Kind::ALL[at];
+            at += 1;
+        }
+        kinds
+    };
 
     /// What the kind alone says of the value; `None` for an event without data.
     pub fn leaf(self) -> Option<Leaf<'static>> {
@@ -168,12 +179,12 @@ impl Column {
         if self.scale > tallystick_domain::quantity::MAX_SCALE {
             return Err(Corrupt("a column has too many digits after the point"));
         }
-        self.kinds = match get_same_code(reader, count, Kind::ALL.len()) {
-            Some(code) => Kinds::All(Kind::ALL[code as usize]),
-            None => {
-                let codes = get_codes(reader, count, Kind::ALL.len())?;
-                Kinds::of(codes.into_iter().map(|code| Kind::ALL[code as usize]).collect())
+        let codes = match get_same_code(reader, count, Kind::ALL.len()) {
+            Some(code) => {
+                self.kinds = Kinds::All(Kind::ALL[code as usize]);
+                Vec::new()
             }
+            None => self.read_kinds(reader, count)?,
         };
         let (number_count, text_count) = (self.kinds.count(Kind::Number, count), self.kinds.count(Kind::Text, count));
         if number_count > 0 || text_count == 0 {
@@ -182,18 +193,23 @@ impl Column {
         self.read_texts(reader, text_count, number_count, format, shared)?;
         match &self.kinds {
             Kinds::All(_) => self.values.resize(count, 0),
-            Kinds::Each(kinds) => {
-                let values = std::mem::take(&mut self.values);
-                let (numbers, codes) = values.split_at(number_count);
-                let (mut numbers, mut codes) = (numbers.iter(), codes.iter());
-                self.values.extend(kinds.iter().map(|kind| match kind {
-                    Kind::Number => numbers.next().copied().unwrap_or_default(),
-                    Kind::Text => codes.next().copied().unwrap_or_default(),
-                    _ => 0,
-                }));
-            }
+            Kinds::Each(_) => self.values = spread(&codes, &self.values, number_count),
         }
         Ok(())
+    }
+
+    /// Reads the kind of each row; their codes, if they differ.
+    fn read_kinds(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, Corrupt> {
+        let codes = get_codes(reader, count, Kind::ALL.len())?;
+        let mut kinds = match std::mem::replace(&mut self.kinds, Kinds::All(Kind::Missing)) {
+            Kinds::Each(kinds) => kinds,
+            Kinds::All(_) => Vec::new(),
+        };
+        kinds.clear();
+        // Codes are below 9.
+        kinds.extend(codes.iter().map(|code| Kind::OF_CODES[*code as usize % 16]));
+        self.kinds = Kinds::of(kinds);
+        Ok(codes)
     }
 
     /// Reads the texts, and puts a code for each row that has one behind `from` numbers.
@@ -229,6 +245,25 @@ impl Column {
             codes.iter().fold(0, |all, code| all | code) >= 0 && (highest(codes) as u64) < texts.len() as u64;
         if are_known { Ok(()) } else { Err(Corrupt("an unknown code")) }
     }
+}
+
+/// Brings values to the rows that they are of: those of numbers come first, and then those of texts. Other rows get 0.
+fn spread(kinds: &[u32], values: &[i64], number_count: usize) -> Vec<i64> {
+    let (numbers, texts) = values.split_at(number_count);
+    let mut spread = vec![0; kinds.len()];
+    [(Kind::Number, numbers), (Kind::Text, texts)].into_iter().filter(|(_, values)| !values.is_empty()).for_each(
+        |(kind, values)| {
+            let mut next = 0;
+            for (row, of_row) in spread.iter_mut().zip(kinds) {
+                // Read in any case: a branch would often be predicted wrongly.
+                let is_next = *of_row == kind as u32;
+                let value = values.get(next).copied().unwrap_or_default();
+                *row |= if is_next { value } else { 0 };
+                next += usize::from(is_next);
+            }
+        },
+    );
+    spread
 }
 
 /// Collects what stands at a path, row by row.

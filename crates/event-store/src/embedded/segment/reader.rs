@@ -34,7 +34,12 @@ impl Segment {
 
     /// Reads blocks of one of its tables.
     pub fn reader<'s>(&'s self, table: &'s Table) -> BlockReader<'s> {
-        BlockReader { chunks: Chunks::new(self, table), dictionaries: Vec::new(), renderers: None }
+        BlockReader {
+            chunks: Chunks::new(self, table),
+            dictionaries: Vec::new(),
+            positions: Vec::new(),
+            renderers: None,
+        }
     }
 }
 
@@ -44,6 +49,8 @@ pub(crate) struct BlockReader<'s> {
     chunks: Chunks<'s>,
     /// Shared texts of subjects, of sources, and by path, once they were needed.
     dictionaries: Vec<Option<Dictionary>>,
+    /// Positions of the paths that were asked for, if the table has them.
+    positions: Vec<(JsonPath, Option<usize>)>,
     /// Once a data text was needed: most queries need none.
     renderers: Option<Vec<Renderer>>,
 }
@@ -198,17 +205,23 @@ impl BlockReader<'_> {
     }
 
     /// What the numbers at a path are together, if every row of the block has one there.
-    pub fn numbers(&self, block: &Block, path: &JsonPath) -> Option<NumberStats> {
+    pub fn numbers(&mut self, block: &Block, path: &JsonPath) -> Option<NumberStats> {
         let path = self.position(path)? as u32;
         block.numbers.iter().find(|(known, _)| *known == path).map(|(_, stats)| *stats)
     }
 
-    fn position(&self, path: &JsonPath) -> Option<usize> {
+    /// The position of a path, which is looked for once.
+    fn position(&mut self, path: &JsonPath) -> Option<usize> {
+        if let Some((_, position)) = self.positions.iter().find(|(known, _)| known == path) {
+            return *position;
+        }
         let is_wanted = |names: &Vec<Box<str>>| {
             let steps = path.steps().iter();
             names.len() == path.steps().len() && steps.zip(names).all(|(step, name)| is_member(step, name))
         };
-        self.chunks.table.paths.iter().position(is_wanted)
+        let position = self.chunks.table.paths.iter().position(is_wanted);
+        self.positions.push((path.clone(), position));
+        position
     }
 
     /// The column of a path by its position. False if the block has none.

@@ -6,7 +6,7 @@
 use super::budget::{Held, MemoryPool};
 use super::lock;
 use super::rows::Rows;
-use super::segment::{CodedTexts, Column, ColumnBuilder};
+use super::segment::{CodedTexts, Column, ColumnBuilder, Texts};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use std::ops::Deref;
@@ -59,6 +59,8 @@ struct SubjectIndex {
 struct Kept {
     path: JsonPath,
     column: Arc<Column>,
+    /// The codes of its texts in a lineage of books.
+    codes: Option<(u64, Arc<[u32]>)>,
     _held: Held,
 }
 
@@ -179,9 +181,25 @@ impl ChunkTable {
         let column = Arc::new(self.column_at(chunk, path, 0..self.rows()));
         let mut held = pool.start();
         if held.grow_to(column_weight(&column)).is_ok() {
-            lock(&self.columns).push(Kept { path: path.clone(), column: Arc::clone(&column), _held: held });
+            let kept = Kept { path: path.clone(), column: Arc::clone(&column), codes: None, _held: held };
+            lock(&self.columns).push(kept);
         }
         column
+    }
+
+    /// The codes of the texts of a kept column in a lineage of books, if they were kept.
+    pub fn known_codes(&self, texts: &Arc<Texts>, lineage: u64) -> Option<Arc<[u32]>> {
+        let columns = lock(&self.columns);
+        let (of, codes) = columns.iter().find(|kept| Arc::ptr_eq(&kept.column.texts, texts))?.codes.as_ref()?;
+        (*of == lineage).then(|| Arc::clone(codes))
+    }
+
+    /// Keeps the codes of all texts of a column, if that is kept.
+    pub fn keep_codes(&self, texts: &Arc<Texts>, lineage: u64, codes: &[u32]) {
+        let mut columns = lock(&self.columns);
+        if let Some(kept) = columns.iter_mut().find(|kept| Arc::ptr_eq(&kept.column.texts, texts)) {
+            kept.codes = Some((lineage, codes.into()));
+        }
     }
 
     /// The values at a path in some rows; the path leads nowhere in the others.
@@ -231,5 +249,6 @@ impl SubjectIndex {
 }
 
 fn column_weight(column: &Column) -> usize {
-    9 * column.rows() + column.texts.total_len() + 8 * column.texts.len()
+    // Each text has a code, too.
+    9 * column.rows() + column.texts.total_len() + 12 * column.texts.len()
 }

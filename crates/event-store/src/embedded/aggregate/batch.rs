@@ -145,6 +145,11 @@ impl<'v, 'p> Batch<'v, 'p> {
         }
     }
 
+    /// The table of a chunk, if that is where the events are.
+    pub fn chunk_table(&self) -> Option<&Arc<ChunkTable>> {
+        if let Place::Memory { table, .. } = &self.place { Some(table) } else { None }
+    }
+
     /// Whether events of one subject are neighbours, and their times ascend.
     pub fn is_sorted(&self) -> bool {
         matches!(self.place, Place::Stored { .. })

@@ -73,6 +73,11 @@ impl Book {
         self.of_dictionaries.get(&dictionary).map(|codes| &**codes)
     }
 
+    /// What its codes mean is the same in all books with this number, as far as they go.
+    pub fn lineage(&self) -> u64 {
+        self.lineage
+    }
+
     /// Up to which code both say the same.
     pub fn common_with(&self, other: &Book) -> usize {
         if self.lineage == other.lineage { self.len().min(other.len()) } else { 0 }

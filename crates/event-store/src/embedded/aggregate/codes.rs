@@ -60,6 +60,12 @@ impl<'p> Codes<'p> {
         self.book.as_ref().and_then(|book| book.codes_of(dictionary))
     }
 
+    /// The lineage of the book, if all of these codes are in it.
+    pub fn lineage_of(&self, codes: &[u32]) -> Option<u64> {
+        let book = self.book.as_ref()?;
+        codes.iter().all(|code| (*code as usize) < book.len()).then(|| book.lineage())
+    }
+
     /// Whether the codes of a dictionary are worth being learned.
     pub fn wants(&self, dictionary: DictionaryId, texts: usize) -> bool {
         self.shelf.is_some() && texts >= WORTH_A_BOOK && self.of_dictionary(dictionary).is_none()

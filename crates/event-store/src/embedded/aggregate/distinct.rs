@@ -1,6 +1,7 @@
 //! Sets of codes, one for each group.
 
 use super::rows::Rows;
+use crate::embedded::chunk::ChunkTable;
 use crate::embedded::segment::{DictionaryId, Texts};
 use hashbrown::HashSet;
 use std::sync::Arc;
@@ -173,20 +174,28 @@ pub(super) struct Marks {
 }
 
 /// Some texts, and whose they are.
-pub(super) type MarkedTexts = (Option<DictionaryId>, Arc<Texts>);
+pub(super) struct MarkedTexts {
+    /// The name of the dictionary, if others may follow that have it too.
+    pub dictionary: Option<DictionaryId>,
+    /// The texts.
+    pub texts: Arc<Texts>,
+    /// The table of a chunk, if they are those of a column of it.
+    pub chunk: Option<Arc<ChunkTable>>,
+}
 
 impl Marks {
     /// Whether texts are marked, and others than those of this dictionary.
     pub fn are_of_other(&self, dictionary: Option<DictionaryId>) -> bool {
-        self.texts.as_ref().is_some_and(|(marked, _)| marked.is_none() || *marked != dictionary)
+        self.texts.as_ref().is_some_and(|marked| marked.dictionary.is_none() || marked.dictionary != dictionary)
     }
 
     /// Marks the texts of rows by their codes.
-    pub fn mark(&mut self, (dictionary, texts): (Option<DictionaryId>, &Arc<Texts>), rows: Rows<'_>, codes: &[i64]) {
+    pub fn mark(&mut self, texts: impl FnOnce() -> MarkedTexts, rows: Rows<'_>, codes: &[i64]) {
         if self.texts.is_none() {
-            self.texts = Some((dictionary, Arc::clone(texts)));
+            let marked = texts();
             self.is_marked.clear();
-            self.is_marked.resize(texts.len(), false);
+            self.is_marked.resize(marked.texts.len(), false);
+            self.texts = Some(marked);
         }
         let is_marked = &mut self.is_marked[..];
         let mut mark = |code: i64| is_marked[code as usize] = true;

@@ -255,6 +255,21 @@ impl<'p> Lookup<'p> {
         self.of_texts.resize(texts.len(), UNKNOWN);
     }
 
+    /// Takes over the codes of all texts at hand if they are known in the lineage of the book; whether they are.
+    pub fn recall(&mut self, known: impl FnOnce(u64) -> Option<Arc<[u32]>>) -> bool {
+        let Target::Codes(codes) = &self.target else { return false };
+        let known = codes.lineage_of(&[]).and_then(known).filter(|known| known.len() == self.of_texts.len());
+        // Those of a longer book may go further than this one.
+        let known = known.filter(|known| codes.lineage_of(known).is_some());
+        known.map(|known| self.of_texts.copy_from_slice(&known)).is_some()
+    }
+
+    /// The codes of all texts at hand, and the lineage that they are of, if all of them were asked for and are in the book.
+    pub fn all_in_book(&self) -> Option<(u64, &[u32])> {
+        let Target::Codes(codes) = &self.target else { return None };
+        codes.lineage_of(&self.of_texts).map(|lineage| (lineage, &self.of_texts[..]))
+    }
+
     /// Learns the codes of all texts at hand if at least half of them were asked for.
     fn leave(&mut self) {
         let Some((dictionary, texts)) = self.to_learn.take() else { return };

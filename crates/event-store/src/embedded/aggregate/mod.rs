@@ -183,7 +183,7 @@ fn take<'v, 'p>(
             part.take(piece)?;
             let partial = part.finish();
             scan.absorb(&partial)?;
-            limits.cache.put(key, partial.to_keep(), rows);
+            limits.cache.put(key, partial.into_kept(), rows);
             Ok(())
         }
     }

@@ -33,7 +33,7 @@ impl Partial {
     }
 
     /// With texts of its own, and none that it does not need, so that it can be kept.
-    pub fn to_keep(mut self) -> Self {
+    pub fn into_kept(mut self) -> Self {
         let (width, first) = (self.width(), usize::from(self.windows.is_some()));
         for (at, texts) in self.texts.iter_mut().enumerate() {
             let mut used = Used::default();

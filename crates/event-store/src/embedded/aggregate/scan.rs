@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::cells::Cells;
-use super::distinct::Marks;
+use super::distinct::{MarkedTexts, Marks};
 use super::groups::{Groups, Part};
 use super::lookup::{Answers, Lookup, NONE, PASSES};
 use super::numbers::TextNumbers;
@@ -214,6 +214,7 @@ impl<'v, 'p> Scan<'v, 'p> {
             self.look_up_marks()?;
         }
         let Self { batch, selection, key, marks, groups, cells, .. } = self;
+        let chunk = batch.chunk_table().cloned();
         let column = batch.column(slot, selection.rows())?;
         if let Kinds::Each(kinds) = &column.kinds {
             selection.keep(|row| kinds[row] == Kind::Text);
@@ -221,7 +222,9 @@ impl<'v, 'p> Scan<'v, 'p> {
                 return Ok(true);
             }
         }
-        marks.mark((column.shared, &column.texts), selection.rows(), &column.values);
+        let marked =
+            || MarkedTexts { dictionary: column.shared, texts: Arc::clone(&column.texts), chunk: chunk.clone() };
+        marks.mark(marked, selection.rows(), &column.values);
         let groups = key.find(groups, cells, batch, selection)?;
         note(cells, groups, batch, selection)?;
         Ok(true)
@@ -230,9 +233,13 @@ impl<'v, 'p> Scan<'v, 'p> {
     /// Adds the texts that were marked to the only group.
     fn look_up_marks(&mut self) -> Result<(), QueryError> {
         let Self { marks, distinct: Some(lookup), cells, .. } = self else { return Ok(()) };
-        let Some(((dictionary, texts), codes)) = marks.take() else { return Ok(()) };
+        let Some((MarkedTexts { dictionary, texts, chunk }, codes)) = marks.take() else { return Ok(()) };
         lookup.turn_to(&texts, dictionary);
+        let is_known = chunk.as_ref().is_some_and(|chunk| lookup.recall(|lineage| chunk.known_codes(&texts, lineage)));
         codes.into_iter().try_for_each(|code| cells.distinct.add(0, lookup.of_code(&texts, code as usize)))?;
+        if let Some((chunk, (lineage, codes))) = chunk.filter(|_| !is_known).zip(lookup.all_in_book()) {
+            chunk.keep_codes(&texts, lineage, codes);
+        }
         Ok(self.held.grow_to(self.weight())?)
     }
 

@@ -224,9 +224,20 @@ fn shared_texts() -> (Vec<Row>, Vec<usize>) {
 
 #[test]
 fn codes_from_books_give_the_answer_of_the_reference() {
-    let dir = TempDir::new().unwrap();
     let (rows, places) = shared_texts();
-    let view = split(dir.path(), &rows, &places);
+    check_with_books(&rows, &places);
+}
+
+#[test]
+fn codes_from_books_serve_rows_in_memory_too() {
+    let (rows, _) = shared_texts();
+    let places: Vec<usize> = (0..rows.len()).map(|number| [0, 1, 4][number % 3]).collect();
+    check_with_books(&rows, &places);
+}
+
+fn check_with_books(rows: &[Row], places: &[usize]) {
+    let dir = TempDir::new().unwrap();
+    let view = split(dir.path(), rows, places);
     let user = || Dimension::Property(JsonPath::parse("$.user").unwrap());
     let users = plan(Aggregation::UniqueCount, "$.user");
     let sum = plan(Aggregation::Sum, "$.tokens");
@@ -250,7 +261,7 @@ fn codes_from_books_give_the_answer_of_the_reference() {
                 for plan in &plans {
                     let limits = Limits { threads, cache, books: &books, ..*NO_LIMITS };
                     let answer = aggregate(&view, plan, &limits).unwrap();
-                    assert_eq!(answer, reference(&rows, plan).unwrap(), "{limit}, {threads} threads, {plan:?}");
+                    assert_eq!(answer, reference(rows, plan).unwrap(), "{limit}, {threads} threads, {plan:?}");
                 }
                 assert!(books.bytes() <= limit as u64 && (books.bytes() > 0 || limit == 0), "{}", books.bytes());
             }

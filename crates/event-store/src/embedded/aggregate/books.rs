@@ -106,15 +106,15 @@ impl Books {
         kept.last().map(|kept| Arc::clone(&kept.book))
     }
 
-    /// Adds what a query found out: `more` texts behind those of `base`, and the codes of dictionaries. Nothing happens if
-    /// another query was faster; it will be found out again.
+    /// Adds what a query found out: `more` texts behind those of `base`, and the codes of dictionaries. The longer book;
+    /// nothing happens if another query was faster, or if there is no room, and it will be found out again.
     pub fn extend(
         &self,
         key: &BookKey,
         base: Option<&Arc<Book>>,
         more: &Texts,
         learned: Vec<(DictionaryId, Arc<[u32]>)>,
-    ) {
+    ) -> Option<Arc<Book>> {
         let mut texts = base.map_or_else(Dictionary::default, |base| (*base.texts).clone());
         more.iter().for_each(|text| {
             texts.code(text);
@@ -122,21 +122,23 @@ impl Books {
         let lineage = base.map_or_else(|| LINEAGES.fetch_add(1, Ordering::Relaxed), |base| base.lineage);
         let mut of_dictionaries = base.map_or_else(HashMap::new, |base| base.of_dictionaries.clone());
         of_dictionaries.extend(learned);
-        let book = Book { lineage, texts: Arc::new(texts), of_dictionaries };
+        let book = Arc::new(Book { lineage, texts: Arc::new(texts), of_dictionaries });
         let mut kept = lock(&self.kept);
         let at = kept.iter().position(|kept| kept.key == *key);
         if at.map(|at| Arc::as_ptr(&kept[at].book)) != base.map(Arc::as_ptr) {
-            return;
+            return None;
         }
         // A book that became too large begins anew with the next query.
         at.map(|at| kept.remove(at));
         let bytes = book.weight();
-        if bytes <= self.limit / 2 {
-            kept.push(Kept { key: key.clone(), book: Arc::new(book), bytes });
+        if bytes > self.limit / 2 {
+            return None;
         }
+        kept.push(Kept { key: key.clone(), book: Arc::clone(&book), bytes });
         while kept.iter().map(|kept| kept.bytes).sum::<usize>() > self.limit {
             kept.remove(0);
         }
+        Some(book)
     }
 
     /// Forgets the codes of dictionaries that are no longer open.
@@ -181,9 +183,9 @@ mod tests {
         books.extend(&key("t"), None, &Texts::from_iter(["a", "b"]), learned(1, &[0, 1]));
         let first = books.get(&key("t")).unwrap();
         books.extend(&key("t"), Some(&first), &Texts::from_iter(["c"]), learned(2, &[1, 2]));
-        // Was slower.
-        books.extend(&key("t"), Some(&first), &Texts::from_iter(["d"]), learned(3, &[2]));
-        books.extend(&key("t"), None, &Texts::from_iter(["d"]), learned(3, &[0]));
+        for slower in [Some(&first), None] {
+            assert!(books.extend(&key("t"), slower, &Texts::from_iter(["d"]), learned(3, &[2])).is_none());
+        }
         let second = books.get(&key("t")).unwrap();
         assert_eq!((second.len(), second.text(2), second.code("c"), second.code("d")), (3, "c", Some(2), None));
         assert_eq!(second.codes_of(dictionary(2)), Some(&[1, 2][..]));
@@ -209,7 +211,9 @@ mod tests {
     fn books_that_were_not_used_for_longest_make_room() {
         let books = Books::new(3000);
         let texts = Texts::from_iter(["x".repeat(400).as_str()]);
-        ["a", "b", "c"].iter().for_each(|name| books.extend(&key(name), None, &texts, learned(1, &[0])));
+        for name in ["a", "b", "c"] {
+            assert!(books.extend(&key(name), None, &texts, learned(1, &[0])).is_some());
+        }
         assert!(books.get(&key("a")).is_some());
         books.extend(&key("d"), None, &texts, learned(1, &[0]));
         let known = ["a", "b", "c", "d"].map(|name| books.get(&key(name)).is_some());

@@ -91,6 +91,12 @@ impl Cells {
         self.seen.capacity() * size_of::<Seen>() + lanes + wide + latest + self.distinct.weight()
     }
 
+    /// Lets go of memory that only adding needs: nothing is added any more.
+    pub fn shrink(&mut self) {
+        self.seen.shrink_to_fit();
+        self.sums.shrink();
+    }
+
     /// Notes `events` events of a group between two times, both inclusive.
     pub fn note_span(&mut self, group: usize, (first, last): (i64, i64), events: u64) {
         let seen = &mut self.seen[group];

@@ -22,7 +22,12 @@ pub(super) struct Codes<'p> {
 pub(super) struct CodeTexts {
     book: Option<Arc<Book>>,
     own: Texts,
+    /// The codes that kept texts have in a lineage of books; [`NOWHERE`] if they have none.
+    in_lineage: Option<(u64, Vec<u32>)>,
 }
+
+/// No book goes as far.
+const NOWHERE: u32 = u32::MAX;
 
 impl<'p> Codes<'p> {
     /// Codes for the texts of a column, of which there may be a book.
@@ -78,6 +83,12 @@ impl<'p> Codes<'p> {
 
     /// The code here of a text that has a code in another query.
     pub fn translate(&mut self, texts: &CodeTexts, code: u32) -> u32 {
+        if let (Some(own), Some((lineage, codes))) = (&self.book, &texts.in_lineage)
+            && own.lineage() == *lineage
+            && (codes[code as usize] as usize) < own.len()
+        {
+            return codes[code as usize];
+        }
         let common = match (&self.book, &texts.book) {
             (Some(own), Some(other)) => own.common_with(other),
             _ => 0,
@@ -88,10 +99,11 @@ impl<'p> Codes<'p> {
     /// The texts by code. What was learned goes into the book.
     pub fn into_texts(self) -> CodeTexts {
         let own = self.own.into_texts();
-        if let Some((books, key)) = self.shelf.filter(|_| !self.learned.is_empty()) {
-            books.extend(&key, self.book.as_ref(), &own, self.learned);
+        let shelf = self.shelf.filter(|_| !self.learned.is_empty());
+        match shelf.and_then(|(books, key)| books.extend(&key, self.book.as_ref(), &own, self.learned)) {
+            Some(longer) => CodeTexts { book: Some(longer), ..CodeTexts::default() },
+            None => CodeTexts { book: self.book, own, in_lineage: None },
         }
-        CodeTexts { book: self.book, own }
     }
 }
 
@@ -107,11 +119,16 @@ impl CodeTexts {
 
     /// About how many bytes they take.
     pub fn weight(&self) -> usize {
-        self.own.total_len() + 8 * self.own.len() + self.book.as_ref().map_or(0, |book| book.weight())
+        let in_lineage = self.in_lineage.as_ref().map_or(0, |(_, codes)| 4 * codes.len());
+        self.own.total_len() + 8 * self.own.len() + in_lineage + self.book.as_ref().map_or(0, |book| book.weight())
     }
 
     /// Only the texts of some codes, which are the positions of these codes from now on.
     pub fn only(&self, codes: &[u32]) -> Self {
-        Self { book: None, own: codes.iter().map(|code| self.get(*code)).collect() }
+        let in_lineage = self.book.as_ref().map(|book| {
+            let in_book = |code: &u32| if (*code as usize) < book.len() { *code } else { NOWHERE };
+            (book.lineage(), codes.iter().map(in_book).collect())
+        });
+        Self { book: None, own: codes.iter().map(|code| self.get(*code)).collect(), in_lineage }
     }
 }

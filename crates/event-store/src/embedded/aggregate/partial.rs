@@ -44,6 +44,7 @@ impl Partial {
         let mut used = Used::default();
         self.cells.distinct.recode(|code| used.position(code));
         self.values = self.values.only(&used.codes);
+        self.cells.shrink();
         self
     }
 

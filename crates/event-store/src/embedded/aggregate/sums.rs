@@ -88,6 +88,15 @@ impl Sums {
         }
     }
 
+    /// Lets go of memory that only adding needs: nothing is added any more.
+    pub fn shrink(&mut self) {
+        for lane in &mut self.lanes {
+            lane.empty();
+            lane.narrow = Vec::new();
+            lane.wide.shrink_to_fit();
+        }
+    }
+
     /// The sums of a group, each with its scale.
     pub fn of(&self, group: usize) -> impl Iterator<Item = (u32, i128)> {
         self.lanes.iter().map(move |lane| (lane.scale, lane.of(group)))
@@ -113,7 +122,7 @@ impl Mantissas<'_> {
 
 impl SumLane {
     fn of(&self, group: usize) -> i128 {
-        self.wide[group] + i128::from(self.narrow[group])
+        self.wide[group] + self.narrow.get(group).map_or(0, |narrow| i128::from(*narrow))
     }
 
     /// Adds to the narrow sums, which `growth` may take further from zero, or to the wide ones without it.

@@ -269,6 +269,65 @@ fn check_with_books(rows: &[Row], places: &[usize]) {
     }
 }
 
+/// Rows over several blocks whose models and values are of all kinds, and whose numbers are of all widths and scales.
+fn mixed_kinds() -> Vec<Row> {
+    let start = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
+    let row = |number: usize| {
+        let subject = number * 13 % 40;
+        let model = match number * 11 % 9 {
+            0 => "",
+            1 => r#""model":null,"#,
+            2 => r#""model":true,"#,
+            3 if subject < 20 => r#""model":7,"#,
+            4 => r#""model":"7","#,
+            _ => r#""model":"m","#,
+        };
+        // Numbers of one width and scale for each block or two, then of several, then strings among them.
+        let tokens = match subject {
+            0..=9 => format!("{}", number % 100),
+            10..=19 => format!("-{}.{:04}", number % 7000, number % 10_000),
+            20..=24 => format!("9{:018}", number),
+            25..=29 => format!("-92233720368{:08}", number),
+            30..=34 => ["0.5", "12345678901234567890123", "3", "-7e3"][number % 4].into(),
+            _ => ["1", "\"2.5\"", "\"x\"", "null", "[1]"][number % 5].into(),
+        };
+        let time = start.saturating_add_micros((number * 7919 % 5003) as i64 * 613_000_000);
+        plain_row(number, &format!("s{subject:02}"), time, &format!(r#"{{{model}"tokens":{tokens}}}"#))
+    };
+    (0..9000).map(row).collect()
+}
+
+#[test]
+fn blocks_of_all_kinds_and_widths_give_the_answer_of_the_reference() {
+    let dir = TempDir::new().unwrap();
+    let rows = mixed_kinds();
+    let places: Vec<usize> = (0..rows.len()).map(|number| [0, 0, 1, 4][number % 4]).collect();
+    let view = split(dir.path(), &rows, &places);
+    let model = Dimension::Property(JsonPath::parse("$.model").unwrap());
+    let days = Some(Windows::new(WindowSize::Day, Zone::parse("Europe/Budapest").unwrap()));
+    let months = Some(Windows::new(WindowSize::Month, Zone::UTC));
+    let (from, to) = (rows[17].stored.event.time(), rows[18].stored.event.time());
+    for aggregation in Aggregation::ALL {
+        let base = plan(aggregation, "$.tokens");
+        for (dimensions, windows) in [
+            (vec![model.clone()], days.clone()),
+            (vec![], days.clone()),
+            (vec![Dimension::Subject], months.clone()),
+            (vec![Dimension::Subject, model.clone()], None),
+            (vec![], None),
+        ] {
+            let all = AggregatePlan { dimensions, windows, ..base.clone() };
+            let some = AggregatePlan { from: Some(from.min(to)), to: Some(from.max(to)), ..all.clone() };
+            let passing = vec![(model.clone(), Filter::Ne("m".into()))];
+            for plan in [&all, &some, &AggregatePlan { filters: passing, ..all.clone() }] {
+                let answer = plan_error(aggregate(&view, plan, &NO_LIMITS));
+                assert_eq!(answer, reference(&rows, plan), "{plan:?}");
+                assert!(answer.is_ok_and(|rows| !rows.is_empty()), "{plan:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn rows_in_memory_are_found_by_their_subject() {
     let dir = TempDir::new().unwrap();

@@ -103,6 +103,9 @@ pub struct RunOptions {
     /// Loads of the ingest section, as CONNECTIONSxBATCH, separated by commas
     #[arg(long, value_delimiter = ',', value_parser = shape, default_value = "1x1,64x1,256x1,16x100,4x1000")]
     pub loads: Vec<(usize, usize)>,
+    /// Keep the filled store for the next run with the same data set; with --only queries, which changes nothing in it
+    #[arg(long)]
+    pub keep: bool,
     /// A variable for the environment of the product's server, as NAME=VALUE; may be given several times
     #[arg(long = "server-env", value_parser = variable)]
     pub server_env: Vec<(String, String)>,
@@ -112,6 +115,11 @@ impl RunOptions {
     /// Whether a section was asked for.
     pub fn wants(&self, section: Section) -> bool {
         self.only.is_empty() || self.only.contains(&section)
+    }
+
+    /// Whether the filled store stays for the next run: only if no section adds events to it.
+    pub fn keeps_store(&self) -> bool {
+        self.keep && self.only == [Section::Queries]
     }
 
     /// The data set that everything is measured on.

@@ -83,8 +83,30 @@ impl Run<'_> {
     }
 }
 
+/// Says in a folder which data set its store holds.
+const STAMP: &str = "stamp";
+
+/// The store of an earlier run that kept it, if it holds the same data set.
+fn kept(run: &Run<'_>) -> Option<Filled> {
+    let folder = run.options.dir.join("served");
+    let is_same = std::fs::read_to_string(folder.join(STAMP)).is_ok_and(|text| text == stamp(run.options));
+    if !run.options.keeps_store() || !is_same {
+        return None;
+    }
+    let mut expected = Expected::default();
+    run.options.data().rows().for_each(|row| expected.add(&row));
+    Some(Filled { folder, answers: Arc::new(expected.answers()) })
+}
+
+fn stamp(options: &RunOptions) -> String {
+    format!("{} {}", options.seed, options.events)
+}
+
 /// Stores the data set in process, seals it, and notes what that took.
 fn fill(run: &mut Run<'_>) -> Result<Filled> {
+    if let Some(kept) = kept(run) {
+        return Ok(kept);
+    }
     let folder = run.fresh_folder("served")?;
     let events = folder.join("events");
     let store = store::open(&events, store::options(Manner { threads: 0, cached: false }))?;
@@ -102,6 +124,9 @@ fn fill(run: &mut Run<'_>) -> Result<Filled> {
     run.results.add("bytes per event, with ids and identities", "Tallystick", (segments + identities) / count, "bytes");
     run.results.add("segments", "Tallystick", store.stats().segments as f64, "files");
     store.close()?;
+    if run.options.keeps_store() {
+        std::fs::write(folder.join(STAMP), stamp(run.options))?;
+    }
     Ok(Filled { folder, answers: Arc::new(expected.answers()) })
 }
 
@@ -128,7 +153,7 @@ pub fn run(options: &RunOptions) -> Result<()> {
             part(&mut run).with_context(|| format!("section {section:?}"))?;
         }
     }
-    if let Some(filled) = &run.filled {
+    if let Some(filled) = run.filled.as_ref().filter(|_| !options.keeps_store()) {
         std::fs::remove_dir_all(&filled.folder)?;
     }
     print!("\n{}", targets::table(&run.results));

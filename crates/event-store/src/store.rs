@@ -79,6 +79,8 @@ pub struct StoreStats {
     pub query_cache_bytes: u64,
     /// How often one of them was used.
     pub query_cache_hits: u64,
+    /// Bytes of codes that texts have in many segments.
+    pub query_books_bytes: u64,
     /// Bytes that running queries hold.
     pub query_memory_bytes: u64,
     /// Bytes of columns of rows in memory.

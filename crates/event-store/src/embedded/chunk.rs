@@ -6,7 +6,9 @@
 use super::budget::{Held, MemoryPool};
 use super::lock;
 use super::rows::Rows;
-use super::segment::{CodedTexts, Column, ColumnBuilder};
+use super::segment::{CodedTexts, Column, ColumnBuilder, Texts};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use std::hash::BuildHasher;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use tallystick_domain::Namespace;
@@ -34,14 +36,31 @@ pub(crate) struct ChunkTable {
     pub span: (i64, i64),
     /// Subjects.
     pub subjects: CodedTexts,
+    index: SubjectIndex,
     columns: Mutex<Vec<Kept>>,
+    /// The table that it has some rows of, and which.
+    whole: Option<(Arc<ChunkTable>, Vec<u32>)>,
     _held: Held,
+}
+
+/// The rows of each subject.
+#[derive(Debug, Default)]
+struct SubjectIndex {
+    /// Codes of subjects by their texts.
+    codes: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// Rows, by subject and then ascending.
+    rows: Vec<u32>,
+    /// By code, where the rows of a subject begin; and where all of them end.
+    starts: Vec<u32>,
 }
 
 #[derive(Debug)]
 struct Kept {
     path: JsonPath,
     column: Arc<Column>,
+    /// The codes of its texts in a lineage of books.
+    codes: Option<(u64, Arc<[u32]>)>,
     _held: Held,
 }
 
@@ -99,14 +118,38 @@ impl ChunkTable {
         }
         let span = times.iter().fold((i64::MAX, i64::MIN), |(first, last), time| (first.min(*time), last.max(*time)));
         let events = places.iter().map(|place| rows.get(*place as usize).stored.event);
+        let subjects = CodedTexts::of(events.map(|event| event.subject()));
         Self {
             namespace: namespace.clone(),
             event_type: event_type.into(),
-            subjects: CodedTexts::of(events.map(|event| event.subject())),
+            index: SubjectIndex::of(&subjects),
+            subjects,
             places,
             times,
             span,
             columns: Mutex::default(),
+            whole: None,
+            _held: pool.start(),
+        }
+    }
+
+    /// The rows of some subjects, which differ. What is derived from them is not kept.
+    pub fn of_subjects(self: &Arc<Self>, subjects: &[&str], pool: &Arc<MemoryPool>) -> Self {
+        let found = subjects.iter().flat_map(|subject| self.index.rows_of(&self.subjects, subject));
+        let mut rows: Vec<u32> = found.copied().collect();
+        rows.sort_unstable();
+        let times: Vec<i64> = rows.iter().map(|row| self.times[*row as usize]).collect();
+        let codes = rows.iter().map(|row| self.subjects.codes[*row as usize]).collect();
+        Self {
+            namespace: self.namespace.clone(),
+            event_type: self.event_type.clone(),
+            places: rows.iter().map(|row| self.places[*row as usize]).collect(),
+            span: times.iter().fold((i64::MAX, i64::MIN), |(first, last), time| (first.min(*time), last.max(*time))),
+            times,
+            subjects: CodedTexts { texts: Arc::clone(&self.subjects.texts), codes, shared: None },
+            index: SubjectIndex::default(),
+            columns: Mutex::default(),
+            whole: Some((Arc::clone(self), rows)),
             _held: pool.start(),
         }
     }
@@ -123,7 +166,11 @@ impl ChunkTable {
 
     /// The values at a path if they are kept.
     pub fn known_column(&self, path: &JsonPath) -> Option<Arc<Column>> {
-        lock(&self.columns).iter().find(|kept| kept.path == *path).map(|kept| Arc::clone(&kept.column))
+        let known = lock(&self.columns).iter().find(|kept| kept.path == *path).map(|kept| Arc::clone(&kept.column));
+        known.or_else(|| {
+            let (whole, rows) = self.whole.as_ref()?;
+            Some(Arc::new(whole.known_column(path)?.only(rows)))
+        })
     }
 
     /// The values at a path. They are kept if `pool` has room for them.
@@ -134,9 +181,25 @@ impl ChunkTable {
         let column = Arc::new(self.column_at(chunk, path, 0..self.rows()));
         let mut held = pool.start();
         if held.grow_to(column_weight(&column)).is_ok() {
-            lock(&self.columns).push(Kept { path: path.clone(), column: Arc::clone(&column), _held: held });
+            let kept = Kept { path: path.clone(), column: Arc::clone(&column), codes: None, _held: held };
+            lock(&self.columns).push(kept);
         }
         column
+    }
+
+    /// The codes of the texts of a kept column in a lineage of books, if they were kept.
+    pub fn known_codes(&self, texts: &Arc<Texts>, lineage: u64) -> Option<Arc<[u32]>> {
+        let columns = lock(&self.columns);
+        let (of, codes) = columns.iter().find(|kept| Arc::ptr_eq(&kept.column.texts, texts))?.codes.as_ref()?;
+        (*of == lineage).then(|| Arc::clone(codes))
+    }
+
+    /// Keeps the codes of all texts of a column, if that is kept.
+    pub fn keep_codes(&self, texts: &Arc<Texts>, lineage: u64, codes: &[u32]) {
+        let mut columns = lock(&self.columns);
+        if let Some(kept) = columns.iter_mut().find(|kept| Arc::ptr_eq(&kept.column.texts, texts)) {
+            kept.codes = Some((lineage, codes.into()));
+        }
     }
 
     /// The values at a path in some rows; the path leads nowhere in the others.
@@ -152,10 +215,40 @@ impl ChunkTable {
     }
 
     fn weight(&self) -> usize {
-        16 * self.places.len() + self.subjects.texts.total_len() + 8 * self.subjects.texts.len()
+        20 * self.places.len() + self.subjects.texts.total_len() + 20 * self.subjects.texts.len()
+    }
+}
+
+impl SubjectIndex {
+    fn of(subjects: &CodedTexts) -> Self {
+        let hasher = DefaultHashBuilder::default();
+        let hash = |code: &u32| hasher.hash_one(subjects.texts.get(*code as usize));
+        let mut codes = HashTable::with_capacity(subjects.texts.len());
+        (0..subjects.texts.len() as u32).for_each(|code| {
+            codes.insert_unique(hash(&code), code, hash);
+        });
+        let mut starts = vec![0; subjects.texts.len() + 1];
+        subjects.codes.iter().for_each(|code| starts[*code as usize + 1] += 1);
+        (1..starts.len()).for_each(|at| starts[at] += starts[at - 1]);
+        let (mut next, mut rows) = (starts.clone(), vec![0; subjects.codes.len()]);
+        for (row, code) in subjects.codes.iter().enumerate() {
+            let place = &mut next[*code as usize];
+            rows[*place as usize] = row as u32;
+            *place += 1;
+        }
+        Self { codes, hasher, rows, starts }
+    }
+
+    fn rows_of(&self, subjects: &CodedTexts, subject: &str) -> &[u32] {
+        let is_subject = |code: &u32| subjects.texts.get(*code as usize) == subject;
+        match self.codes.find(self.hasher.hash_one(subject), is_subject) {
+            Some(code) => &self.rows[self.starts[*code as usize] as usize..self.starts[*code as usize + 1] as usize],
+            None => &[],
+        }
     }
 }
 
 fn column_weight(column: &Column) -> usize {
-    9 * column.rows() + column.texts.total_len() + 8 * column.texts.len()
+    // Each text has a code, too.
+    9 * column.rows() + column.texts.total_len() + 12 * column.texts.len()
 }

@@ -188,6 +188,7 @@ impl EmbeddedStore {
             memory: &shared.query_memory,
             columns: &shared.column_memory,
             cache: &shared.partials,
+            books: &shared.books,
             mask: None,
         };
         aggregate::aggregate(view, plan, &limits)
@@ -304,6 +305,7 @@ impl EmbeddedStore {
         }
         stats.runs = live.runs.len() as u64;
         (stats.query_cache_bytes, stats.query_cache_hits) = shared.partials.figures();
+        stats.query_books_bytes = shared.books.bytes();
         stats.query_memory_bytes = shared.query_memory.held() as u64;
         stats.column_memory_bytes = shared.column_memory.held() as u64;
         stats.live_counters = shared.live_counters.len() as u64;

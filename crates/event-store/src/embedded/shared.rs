@@ -3,6 +3,7 @@
 //! Invariant: `live` holds every acknowledged row exactly once at every moment: a segment takes the place of the rows that
 //! it was made from under one lock. Locks are taken in the order turn, facts, catalog, live.
 
+use super::aggregate::Books;
 use super::budget::MemoryPool;
 use super::cache::PartialCache;
 use super::dedupe::{Run, Seen};
@@ -20,9 +21,12 @@ use super::segment::Segment;
 use super::view::View;
 use crate::StoreError;
 use crate::histogram::{COUNTS, Histogram, MICROSECONDS};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// The most bytes of codes that dictionaries have in common, about as many as those of the dictionaries in memory.
+const BOOKS_BYTES: usize = 32 << 20;
 
 /// A live segment.
 #[derive(Clone)]
@@ -124,6 +128,8 @@ pub(crate) struct Shared {
     pub column_memory: Arc<MemoryPool>,
     /// Results over parts of segments.
     pub partials: PartialCache,
+    /// Codes that dictionaries of segments have in common.
+    pub books: Books,
     /// Totals that the writer keeps up to date.
     pub live_counters: LiveCounters,
     /// Frames up to here are sealed, and the MANIFEST says so.
@@ -145,6 +151,7 @@ impl Shared {
             queue: Queue::new(options.queue_bytes),
             query_memory: Arc::new(MemoryPool::new(options.query_memory_bytes)),
             partials: PartialCache::new(options.query_cache_bytes),
+            books: Books::new(BOOKS_BYTES),
             live_counters: LiveCounters::new(options.live_counters),
             column_memory: Arc::new(MemoryPool::new(options.memtable_bytes)),
             options,
@@ -180,9 +187,14 @@ impl Shared {
         next.write(&self.layout)?;
         self.low.store(next.low, Ordering::Release);
         *catalog = next;
-        publish(&mut lock(&self.live));
+        let open: HashSet<u64> = {
+            let mut live = lock(&self.live);
+            publish(&mut live);
+            live.segments.iter().map(|live| live.segment.number()).collect()
+        };
         self.changed.notify_all();
         self.partials.forget(None);
+        self.books.forget(|dictionary| open.contains(&dictionary.segment));
         Ok(())
     }
 

@@ -36,6 +36,12 @@ struct Loaded<'p> {
     is_current: bool,
 }
 
+impl Loaded<'_> {
+    fn column(&self) -> &Column {
+        self.of_chunk.as_deref().unwrap_or(&self.column)
+    }
+}
+
 enum Place<'v> {
     Nowhere,
     Stored {
@@ -139,6 +145,16 @@ impl<'v, 'p> Batch<'v, 'p> {
         }
     }
 
+    /// The table of a chunk, if that is where the events are.
+    pub fn chunk_table(&self) -> Option<&Arc<ChunkTable>> {
+        if let Place::Memory { table, .. } = &self.place { Some(table) } else { None }
+    }
+
+    /// Whether events of one subject are neighbours, and their times ascend.
+    pub fn is_sorted(&self) -> bool {
+        matches!(self.place, Place::Stored { .. })
+    }
+
     /// Times in microseconds.
     pub fn times(&mut self) -> Result<&[i64], StoreError> {
         match &mut self.place {
@@ -182,8 +198,8 @@ impl<'v, 'p> Batch<'v, 'p> {
     }
 
     /// What the directory says of the numbers at the path of a slot, if each event has one at the same scale.
-    pub fn numbers(&self, slot: usize) -> Option<NumberStats> {
-        match &self.place {
+    pub fn numbers(&mut self, slot: usize) -> Option<NumberStats> {
+        match &mut self.place {
             Place::Stored { reader, block } => reader.numbers(block, self.columns[slot].path),
             _ => None,
         }
@@ -201,6 +217,23 @@ impl<'v, 'p> Batch<'v, 'p> {
     /// The values at the path of a slot in the given rows, of which there are never more for the same events; in others
     /// they may be missing.
     pub fn column(&mut self, slot: usize, rows: Rows<'_>) -> Result<&Column, StoreError> {
+        self.load(slot, rows)?;
+        Ok(self.columns[slot].column())
+    }
+
+    /// Times, and the values as [`Self::column`] gives them.
+    pub fn times_and_column(&mut self, slot: usize, rows: Rows<'_>) -> Result<(&[i64], &Column), StoreError> {
+        self.load(slot, rows)?;
+        self.times()?;
+        let times = match &self.place {
+            Place::Nowhere => &[],
+            Place::Memory { table, .. } => &table.times[..],
+            Place::Stored { .. } => &self.times,
+        };
+        Ok((times, self.columns[slot].column()))
+    }
+
+    fn load(&mut self, slot: usize, rows: Rows<'_>) -> Result<(), StoreError> {
         let Self { place, columns, data, pool, .. } = self;
         let Loaded { path, column, of_chunk, is_current } = &mut columns[slot];
         if !*is_current {
@@ -225,8 +258,7 @@ impl<'v, 'p> Batch<'v, 'p> {
             }
             *is_current = true;
         }
-        let Loaded { column, of_chunk, .. } = &self.columns[slot];
-        Ok(of_chunk.as_deref().unwrap_or(column))
+        Ok(())
     }
 }
 

@@ -3,25 +3,21 @@
 //! Invariant: no sum overflows and no value is rounded, in whatever order rows and other states are added.
 
 use super::distinct::Distinct;
-use super::rows::{OfRows, Rows};
+use super::rows::{OfRows, Rows, for_each_row};
+use super::sums::{Mantissas, Sums};
 use super::windows::instant;
 use crate::embedded::segment::NumberStats;
 use hashbrown::HashMap;
 use tallystick_domain::meter::{Aggregation, PlanError};
 use tallystick_domain::{ExactSum, Instant, Quantity, QuantityError};
 
-/// Mantissas with no higher bit than this can be added 2^12 times in 64 bits.
-const NARROW: u64 = 1 << 50;
-/// More rows than are ever added at once with narrow mantissas.
-const MAX_NARROW_ROWS: usize = 1 << 12;
-
 /// The states of all groups of a plan.
 #[derive(Debug)]
 pub(super) struct Cells {
     aggregation: Aggregation,
     seen: Vec<Seen>,
-    /// Sums of 64-bit mantissas, a lane for each scale: fewer than 2^64 of them fit 128 bits.
-    sums: Vec<Lane<i128>>,
+    /// Sums of 64-bit mantissas.
+    sums: Sums,
     /// Sums of what does not fit a lane.
     wide_sums: HashMap<u32, ExactSum>,
     /// Least or greatest mantissas, a lane for each scale.
@@ -38,6 +34,7 @@ pub(super) struct Cells {
 struct Seen {
     first: i64,
     last: i64,
+    /// Only kept up where the answer needs it.
     events: u64,
 }
 
@@ -65,7 +62,7 @@ impl Cells {
         Self {
             aggregation,
             seen: Vec::new(),
-            sums: Vec::new(),
+            sums: Sums::default(),
             wide_sums: HashMap::new(),
             extremes: Vec::new(),
             wide_extremes: HashMap::new(),
@@ -78,7 +75,7 @@ impl Cells {
     pub fn resize(&mut self, groups: usize) {
         if self.seen.len() < groups {
             self.seen.resize(groups, NOTHING);
-            self.sums.iter_mut().for_each(|lane| lane.of_groups.resize(groups, 0));
+            self.sums.resize(groups);
             self.extremes.iter_mut().for_each(|lane| lane.of_groups.resize(groups, None));
             if self.aggregation == Aggregation::UniqueCount {
                 self.distinct.resize(groups);
@@ -90,8 +87,14 @@ impl Cells {
     pub fn weight(&self) -> usize {
         let wide = (self.wide_sums.capacity() + self.wide_extremes.capacity()) * 48;
         let latest = self.latest.len() * 2 * (size_of::<Latest>() + 80);
-        let lanes = (self.sums.len() + self.extremes.len()) * 16 * self.seen.len();
+        let lanes = self.extremes.len() * 16 * self.seen.len() + self.sums.weight();
         self.seen.capacity() * size_of::<Seen>() + lanes + wide + latest + self.distinct.weight()
+    }
+
+    /// Lets go of memory that only adding needs: nothing is added any more.
+    pub fn shrink(&mut self) {
+        self.seen.shrink_to_fit();
+        self.sums.shrink();
     }
 
     /// Notes `events` events of a group between two times, both inclusive.
@@ -102,61 +105,60 @@ impl Cells {
         seen.events += events;
     }
 
-    /// Notes the events of rows at their times.
+    /// Notes the events of rows at their times. In a run the times ascend.
     pub fn note_rows(&mut self, groups: OfRows<'_>, rows: Rows<'_>, times: &[i64]) {
         match (groups, rows) {
             (OfRows::All(group), _) => {
                 let span = rows.iter().map(|row| times[row]).fold((i64::MAX, i64::MIN), include);
                 self.note_span(group as usize, span, rows.len() as u64);
             }
-            (OfRows::Each(groups), _) if comes_in_runs(groups) => {
-                let mut at = 0;
-                for run in groups.chunk_by(|left, right| left == right) {
-                    let times = (at..at + run.len()).map(|position| times[rows.at(position)]);
-                    self.note_span(run[0] as usize, times.fold((i64::MAX, i64::MIN), include), run.len() as u64);
-                    at += run.len();
+            (OfRows::Runs(groups, ends), _) => {
+                let mut start = 0;
+                for (group, end) in groups.iter().zip(ends) {
+                    let span = (times[start as usize], times[*end as usize - 1]);
+                    self.note_span(*group as usize, span, u64::from(end - start));
+                    start = *end;
                 }
             }
-            (OfRows::Each(groups), Rows::All(_)) => {
-                groups.iter().zip(times).for_each(|(group, time)| self.seen[*group as usize].add(*time));
-            }
+            (OfRows::Each(groups), Rows::All(_)) => self.note_each(groups.iter().zip(times)),
             (OfRows::Each(groups), Rows::These(rows)) => {
-                let rows = groups.iter().zip(rows);
-                rows.for_each(|(group, row)| self.seen[*group as usize].add(times[*row as usize]));
+                self.note_each(groups.iter().zip(rows.iter().map(|row| &times[*row as usize])));
             }
         }
     }
 
-    /// Adds the mantissas of rows to the sums of their groups.
-    pub fn add_mantissas(&mut self, groups: OfRows<'_>, rows: Rows<'_>, mantissas: &[i64], scale: u32) {
-        let count = self.seen.len();
-        let sums = lane(&mut self.sums, scale, count, 0);
-        match (groups, rows) {
-            (OfRows::All(group), Rows::All(count)) => sums[group as usize] += sum(&mantissas[..count]),
-            (OfRows::All(group), Rows::These(rows)) => {
-                sums[group as usize] += rows.iter().map(|row| i128::from(mantissas[*row as usize])).sum::<i128>();
-            }
-            (OfRows::Each(groups), Rows::All(_)) if comes_in_runs(groups) => {
-                let mut rest = mantissas;
-                for run in groups.chunk_by(|left, right| left == right) {
-                    let (here, after) = rest.split_at(run.len());
-                    sums[run[0] as usize] += sum(here);
-                    rest = after;
-                }
-            }
-            (OfRows::Each(groups), Rows::All(_)) => {
-                for (group, mantissa) in groups.iter().zip(mantissas) {
-                    let sum = &mut sums[*group as usize];
-                    *sum = sum.wrapping_add(i128::from(*mantissa));
-                }
-            }
-            (OfRows::Each(groups), Rows::These(rows)) => {
-                for (group, row) in groups.iter().zip(rows) {
-                    let sum = &mut sums[*group as usize];
-                    *sum = sum.wrapping_add(i128::from(mantissas[*row as usize]));
-                }
-            }
+    fn note_each<'a>(&mut self, rows: impl Iterator<Item = (&'a u32, &'a i64)>) {
+        let seen = &mut self.seen[..];
+        match self.aggregation {
+            Aggregation::Count | Aggregation::Avg => rows.for_each(|(group, time)| {
+                let seen = &mut seen[*group as usize];
+                seen.include(*time);
+                seen.events = seen.events.wrapping_add(1);
+            }),
+            _ => rows.for_each(|(group, time)| seen[*group as usize].include(*time)),
         }
+    }
+
+    /// Adds the mantissas of rows to the sums of their groups.
+    pub fn add_mantissas(&mut self, groups: OfRows<'_>, rows: Rows<'_>, mantissas: Mantissas<'_>) {
+        self.sums.add_rows(groups, rows, mantissas);
+    }
+
+    /// Notes the events of rows at their times, and adds their mantissas.
+    pub fn note_and_add(&mut self, groups: OfRows<'_>, rows: Rows<'_>, times: &[i64], mantissas: Mantissas<'_>) {
+        if let (OfRows::Each(groups), Rows::All(count), Aggregation::Sum) = (groups, rows, self.aggregation)
+            && let Some(sums) = self.sums.narrow_for(count, mantissas)
+        {
+            let seen = &mut self.seen[..];
+            for ((group, time), mantissa) in groups.iter().zip(times).zip(mantissas.of_rows) {
+                seen[*group as usize].include(*time);
+                let sum = &mut sums[*group as usize];
+                *sum = sum.wrapping_add(*mantissa);
+            }
+            return;
+        }
+        self.note_rows(groups, rows, times);
+        self.sums.add_rows(groups, rows, mantissas);
     }
 
     /// Adds all numbers of a block to a group, or compares them with it.
@@ -165,10 +167,7 @@ impl Cells {
         let extreme = match self.aggregation {
             Aggregation::Min => stats.least,
             Aggregation::Max => stats.greatest,
-            _ => {
-                lane(&mut self.sums, stats.scale, count, 0)[group] += stats.sum;
-                return;
-            }
+            _ => return self.sums.add(group, stats.scale, stats.sum),
         };
         let is_least = self.aggregation == Aggregation::Min;
         let old = &mut lane(&mut self.extremes, stats.scale, count, None)[group];
@@ -186,10 +185,10 @@ impl Cells {
             *old = old.iter().copied().chain(extreme).reduce(|left, right| better(is_least, left, right));
             return;
         }
-        for (position, row) in rows.iter().enumerate() {
-            let (old, new) = (&mut extremes[groups.at(position)], mantissas[row]);
+        for_each_row(groups, rows, |group, row| {
+            let (old, new) = (&mut extremes[group as usize], mantissas[row]);
             *old = Some(old.map_or(new, |old| better(is_least, old, new)));
-        }
+        });
     }
 
     /// Takes a number of a group into account: adds or compares it.
@@ -198,7 +197,7 @@ impl Cells {
         let narrow = i64::try_from(number.mantissa());
         match (self.aggregation, narrow) {
             (Aggregation::Sum | Aggregation::Avg, Ok(mantissa)) => {
-                lane(&mut self.sums, number.scale(), count, 0)[group as usize] += i128::from(mantissa);
+                self.sums.add(group as usize, number.scale(), i128::from(mantissa));
             }
             (Aggregation::Sum | Aggregation::Avg, Err(_)) => self.wide_sums.entry(group).or_default().add(number),
             (Aggregation::Min | Aggregation::Max, Ok(mantissa)) => {
@@ -240,10 +239,7 @@ impl Cells {
             self.note_span(*group as usize, (seen.first, seen.last), seen.events);
         }
         let count = self.seen.len();
-        for Lane { scale, of_groups: sums } in &other.sums {
-            let own = lane(&mut self.sums, *scale, count, 0);
-            sums.iter().zip(of_groups).for_each(|(sum, group)| own[*group as usize] += sum);
-        }
+        self.sums.absorb(&other.sums, of_groups);
         for (group, sum) in &other.wide_sums {
             self.wide_sums.entry(of_groups[*group as usize]).or_default().merge(sum);
         }
@@ -293,11 +289,10 @@ impl Cells {
 
     /// The sum of a group, without 256 bits where it is at one scale and fits.
     fn total(&self, group: usize) -> Result<Quantity, QuantityError> {
-        let mut parts = self.sums.iter().filter(|lane| lane.of_groups[group] != 0);
+        let mut parts = self.sums.of(group).filter(|(_, sum)| *sum != 0);
         let (only, is_only) = (parts.next(), parts.next().is_none());
         if is_only && !self.wide_sums.contains_key(&(group as u32)) {
-            let narrow =
-                only.map_or(Ok(Quantity::ZERO), |lane| Quantity::from_parts(lane.of_groups[group], lane.scale));
+            let narrow = only.map_or(Ok(Quantity::ZERO), |(scale, sum)| Quantity::from_parts(sum, scale));
             if narrow.is_ok() {
                 return narrow;
             }
@@ -307,7 +302,7 @@ impl Cells {
 
     fn exact_sum(&self, group: usize) -> ExactSum {
         let mut exact = self.wide_sums.get(&(group as u32)).copied().unwrap_or_default();
-        self.sums.iter().for_each(|lane| exact.add_scaled(lane.of_groups[group], lane.scale));
+        self.sums.of(group).for_each(|(scale, sum)| exact.add_scaled(sum, scale));
         exact
     }
 
@@ -321,11 +316,15 @@ impl Cells {
 }
 
 impl Seen {
+    /// Written only where it changes something, which is rare: a branch is then cheaper.
     #[inline]
-    fn add(&mut self, time: i64) {
-        self.first = self.first.min(time);
-        self.last = self.last.max(time);
-        self.events = self.events.wrapping_add(1);
+    fn include(&mut self, time: i64) {
+        if time < self.first {
+            self.first = time;
+        }
+        if time > self.last {
+            self.last = time;
+        }
     }
 }
 
@@ -346,24 +345,13 @@ fn lane<T: Clone>(lanes: &mut Vec<Lane<T>>, scale: u32, groups: usize, nothing: 
     &mut lanes[at].of_groups
 }
 
-/// The exact sum of mantissas.
-fn sum(mantissas: &[i64]) -> i128 {
-    let bits = mantissas.iter().fold(0, |bits, mantissa| bits | mantissa.unsigned_abs());
-    if bits < NARROW && mantissas.len() <= MAX_NARROW_ROWS {
-        return i128::from(mantissas.iter().fold(0i64, |sum, mantissa| sum.wrapping_add(*mantissa)));
-    }
-    mantissas.iter().map(|mantissa| i128::from(*mantissa)).sum()
-}
-
-/// Whether neighbours mostly have the same group.
-fn comes_in_runs(groups: &[u32]) -> bool {
-    let changes = groups.iter().zip(&groups[1.min(groups.len())..]).filter(|(left, right)| left != right).count();
-    changes < groups.len() / 8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn wide(of_rows: &[i64], scale: u32) -> Mantissas<'_> {
+        Mantissas { of_rows, scale, most: 1 << 63 }
+    }
 
     #[test]
     fn a_sum_crosses_scales_and_128_bits() {
@@ -374,9 +362,9 @@ mod tests {
         for _ in 0..4 {
             cells.take_number(0, most);
             cells.take_number(0, most);
-            cells.add_mantissas(OfRows::All(0), Rows::All(3), &[i64::MAX, i64::MAX, 15], 1);
+            cells.add_mantissas(OfRows::All(0), Rows::All(3), wide(&[i64::MAX, i64::MAX, 15], 1));
             cells.take_number(0, least);
-            cells.add_mantissas(OfRows::All(0), Rows::These(&[1, 0]), &[-i64::MAX, -i64::MAX], 1);
+            cells.add_mantissas(OfRows::All(0), Rows::These(&[1, 0]), wide(&[-i64::MAX, -i64::MAX], 1));
             cells.take_number(0, least);
         }
         assert_eq!(cells.value(0).unwrap().unwrap().to_string(), "6");
@@ -386,7 +374,7 @@ mod tests {
     fn a_sum_of_more_than_96_bits_fits_once_its_zeros_are_gone() {
         let mut states = [Cells::new(Aggregation::Sum, 0), Cells::new(Aggregation::Sum, 0)];
         states.iter_mut().for_each(|cells| cells.resize(1));
-        states[0].add_mantissas(OfRows::All(0), Rows::All(2), &[4_000_000_000_000_000_000; 2], 28);
+        states[0].add_mantissas(OfRows::All(0), Rows::All(2), wide(&[4_000_000_000_000_000_000; 2], 28));
         for _ in 0..20 {
             let [left, right] = &mut states;
             right.absorb(left, &[0], |code| code).unwrap();

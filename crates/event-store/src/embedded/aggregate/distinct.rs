@@ -1,6 +1,10 @@
 //! Sets of codes, one for each group.
 
+use super::rows::Rows;
+use crate::embedded::chunk::ChunkTable;
+use crate::embedded::segment::{DictionaryId, Texts};
 use hashbrown::HashSet;
+use std::sync::Arc;
 use tallystick_domain::meter::PlanError;
 
 /// A set with more codes than these is hashed.
@@ -60,27 +64,32 @@ impl Distinct {
 
     /// How many values a group has.
     pub fn count_of(&self, group: usize) -> u64 {
-        match &self.sets[group] {
-            Set::Few(codes) => codes.len() as u64,
-            Set::Hashed(codes) => codes.len() as u64,
-            Set::Bits(_, count) => *count,
-        }
+        self.sets[group].len() as u64
     }
 
     /// Hands all codes of a group over.
     pub fn for_each(&self, group: usize, mut take: impl FnMut(u32) -> Result<(), PlanError>) -> Result<(), PlanError> {
-        match &self.sets[group] {
-            Set::Few(codes) => codes.iter().try_for_each(|code| take(*code)),
-            Set::Hashed(codes) => codes.iter().try_for_each(|code| take(*code)),
-            Set::Bits(words, _) => words.iter().enumerate().try_for_each(|(at, word)| {
-                let mut rest = *word;
-                while rest != 0 {
-                    take(at as u32 * 64 + rest.trailing_zeros())?;
-                    rest &= rest - 1;
-                }
-                Ok(())
-            }),
+        let mut taken = Ok(());
+        self.sets[group].for_each(|code| {
+            if taken.is_ok() {
+                taken = take(code);
+            }
+        });
+        taken
+    }
+
+    /// Gives each code another, no two the same.
+    pub fn recode(&mut self, mut code_of: impl FnMut(u32) -> u32) {
+        let mut bytes = 0;
+        for set in &mut self.sets {
+            let mut codes = Vec::with_capacity(set.len());
+            set.for_each(|code| codes.push(code_of(code)));
+            *set = Set::Few(Vec::new());
+            codes.into_iter().for_each(|code| {
+                set.insert(code, &mut bytes);
+            });
         }
+        self.bytes = bytes;
     }
 
     /// About how many bytes they take.
@@ -90,6 +99,30 @@ impl Distinct {
 }
 
 impl Set {
+    fn len(&self) -> usize {
+        match self {
+            Set::Few(codes) => codes.len(),
+            Set::Hashed(codes) => codes.len(),
+            Set::Bits(_, count) => *count as usize,
+        }
+    }
+
+    fn for_each(&self, mut take: impl FnMut(u32)) {
+        match self {
+            Set::Few(codes) => codes.iter().for_each(|code| take(*code)),
+            Set::Hashed(codes) => codes.iter().for_each(|code| take(*code)),
+            Set::Bits(words, _) => {
+                for (at, word) in words.iter().enumerate() {
+                    let mut rest = *word;
+                    while rest != 0 {
+                        take(at as u32 * 64 + rest.trailing_zeros());
+                        rest &= rest - 1;
+                    }
+                }
+            }
+        }
+    }
+
     /// Adds a code; whether it is new. `bytes` follows what all sets take.
     fn insert(&mut self, code: u32, bytes: &mut usize) -> bool {
         match self {
@@ -129,6 +162,59 @@ impl Set {
             count += 1;
         }
         Set::Bits(words, count)
+    }
+}
+
+/// Which texts rows of one group have, so that each text is looked up once and not for each row.
+#[derive(Default)]
+pub(super) struct Marks {
+    texts: Option<MarkedTexts>,
+    /// By code. No bits: those of neighbours would wait for each other.
+    is_marked: Vec<bool>,
+}
+
+/// Some texts, and whose they are.
+pub(super) struct MarkedTexts {
+    /// The name of the dictionary, if others may follow that have it too.
+    pub dictionary: Option<DictionaryId>,
+    /// The texts.
+    pub texts: Arc<Texts>,
+    /// The table of a chunk, if they are those of a column of it.
+    pub chunk: Option<Arc<ChunkTable>>,
+}
+
+impl Marks {
+    /// Whether texts are marked, and others than those of this dictionary.
+    pub fn are_of_other(&self, dictionary: Option<DictionaryId>) -> bool {
+        self.texts.as_ref().is_some_and(|marked| marked.dictionary.is_none() || marked.dictionary != dictionary)
+    }
+
+    /// Marks the texts of rows by their codes.
+    pub fn mark(&mut self, texts: impl FnOnce() -> MarkedTexts, rows: Rows<'_>, codes: &[i64]) {
+        if self.texts.is_none() {
+            let marked = texts();
+            self.is_marked.clear();
+            self.is_marked.resize(marked.texts.len(), false);
+            self.texts = Some(marked);
+        }
+        let is_marked = &mut self.is_marked[..];
+        let mut mark = |code: i64| is_marked[code as usize] = true;
+        match rows {
+            Rows::All(count) => codes[..count].iter().for_each(|code| mark(*code)),
+            Rows::These(rows) => rows.iter().for_each(|row| mark(codes[*row as usize])),
+        }
+    }
+
+    /// Hands over the texts and the codes that are marked, and forgets them.
+    pub fn take(&mut self) -> Option<(MarkedTexts, Vec<u32>)> {
+        let texts = self.texts.take()?;
+        let marked = self.is_marked.iter().enumerate().filter(|(_, is_marked)| **is_marked);
+        Some((texts, marked.map(|(code, _)| code as u32).collect()))
+    }
+
+    /// About how many bytes they take.
+    pub fn weight(&self) -> usize {
+        self.is_marked.capacity()
     }
 }
 

@@ -75,7 +75,7 @@ impl Groups {
             let group = self.group_of(&key)?;
             return Ok((OfRows::All(group), self.count));
         }
-        self.make_room(parts);
+        self.make_room(parts.iter().map(|part| part.known));
         let mut of_rows = std::mem::take(&mut self.of_rows);
         let found = match self.bits.iter().sum::<u32>() <= MAX_DIRECT_BITS {
             true => self.find_direct(parts, rows, &mut of_rows),
@@ -84,6 +84,23 @@ impl Groups {
         self.of_rows = of_rows;
         found?;
         Ok((OfRows::Each(&self.of_rows), self.count))
+    }
+
+    /// The group in a cell, which is that of a key.
+    #[inline]
+    fn group_in(&mut self, cell: usize, key: &[u32]) -> Result<u32, PlanError> {
+        match self.direct[cell] {
+            UNKNOWN => {
+                let group = self.group_of(key)?;
+                self.direct[cell] = group;
+                Ok(group)
+            }
+            group => Ok(group),
+        }
+    }
+
+    fn cell_of(&self, key: &[u32]) -> usize {
+        key.iter().zip(&self.bits).fold(0, |cell, (code, bits)| cell << bits | *code as usize)
     }
 
     /// The group of a key; a new one if it was not met before.
@@ -108,10 +125,10 @@ impl Groups {
     }
 
     /// Widens the cells so that every code has a place in them.
-    fn make_room(&mut self, parts: &[Part<'_>]) {
+    fn make_room(&mut self, known: impl Iterator<Item = usize>) {
         let mut is_changed = self.direct.is_empty();
-        for (bits, part) in self.bits.iter_mut().zip(parts) {
-            let needed = usize::BITS - part.known.saturating_sub(1).leading_zeros();
+        for (bits, known) in self.bits.iter_mut().zip(known) {
+            let needed = usize::BITS - known.saturating_sub(1).leading_zeros();
             if needed > *bits {
                 (*bits, is_changed) = (needed, true);
             }
@@ -128,41 +145,47 @@ impl Groups {
         self.direct.resize(1 << total, UNKNOWN);
         for group in 0..self.count {
             let key = &self.keys[group * self.width..(group + 1) * self.width];
-            let cell = key.iter().zip(&self.bits).fold(0, |cell, (code, bits)| cell << bits | *code as usize);
+            let cell = self.cell_of(key);
             self.direct[cell] = group as u32;
         }
     }
 
-    /// Combines the codes of each row to a cell, then looks the cells up.
+    /// Combines the codes of each row to a cell and looks the cells up.
     fn find_direct(&mut self, parts: &[Part<'_>], rows: Rows<'_>, of_rows: &mut Vec<u32>) -> Result<(), PlanError> {
-        of_rows.clear();
-        of_rows.resize(rows.len(), 0);
-        let mut shift = 0;
+        // Where all rows have the same code, its place in the cell.
+        let (mut common, mut shift) = (0, 0);
+        let mut each = Vec::with_capacity(parts.len());
         for (part, bits) in parts.iter().zip(&self.bits).rev() {
-            match (part.codes, rows) {
-                (Answers::All(code), _) => of_rows.iter_mut().for_each(|cell| *cell |= code << shift),
-                (Answers::Each(codes), Rows::All(_)) => {
-                    of_rows.iter_mut().zip(codes).for_each(|(cell, code)| *cell |= code << shift);
-                }
-                (Answers::Each(codes), Rows::These(rows)) => {
-                    let codes = rows.iter().map(|row| codes[*row as usize]);
-                    of_rows.iter_mut().zip(codes).for_each(|(cell, code)| *cell |= code << shift);
-                }
+            match part.codes {
+                Answers::All(code) => common |= code << shift,
+                Answers::Each(codes) => each.push((codes, shift)),
             }
             shift += bits;
         }
-        let mut key = vec![0; self.width];
-        for (at, of_row) in of_rows.iter_mut().enumerate() {
-            let cell = *of_row as usize;
-            *of_row = match self.direct[cell] {
-                UNKNOWN => {
-                    key_at(parts, rows.at(at), &mut key);
-                    let group = self.group_of(&key)?;
-                    self.direct[cell] = group;
-                    group
+        let direct = &self.direct[..];
+        let group = |cell: u32| direct[cell as usize];
+        of_rows.resize(rows.len(), 0);
+        match (&each[..], rows) {
+            ([(codes, shift)], Rows::All(_)) => {
+                let rows = of_rows.iter_mut().zip(*codes);
+                rows.for_each(|(of_row, code)| *of_row = group(common | code.wrapping_shl(*shift)));
+            }
+            ([(left, left_shift), (right, right_shift)], Rows::All(_)) => {
+                for ((of_row, left), right) in of_rows.iter_mut().zip(*left).zip(*right) {
+                    *of_row = group(common | left.wrapping_shl(*left_shift) | right.wrapping_shl(*right_shift));
                 }
-                group => group,
-            };
+            }
+            _ => of_rows.iter_mut().zip(rows.iter()).for_each(|(of_row, row)| {
+                *of_row = group(each.iter().fold(common, |cell, (codes, shift)| cell | codes[row] << shift));
+            }),
+        }
+        if !of_rows.contains(&UNKNOWN) {
+            return Ok(());
+        }
+        let mut key = vec![0; self.width];
+        for (at, of_row) in of_rows.iter_mut().enumerate().filter(|(_, of_row)| **of_row == UNKNOWN) {
+            key_at(parts, rows.at(at), &mut key);
+            *of_row = self.group_in(self.cell_of(&key), &key)?;
         }
         Ok(())
     }

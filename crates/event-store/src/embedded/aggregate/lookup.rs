@@ -2,13 +2,18 @@
 //!
 //! Invariant: the answer for a row is the one that domain's functions give for its event.
 
-use crate::embedded::segment::{CodedTexts, Column, Dictionary, DictionaryId, Kind, Kinds, Texts};
+use super::books::{BookKey, Books};
+use super::codes::{CodeTexts, Codes};
+use crate::embedded::segment::{CodedTexts, Column, DictionaryId, Kind, Kinds, Texts};
 use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tallystick_domain::Quantity;
 use tallystick_domain::json::Leaf;
-use tallystick_domain::meter::{Dimension, Filter, JsonPath, NotCounted, dimension_leaf, distinct_leaf, numeric_leaf};
+use tallystick_domain::meter::{
+    AggregatePlan, Dimension, Filter, JsonPath, NotCounted, dimension_leaf, distinct_leaf, numeric_leaf,
+};
 
 /// The answer for a row without a text.
 pub(super) const NONE: u32 = u32::MAX;
@@ -44,8 +49,8 @@ enum Reading<'p> {
 
 /// What becomes of a text.
 enum Target<'p> {
-    /// Its code in a dictionary.
-    Codes(Dictionary),
+    /// Its code.
+    Codes(Codes<'p>),
     /// Whether it passes.
     Filter(&'p Filter),
     /// Whether it is one of the subjects that customers own.
@@ -59,6 +64,8 @@ pub(super) struct Lookup<'p> {
     /// Whose texts `of_texts` is about.
     shared: Option<DictionaryId>,
     of_texts: Vec<u32>,
+    /// These texts, if the answers about them are codes that later queries want.
+    to_learn: Option<(DictionaryId, Arc<Texts>)>,
     of_kinds: [u32; KINDS],
     of_numbers: HashMap<(i64, u32), u32>,
     /// The answer for all rows at hand, if it is one.
@@ -68,13 +75,20 @@ pub(super) struct Lookup<'p> {
 
 impl<'p> Lookup<'p> {
     /// Codes of the texts of a dimension.
-    pub fn codes(dimension: &'p Dimension, owners: Option<&'p BTreeMap<String, String>>) -> Self {
-        Self::new(Reading::of(dimension, owners), Target::Codes(Dictionary::default()))
+    pub fn codes(dimension: &'p Dimension, plan: &'p AggregatePlan, books: &'p Books) -> Self {
+        let column = match dimension {
+            Dimension::Subject => Some(None),
+            Dimension::Property(path) => Some(Some(path)),
+            Dimension::Customer | Dimension::NotCounted { .. } => None,
+        };
+        let codes = Codes::new(books, column.map(|path| book_key(plan, path)));
+        Self::new(Reading::of(dimension, plan.customers.as_deref()), Target::Codes(codes))
     }
 
     /// Codes of the texts that tell values apart.
-    pub fn distinct(path: &'p JsonPath) -> Self {
-        Self::new(Reading::Distinct(path), Target::Codes(Dictionary::default()))
+    pub fn distinct(path: &'p JsonPath, plan: &'p AggregatePlan, books: &'p Books) -> Self {
+        let codes = Codes::new(books, Some(book_key(plan, Some(path))));
+        Self::new(Reading::Distinct(path), Target::Codes(codes))
     }
 
     /// Whether the texts of a dimension pass a filter.
@@ -93,6 +107,7 @@ impl<'p> Lookup<'p> {
             target,
             shared: None,
             of_texts: Vec::new(),
+            to_learn: None,
             of_kinds: [UNKNOWN; KINDS],
             of_numbers: HashMap::new(),
             of_all: None,
@@ -102,26 +117,23 @@ impl<'p> Lookup<'p> {
 
     /// How many codes were given out.
     pub fn known(&self) -> usize {
-        if let Target::Codes(dictionary) = &self.target { dictionary.texts().len() } else { 0 }
+        if let Target::Codes(codes) = &self.target { codes.len() } else { 0 }
     }
 
-    /// The code of a text of another query's dictionary.
-    pub fn code_of(&mut self, text: &str) -> u32 {
-        if let Target::Codes(dictionary) = &mut self.target { dictionary.code(text) } else { NONE }
+    /// The code here of a text that has a code in another query.
+    pub fn translate(&mut self, texts: &CodeTexts, code: u32) -> u32 {
+        if let Target::Codes(codes) = &mut self.target { codes.translate(texts, code) } else { NONE }
     }
 
     /// The texts by code.
-    pub fn into_texts(self) -> Texts {
-        if let Target::Codes(dictionary) = self.target { dictionary.into_texts() } else { Texts::default() }
+    pub fn into_texts(mut self) -> CodeTexts {
+        self.leave();
+        if let Target::Codes(codes) = self.target { codes.into_texts() } else { CodeTexts::default() }
     }
 
     /// About how many bytes it holds.
     pub fn weight(&self) -> usize {
-        let codes = if let Target::Codes(dictionary) = &self.target {
-            dictionary.texts().total_len() + 20 * dictionary.texts().len()
-        } else {
-            0
-        };
+        let codes = if let Target::Codes(codes) = &self.target { codes.weight() } else { 0 };
         codes + 4 * (self.of_texts.capacity() + self.of_rows.capacity()) + 24 * self.of_numbers.capacity()
     }
 
@@ -137,7 +149,12 @@ impl<'p> Lookup<'p> {
 
     /// Asks about the subjects of rows.
     pub fn ask_subjects(&mut self, subjects: &CodedTexts) {
-        let codes = subjects.codes.iter().map(|code| *code as usize);
+        self.ask_subject_codes(subjects, &subjects.codes);
+    }
+
+    /// Asks about some of these subjects, by their codes.
+    pub fn ask_subject_codes(&mut self, subjects: &CodedTexts, codes: &[u32]) {
+        let codes = codes.iter().map(|code| *code as usize);
         self.ask_text_codes(&subjects.texts, subjects.shared, codes);
     }
 
@@ -162,21 +179,42 @@ impl<'p> Lookup<'p> {
 
     fn ask_mixed(&mut self, column: &Column, kinds: &[Kind]) {
         self.turn_to(&column.texts, column.shared);
-        let numbers_are_alike = self.numbers_are_alike();
+        let met = kinds.iter().fold(0, |met, kind| met | 1u32.wrapping_shl(*kind as u32));
+        let has = |kind: Kind| met & (1 << kind as u32) != 0;
+        let one_by_one = has(Kind::Number) && !self.numbers_are_alike();
         self.of_all = None;
         let mut rows = std::mem::take(&mut self.of_rows);
-        rows.clear();
-        rows.extend(kinds.iter().zip(&column.values).map(|(kind, value)| match kind {
-            Kind::Text => self.of_code(&column.texts, *value as usize),
-            Kind::Number if !numbers_are_alike => self.of_number(*value, column.scale),
-            other => self.of_kind(*other),
-        }));
+        if one_by_one || column.texts.len() > kinds.len() {
+            rows.clear();
+            rows.extend(kinds.iter().zip(&column.values).map(|(kind, value)| match kind {
+                Kind::Text => self.of_code(&column.texts, *value as usize),
+                Kind::Number if one_by_one => self.of_number(*value, column.scale),
+                other => self.of_kind(*other),
+            }));
+        } else {
+            let others = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Text && has(*kind));
+            others.for_each(|kind| {
+                self.of_kind(kind);
+            });
+            (0..column.texts.len()).for_each(|code| {
+                self.of_code(&column.texts, code);
+            });
+            // One table of all answers, so that no row needs a branch: it would often be predicted wrongly.
+            let answers = [&self.of_kinds[..], &self.of_texts[..]].concat();
+            let mut places: [(usize, i64); KINDS] = std::array::from_fn(|kind| (kind, 0));
+            places[Kind::Text as usize] = (KINDS, -1);
+            rows.resize(kinds.len(), 0);
+            for ((answer, kind), value) in rows.iter_mut().zip(kinds).zip(&column.values) {
+                let (first, mask) = places[*kind as usize];
+                *answer = answers[first + (value & mask) as usize];
+            }
+        }
         self.of_rows = rows;
     }
 
     fn ask_text_codes(
         &mut self,
-        texts: &Texts,
+        texts: &Arc<Texts>,
         shared: Option<DictionaryId>,
         codes: impl ExactSizeIterator<Item = usize> + Clone,
     ) {
@@ -188,30 +226,68 @@ impl<'p> Lookup<'p> {
             return;
         }
         let mut rows = std::mem::take(&mut self.of_rows);
-        rows.clear();
         if texts.len() <= codes.len() {
             for code in 0..texts.len() {
                 self.of_code(texts, code);
             }
             let of_texts = &self.of_texts[..];
-            rows.extend(codes.map(|code| of_texts[code]));
+            rows.resize(codes.len(), 0);
+            rows.iter_mut().zip(codes).for_each(|(answer, code)| *answer = of_texts[code]);
         } else {
+            rows.clear();
             rows.extend(codes.map(|code| self.of_code(texts, code)));
         }
         self.of_rows = rows;
     }
 
-    /// Forgets the answers about other texts.
-    fn turn_to(&mut self, texts: &Texts, shared: Option<DictionaryId>) {
-        if shared.is_none() || shared != self.shared {
-            self.shared = shared;
-            self.of_texts.clear();
-            self.of_texts.resize(texts.len(), UNKNOWN);
+    /// Prepares for questions about some texts: forgets the answers about others.
+    pub fn turn_to(&mut self, texts: &Arc<Texts>, shared: Option<DictionaryId>) {
+        if shared.is_some() && shared == self.shared {
+            return;
+        }
+        self.leave();
+        self.shared = shared;
+        self.of_texts.clear();
+        if let (Target::Codes(codes), Some(dictionary)) = (&self.target, shared) {
+            self.of_texts.extend_from_slice(codes.of_dictionary(dictionary).unwrap_or_default());
+            self.to_learn = codes.wants(dictionary, texts.len()).then(|| (dictionary, Arc::clone(texts)));
+        }
+        self.of_texts.resize(texts.len(), UNKNOWN);
+    }
+
+    /// Takes over the codes of all texts at hand if they are known in the lineage of the book; whether they are.
+    pub fn recall(&mut self, known: impl FnOnce(u64) -> Option<Arc<[u32]>>) -> bool {
+        let Target::Codes(codes) = &self.target else { return false };
+        let known = codes.lineage_of(&[]).and_then(known).filter(|known| known.len() == self.of_texts.len());
+        // Those of a longer book may go further than this one.
+        let known = known.filter(|known| codes.lineage_of(known).is_some());
+        known.map(|known| self.of_texts.copy_from_slice(&known)).is_some()
+    }
+
+    /// The codes of all texts at hand, and the lineage that they are of, if all of them were asked for and are in the book.
+    pub fn all_in_book(&self) -> Option<(u64, &[u32])> {
+        let Target::Codes(codes) = &self.target else { return None };
+        codes.lineage_of(&self.of_texts).map(|lineage| (lineage, &self.of_texts[..]))
+    }
+
+    /// Learns the codes of all texts at hand if at least half of them were asked for.
+    fn leave(&mut self) {
+        let Some((dictionary, texts)) = self.to_learn.take() else { return };
+        let unknown = self.of_texts.iter().filter(|answer| **answer == UNKNOWN).count();
+        if unknown > texts.len() / 2 {
+            return;
+        }
+        (0..texts.len()).for_each(|code| {
+            self.of_code(&texts, code);
+        });
+        if let Target::Codes(codes) = &mut self.target {
+            codes.learn(dictionary, &self.of_texts);
         }
     }
 
+    /// The answer about a text by its code; the texts are those that the lookup turned to.
     #[inline]
-    fn of_code(&mut self, texts: &Texts, code: usize) -> u32 {
+    pub fn of_code(&mut self, texts: &Texts, code: usize) -> u32 {
         let known = self.of_texts[code];
         if known != UNKNOWN {
             return known;
@@ -252,11 +328,15 @@ impl<'p> Lookup<'p> {
     fn ask(&mut self, leaf: Option<Leaf<'_>>) -> u32 {
         let Some(text) = self.reading.text(leaf) else { return NONE };
         match &mut self.target {
-            Target::Codes(dictionary) => dictionary.code(&text),
+            Target::Codes(codes) => codes.code(&text),
             Target::Filter(filter) => u32::from(filter.matches(&text)) * PASSES,
             Target::Owned(owners) => u32::from(owners.contains_key(&*text)) * PASSES,
         }
     }
+}
+
+fn book_key(plan: &AggregatePlan, path: Option<&JsonPath>) -> BookKey {
+    BookKey { namespace: plan.namespace.clone(), event_type: plan.event_type.clone(), path: path.cloned() }
 }
 
 impl<'p> Reading<'p> {

@@ -4,7 +4,9 @@
 //! whatever pieces and on however many threads they are looked at.
 
 mod batch;
+mod books;
 mod cells;
+mod codes;
 mod distinct;
 mod groups;
 mod lookup;
@@ -12,6 +14,7 @@ mod numbers;
 mod partial;
 mod rows;
 mod scan;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod windows;
@@ -23,6 +26,7 @@ use super::facts::masks::Mask;
 use super::segment::{Block, Segment, Span, Table};
 use super::view::View;
 use crate::QueryError;
+pub(crate) use books::Books;
 pub(crate) use partial::Partial;
 use scan::Scan;
 use std::ops::Bound;
@@ -34,6 +38,8 @@ use tallystick_domain::meter::{AggregatePlan, AggregateRow, Dimension};
 const PIECE_BLOCKS: usize = 256;
 /// A thread is started for each so many rows at most: for fewer it costs more than it saves.
 pub(crate) const ROWS_PER_THREAD: usize = 400_000;
+/// Rows of a chunk are found by their subjects if there are at least so many for each of these.
+const ROWS_PER_SUBJECT: usize = 4;
 /// The most threads of one query if the option leaves it open.
 const MAX_THREADS: usize = 8;
 
@@ -54,6 +60,8 @@ pub(crate) struct Limits<'m> {
     pub columns: &'m Arc<MemoryPool>,
     /// Results that are kept.
     pub cache: &'m PartialCache,
+    /// Codes that dictionaries have in common.
+    pub books: &'m Books,
     /// What of the stored rows is not seen; [`aggregate`] takes it from the view.
     pub mask: Option<&'m Mask>,
 }
@@ -105,13 +113,29 @@ fn pieces<'v>(view: &'v View, plan: &AggregatePlan, limits: &Limits<'_>) -> Vec<
     }
     let mask = view.masks.of(&plan.namespace, &plan.event_type);
     let stored = view.chunks.iter().map(|chunk| (&**chunk, false));
+    let subjects = exact_subjects(plan);
     for (chunk, is_amended) in stored.chain(mask.and_then(Mask::amended_chunk).map(|chunk| (chunk, true))) {
-        let table = chunk.table(&plan.namespace, &plan.event_type, limits.columns);
+        let mut table = chunk.table(&plan.namespace, &plan.event_type, limits.columns);
+        if let Some(subjects) = subjects.as_ref().filter(|subjects| subjects.len() * ROWS_PER_SUBJECT <= table.rows()) {
+            table = Arc::new(table.of_subjects(subjects, limits.columns));
+        }
         if table.rows() > 0 {
             pieces.push(Piece::Memory { chunk, table, is_amended });
         }
     }
     pieces
+}
+
+/// The subjects that a plan is about, if it is about some only: no others pass its conditions.
+fn exact_subjects(plan: &AggregatePlan) -> Option<Vec<&str>> {
+    let filters = plan.filters.iter().filter(|(dimension, _)| *dimension == Dimension::Subject);
+    let mut subjects = filters
+        .filter_map(|(_, filter)| filter.exact_texts())
+        .min_by_key(Vec::len)
+        .or_else(|| plan.customers.as_ref().map(|owners| owners.keys().map(String::as_str).collect()))?;
+    subjects.sort_unstable();
+    subjects.dedup();
+    Some(subjects)
 }
 
 fn threads(pieces: &[Piece<'_>], limits: &Limits<'_>) -> usize {
@@ -159,7 +183,7 @@ fn take<'v, 'p>(
             part.take(piece)?;
             let partial = part.finish();
             scan.absorb(&partial)?;
-            limits.cache.put(key, partial, rows);
+            limits.cache.put(key, partial.into_kept(), rows);
             Ok(())
         }
     }

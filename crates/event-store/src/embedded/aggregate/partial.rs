@@ -1,7 +1,9 @@
 //! The answer of a plan over a part of the rows, in a form that can be kept and added to others.
 
 use super::cells::Cells;
-use crate::embedded::segment::Texts;
+use super::codes::CodeTexts;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use tallystick_domain::meter::{AggregateRow, PlanError};
 use tallystick_domain::time::Window;
 
@@ -11,7 +13,7 @@ pub(crate) struct Partial {
     /// The windows by code, if the plan has windows.
     pub(super) windows: Option<Vec<Window>>,
     /// The texts of each dimension by code.
-    pub(super) texts: Vec<Texts>,
+    pub(super) texts: Vec<CodeTexts>,
     /// The codes of each group: window, then dimensions.
     pub(super) keys: Vec<u32>,
     /// The number of groups.
@@ -19,15 +21,31 @@ pub(crate) struct Partial {
     /// The states of the groups.
     pub(super) cells: Cells,
     /// The texts of distinct values by code.
-    pub(super) values: Texts,
+    pub(super) values: CodeTexts,
 }
 
 impl Partial {
     /// About how many bytes it takes.
     pub fn weight(&self) -> usize {
-        let texts = self.texts.iter().chain([&self.values]).map(|texts| texts.total_len() + 8 * texts.len());
+        let texts = self.texts.iter().chain([&self.values]).map(CodeTexts::weight);
         let windows = self.windows.as_ref().map_or(0, |windows| windows.len() * size_of::<Window>());
         size_of::<Self>() + texts.sum::<usize>() + windows + 4 * self.keys.len() + self.cells.weight()
+    }
+
+    /// With texts of its own, and none that it does not need, so that it can be kept.
+    pub fn into_kept(mut self) -> Self {
+        let (width, first) = (self.width(), usize::from(self.windows.is_some()));
+        for (at, texts) in self.texts.iter_mut().enumerate() {
+            let mut used = Used::default();
+            let codes = self.keys.iter_mut().skip(first + at).step_by(width);
+            codes.for_each(|code| *code = used.position(*code));
+            *texts = texts.only(&used.codes);
+        }
+        let mut used = Used::default();
+        self.cells.distinct.recode(|code| used.position(code));
+        self.values = self.values.only(&used.codes);
+        self.cells.shrink();
+        self
     }
 
     /// How many parts a key has.
@@ -67,6 +85,26 @@ impl Partial {
 
     fn texts_of(&self, group: usize) -> impl Iterator<Item = &str> {
         let codes = &self.key(group)[usize::from(self.windows.is_some())..];
-        self.texts.iter().zip(codes).map(|(texts, code)| texts.get(*code as usize))
+        self.texts.iter().zip(codes).map(|(texts, code)| texts.get(*code))
+    }
+}
+
+/// The codes that are used, in the order in which they are met.
+#[derive(Default)]
+struct Used {
+    positions: HashMap<u32, u32>,
+    codes: Vec<u32>,
+}
+
+impl Used {
+    fn position(&mut self, code: u32) -> u32 {
+        let next = self.codes.len() as u32;
+        match self.positions.entry(code) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                self.codes.push(code);
+                *entry.insert(next)
+            }
+        }
     }
 }

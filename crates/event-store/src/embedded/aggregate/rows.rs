@@ -18,6 +18,48 @@ pub(super) enum OfRows<'a> {
     All(u32),
     /// One for each, in their order.
     Each(&'a [u32]),
+    /// One for each of the runs that make up all rows of a block, and the row behind each run.
+    Runs(&'a [u32], &'a [u32]),
+}
+
+/// Neighbours with the same code.
+#[derive(Default)]
+pub(super) struct Runs {
+    /// Memory for more runs than there are.
+    codes: Vec<u32>,
+    ends: Vec<u32>,
+    count: usize,
+}
+
+impl Runs {
+    /// Cuts codes where they change.
+    pub fn cut(&mut self, codes: &[u32]) {
+        self.count = 0;
+        let Some(last) = codes.last() else { return };
+        if self.codes.len() < codes.len() {
+            self.codes.resize(codes.len(), 0);
+            self.ends.resize(codes.len(), 0);
+        }
+        let (run_codes, run_ends) = (&mut self.codes[..codes.len()], &mut self.ends[..codes.len()]);
+        let mut count = 0;
+        for at in 1..codes.len() {
+            // Written in any case: a branch would often be predicted wrongly.
+            (run_codes[count], run_ends[count]) = (codes[at - 1], at as u32);
+            count += usize::from(codes[at - 1] != codes[at]);
+        }
+        (run_codes[count], run_ends[count]) = (*last, codes.len() as u32);
+        self.count = count + 1;
+    }
+
+    /// The code of each run.
+    pub fn codes(&self) -> &[u32] {
+        &self.codes[..self.count]
+    }
+
+    /// The row behind each run.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends[..self.count]
+    }
 }
 
 /// Rows that are left after filters.
@@ -59,6 +101,23 @@ impl OfRows<'_> {
         match self {
             OfRows::All(group) => group as usize,
             OfRows::Each(groups) => groups[position] as usize,
+            OfRows::Runs(groups, ends) => groups[ends.partition_point(|end| *end as usize <= position)] as usize,
+        }
+    }
+}
+
+/// Hands over the group and the number of each row.
+#[inline]
+pub(super) fn for_each_row(groups: OfRows<'_>, rows: Rows<'_>, mut take: impl FnMut(u32, usize)) {
+    match groups {
+        OfRows::All(group) => rows.iter().for_each(|row| take(group, row)),
+        OfRows::Each(groups) => groups.iter().zip(rows.iter()).for_each(|(group, row)| take(*group, row)),
+        OfRows::Runs(groups, ends) => {
+            let mut start = 0;
+            for (group, end) in groups.iter().zip(ends) {
+                (start..*end).for_each(|row| take(*group, row as usize));
+                start = *end;
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use tallystick_domain::{Instant, Namespace};
 use tempfile::TempDir;
 
 static MEMORY: LazyLock<Arc<MemoryPool>> = LazyLock::new(|| Arc::new(MemoryPool::new(1 << 30)));
+static BOOKS: LazyLock<Books> = LazyLock::new(|| Books::new(1 << 20));
 static NO_CACHE: LazyLock<PartialCache> = LazyLock::new(|| PartialCache::new(0));
 static NO_LIMITS: LazyLock<Limits<'static>> = LazyLock::new(|| Limits {
     max_groups: 1_000_000,
@@ -21,6 +22,7 @@ static NO_LIMITS: LazyLock<Limits<'static>> = LazyLock::new(|| Limits {
     memory: &MEMORY,
     columns: &MEMORY,
     cache: &NO_CACHE,
+    books: &BOOKS,
     mask: None,
 });
 
@@ -199,6 +201,164 @@ fn many_blocks_and_groups_give_the_answer_of_the_reference() {
         }
     }
     assert!(cache.figures().1 > plans.len() as u64, "{:?}", cache.figures());
+}
+
+/// Rows in which hundreds of subjects and users come again and again, others of them in each place.
+fn shared_texts() -> (Vec<Row>, Vec<usize>) {
+    let start = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
+    let row = |number: usize| {
+        let place = number / 3000;
+        let user = match number % 50 {
+            0 if place == 2 => "7".into(),
+            1 if place == 2 => "\"7.0\"".into(),
+            _ => format!("\"u{}\"", number * 7 % 900 + place * 300),
+        };
+        let data = format!(r#"{{"tokens":{}.{:02},"user":{user}}}"#, number % 90, number % 100);
+        let time = start.saturating_add_micros((number * 7919 % 5003) as i64 * 613_000_000);
+        plain_row(number, &format!("s{}", number * 13 % 400 + place * 100), time, &data)
+    };
+    let rows: Vec<Row> = (0..12_000).map(row).collect();
+    let places = (0..rows.len()).map(|number| number / 3000).collect();
+    (rows, places)
+}
+
+#[test]
+fn codes_from_books_give_the_answer_of_the_reference() {
+    let (rows, places) = shared_texts();
+    check_with_books(&rows, &places);
+}
+
+#[test]
+fn codes_from_books_serve_rows_in_memory_too() {
+    let (rows, _) = shared_texts();
+    let places: Vec<usize> = (0..rows.len()).map(|number| [0, 1, 4][number % 3]).collect();
+    check_with_books(&rows, &places);
+}
+
+fn check_with_books(rows: &[Row], places: &[usize]) {
+    let dir = TempDir::new().unwrap();
+    let view = split(dir.path(), rows, places);
+    let user = || Dimension::Property(JsonPath::parse("$.user").unwrap());
+    let users = plan(Aggregation::UniqueCount, "$.user");
+    let sum = plan(Aggregation::Sum, "$.tokens");
+    let few = vec![(Dimension::Subject, Filter::In(["s5", "s150", "s399"].map(String::from).into()))];
+    let days = Some(Windows::new(WindowSize::Day, Zone::UTC));
+    let plans = [
+        AggregatePlan { filters: few, ..users.clone() },
+        users.clone(),
+        AggregatePlan { dimensions: vec![Dimension::Subject], ..users.clone() },
+        AggregatePlan { windows: days.clone(), ..users },
+        AggregatePlan { dimensions: vec![Dimension::Subject], ..sum.clone() },
+        AggregatePlan { dimensions: vec![Dimension::Subject, user()], ..sum.clone() },
+        AggregatePlan { dimensions: vec![user()], windows: days, ..plan(Aggregation::Min, "$.tokens") },
+        AggregatePlan { dimensions: vec![Dimension::Subject], ..plan(Aggregation::Count, "$") },
+    ];
+    // Without books, with room for them, and with room for only some.
+    for limit in [0, 1 << 20, 60_000] {
+        let (books, cache) = (Books::new(limit), PartialCache::eager(8 << 20));
+        for threads in [1, 3] {
+            for cache in [&*NO_CACHE, &cache, &cache] {
+                for plan in &plans {
+                    let limits = Limits { threads, cache, books: &books, ..*NO_LIMITS };
+                    let answer = aggregate(&view, plan, &limits).unwrap();
+                    assert_eq!(answer, reference(rows, plan).unwrap(), "{limit}, {threads} threads, {plan:?}");
+                }
+                assert!(books.bytes() <= limit as u64 && (books.bytes() > 0 || limit == 0), "{}", books.bytes());
+            }
+        }
+    }
+}
+
+/// Rows over several blocks whose models and values are of all kinds, and whose numbers are of all widths and scales.
+fn mixed_kinds() -> Vec<Row> {
+    let start = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
+    let row = |number: usize| {
+        let subject = number * 13 % 40;
+        let model = match number * 11 % 9 {
+            0 => "",
+            1 => r#""model":null,"#,
+            2 => r#""model":true,"#,
+            3 if subject < 20 => r#""model":7,"#,
+            4 => r#""model":"7","#,
+            _ => r#""model":"m","#,
+        };
+        // Numbers of one width and scale for each block or two, then of several, then strings among them.
+        let tokens = match subject {
+            0..=9 => format!("{}", number % 100),
+            10..=19 => format!("-{}.{:04}", number % 7000, number % 10_000),
+            20..=24 => format!("9{:018}", number),
+            25..=29 => format!("-92233720368{:08}", number),
+            30..=34 => ["0.5", "12345678901234567890123", "3", "-7e3"][number % 4].into(),
+            _ => ["1", "\"2.5\"", "\"x\"", "null", "[1]"][number % 5].into(),
+        };
+        let time = start.saturating_add_micros((number * 7919 % 5003) as i64 * 613_000_000);
+        plain_row(number, &format!("s{subject:02}"), time, &format!(r#"{{{model}"tokens":{tokens}}}"#))
+    };
+    (0..9000).map(row).collect()
+}
+
+#[test]
+fn blocks_of_all_kinds_and_widths_give_the_answer_of_the_reference() {
+    let dir = TempDir::new().unwrap();
+    let rows = mixed_kinds();
+    let places: Vec<usize> = (0..rows.len()).map(|number| [0, 0, 1, 4][number % 4]).collect();
+    let view = split(dir.path(), &rows, &places);
+    let model = Dimension::Property(JsonPath::parse("$.model").unwrap());
+    let days = Some(Windows::new(WindowSize::Day, Zone::parse("Europe/Budapest").unwrap()));
+    let months = Some(Windows::new(WindowSize::Month, Zone::UTC));
+    let (from, to) = (rows[17].stored.event.time(), rows[18].stored.event.time());
+    for aggregation in Aggregation::ALL {
+        let base = plan(aggregation, "$.tokens");
+        for (dimensions, windows) in [
+            (vec![model.clone()], days.clone()),
+            (vec![], days.clone()),
+            (vec![Dimension::Subject], months.clone()),
+            (vec![Dimension::Subject, model.clone()], None),
+            (vec![], None),
+        ] {
+            let all = AggregatePlan { dimensions, windows, ..base.clone() };
+            let some = AggregatePlan { from: Some(from.min(to)), to: Some(from.max(to)), ..all.clone() };
+            let passing = vec![(model.clone(), Filter::Ne("m".into()))];
+            for plan in [&all, &some, &AggregatePlan { filters: passing, ..all.clone() }] {
+                let answer = plan_error(aggregate(&view, plan, &NO_LIMITS));
+                assert_eq!(answer, reference(&rows, plan), "{plan:?}");
+                assert!(answer.is_ok_and(|rows| !rows.is_empty()), "{plan:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_in_memory_are_found_by_their_subject() {
+    let dir = TempDir::new().unwrap();
+    let (rows, _) = shared_texts();
+    // The first place is a segment, and the others are chunks.
+    let places: Vec<usize> = (0..rows.len()).map(|number| if number % 10 == 0 { 0 } else { 4 + number % 2 }).collect();
+    let view = split(dir.path(), &rows, &places);
+    assert_eq!(view.chunks.len(), 2);
+    let subjects = |texts: &[&str]| Filter::In(texts.iter().map(|text| (*text).to_string()).collect());
+    let owners = ["s7", "s8"].map(|subject| (subject.to_string(), "k".to_string()));
+    let filters = [
+        vec![(Dimension::Subject, Filter::Eq("s150".into()))],
+        vec![(Dimension::Subject, subjects(&["s5", "s150", "s399", "nobody"]))],
+        vec![(Dimension::Subject, subjects(&["s5", "s6"])), (Dimension::Subject, Filter::Eq("s6".into()))],
+        vec![(Dimension::Subject, Filter::All(vec![Filter::Ne("s5".into()), subjects(&["s5", "s6"])]))],
+        vec![(Dimension::Subject, Filter::Eq("nobody".into()))],
+        vec![],
+    ];
+    for aggregation in Aggregation::ALL {
+        let base = plan(aggregation, if aggregation == Aggregation::UniqueCount { "$.user" } else { "$.tokens" });
+        // Before the columns of the chunks are known, and afterwards.
+        for _ in 0..2 {
+            for filters in &filters {
+                let customers = filters.is_empty().then(|| Arc::new(BTreeMap::from(owners.clone())));
+                let plan = AggregatePlan { filters: filters.clone(), customers, ..base.clone() };
+                let answer = aggregate(&view, &plan, &NO_LIMITS).unwrap();
+                assert_eq!(answer, reference(&rows, &plan).unwrap(), "{plan:?}");
+            }
+            assert_eq!(aggregate(&view, &base, &NO_LIMITS).unwrap(), reference(&rows, &base).unwrap());
+        }
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ use tallystick_domain::time::{Window, WindowSize, Windows};
 
 /// How many slots are remembered; a slot is as long as 19 hours or more when windows are days.
 const SLOTS: usize = 1 << 12;
+/// The most slots that are looked up ahead for the rows of a block.
+const MAX_STRETCHES: i64 = 128;
 /// A code that no window has.
 const NO_CODE: u32 = u32::MAX;
 
@@ -19,7 +21,7 @@ pub(super) struct WindowTable {
     /// The met windows by their start.
     starts: BTreeMap<Instant, u32>,
     /// Stretches of 2^`shift` microseconds, each at its number modulo [`SLOTS`].
-    slots: Vec<Slot>,
+    slots: Box<[Slot; SLOTS]>,
     shift: u32,
 }
 
@@ -31,6 +33,13 @@ struct Slot {
     border: i64,
     before: u32,
     after: u32,
+}
+
+impl Slot {
+    #[inline]
+    fn code_of(&self, micros: i64) -> u32 {
+        if micros < self.border { self.before } else { self.after }
+    }
 }
 
 impl WindowTable {
@@ -45,7 +54,7 @@ impl WindowTable {
         };
         let nothing = Slot { number: i64::MIN, border: 0, before: NO_CODE, after: NO_CODE };
         let (met, codes, starts) = (Vec::new(), HashMap::new(), BTreeMap::new());
-        Self { windows: windows.clone(), met, codes, starts, slots: vec![nothing; SLOTS], shift }
+        Self { windows: windows.clone(), met, codes, starts, slots: Box::new([nothing; SLOTS]), shift }
     }
 
     /// How many windows were met.
@@ -75,14 +84,25 @@ impl WindowTable {
         let number = micros >> self.shift;
         let slot = &self.slots[number as usize % SLOTS];
         if slot.number == number {
-            return if micros < slot.border { slot.before } else { slot.after };
+            return slot.code_of(micros);
         }
         self.look_up(micros, number)
     }
 
-    /// The codes of some rows, each at the place of its time.
-    pub fn codes_of(&mut self, times: &[i64], rows: Rows<'_>, codes: &mut [u32]) {
+    /// The code of the window that holds all times of a span, both inclusive, if it is one.
+    pub fn code_of_all(&mut self, (first, last): (i64, i64)) -> Option<u32> {
+        let (first, last) = (self.code_of(first), self.code_of(last));
+        (first == last).then_some(first)
+    }
+
+    /// The codes of some rows, each at the place of its time. All times lie within `span`.
+    pub fn codes_of(&mut self, span: (i64, i64), times: &[i64], rows: Rows<'_>, codes: &mut [u32]) {
         match rows {
+            Rows::All(_) if self.knows_all(span) => {
+                let (slots, shift) = (&*self.slots, self.shift);
+                let slot_of = |micros: i64| &slots[micros.wrapping_shr(shift) as usize % SLOTS];
+                codes.iter_mut().zip(times).for_each(|(code, micros)| *code = slot_of(*micros).code_of(*micros));
+            }
             Rows::All(_) => codes.iter_mut().zip(times).for_each(|(code, micros)| *code = self.code_of(*micros)),
             Rows::These(rows) => {
                 rows.iter().for_each(|row| codes[*row as usize] = self.code_of(times[*row as usize]));
@@ -90,11 +110,26 @@ impl WindowTable {
         }
     }
 
+    /// Whether the slots of a whole span are known; they are looked up if there are few.
+    fn knows_all(&mut self, (first, last): (i64, i64)) -> bool {
+        let (first, last) = (first >> self.shift, last >> self.shift);
+        // Before they are looked up, so that none takes the place of another.
+        if last - first >= MAX_STRETCHES {
+            return false;
+        }
+        (first..=last).all(|number| {
+            if self.slots[number as usize % SLOTS].number != number {
+                self.look_up((number << self.shift).max(Instant::MIN.as_micros()), number);
+            }
+            self.slots[number as usize % SLOTS].number == number
+        })
+    }
+
     #[cold]
     fn look_up(&mut self, micros: i64, number: i64) -> u32 {
         if let Some(slot) = self.slot(number) {
             self.slots[number as usize % SLOTS] = slot;
-            return if micros < slot.border { slot.before } else { slot.after };
+            return slot.code_of(micros);
         }
         let time = instant(micros);
         let before = self.starts.range(..=time).next_back().map(|(_, code)| (self.met[*code as usize], *code));

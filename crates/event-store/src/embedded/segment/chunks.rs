@@ -64,6 +64,11 @@ impl<'s> Chunks<'s> {
         payload.map(|payload| (offset, payload)).map_err(|error| self.segment.damaged(offset, error.0))
     }
 
+    /// What does not fit in the rows of a block.
+    pub fn damaged(&self, block: &Block, what: &str) -> StoreError {
+        self.segment.damaged(self.table.offset(block), what)
+    }
+
     /// Whether a block has a chunk.
     pub fn has(&self, block: &Block, column: usize) -> bool {
         let group = self.table.groups.get(block.group as usize);

@@ -3,7 +3,7 @@
 //! Invariant: a column answers every question of a plan as domain's functions answer it from the data text.
 
 use super::bytes::{Corrupt, Reader};
-use super::ints::{get_codes, get_ints_into, get_same_code};
+use super::ints::{get_codes, get_ints_into, get_same_code, highest};
 use super::texts::{CodedTexts, Dictionary, DictionaryId, Texts};
 use std::sync::Arc;
 use tallystick_domain::Quantity;
@@ -41,7 +41,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// By code.
-    pub(super) const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 9] = [
         Kind::NoData,
         Kind::Missing,
         Kind::Null,
@@ -52,6 +52,17 @@ impl Kind {
         Kind::Array,
         Kind::Object,
     ];
+
+    /// By code, filled up so that four bits need no check.
+    const OF_CODES: [Kind; 16] = {
+        let mut kinds = [Kind::Missing; 16];
+        let mut at = 0;
+        while at < Kind::ALL.len() {
+            kinds[at] = Kind::ALL[at];
+            at += 1;
+        }
+        kinds
+    };
 
     /// What the kind alone says of the value; `None` for an event without data.
     pub fn leaf(self) -> Option<Leaf<'static>> {
@@ -146,6 +157,16 @@ impl Column {
         self.values.len()
     }
 
+    /// The values of some of its rows.
+    pub fn only(&self, rows: &[u32]) -> Self {
+        let kinds = match &self.kinds {
+            Kinds::All(kind) => Kinds::All(*kind),
+            Kinds::Each(kinds) => Kinds::of(rows.iter().map(|row| kinds[*row as usize]).collect()),
+        };
+        let values = rows.iter().map(|row| self.values[*row as usize]).collect();
+        Self { kinds, values, scale: self.scale, texts: Arc::clone(&self.texts), shared: self.shared }
+    }
+
     /// Reads a column of `count` rows, using the memory that it has. `shared` are the texts of the table.
     pub(super) fn read(
         &mut self,
@@ -158,38 +179,45 @@ impl Column {
         if self.scale > tallystick_domain::quantity::MAX_SCALE {
             return Err(Corrupt("a column has too many digits after the point"));
         }
-        self.kinds = match get_same_code(reader, count, Kind::ALL.len()) {
-            Some(code) => Kinds::All(Kind::ALL[code as usize]),
-            None => {
-                let codes = get_codes(reader, count, Kind::ALL.len())?;
-                Kinds::of(codes.into_iter().map(|code| Kind::ALL[code as usize]).collect())
+        let codes = match get_same_code(reader, count, Kind::ALL.len()) {
+            Some(code) => {
+                self.kinds = Kinds::All(Kind::ALL[code as usize]);
+                Vec::new()
             }
+            None => self.read_kinds(reader, count)?,
         };
         let (number_count, text_count) = (self.kinds.count(Kind::Number, count), self.kinds.count(Kind::Text, count));
-        self.values.clear();
-        get_ints_into(reader, number_count, &mut self.values)?;
-        self.read_texts(reader, text_count, format, shared)?;
+        if number_count > 0 || text_count == 0 {
+            get_ints_into(reader, number_count, 0, &mut self.values)?;
+        }
+        self.read_texts(reader, text_count, number_count, format, shared)?;
         match &self.kinds {
             Kinds::All(_) => self.values.resize(count, 0),
-            Kinds::Each(kinds) => {
-                let values = std::mem::take(&mut self.values);
-                let (numbers, codes) = values.split_at(number_count);
-                let (mut numbers, mut codes) = (numbers.iter(), codes.iter());
-                self.values.extend(kinds.iter().map(|kind| match kind {
-                    Kind::Number => numbers.next().copied().unwrap_or_default(),
-                    Kind::Text => codes.next().copied().unwrap_or_default(),
-                    _ => 0,
-                }));
-            }
+            Kinds::Each(_) => self.values = spread(&codes, &self.values, number_count),
         }
         Ok(())
     }
 
-    /// Reads the texts, and appends a code for each row that has one.
+    /// Reads the kind of each row; their codes, if they differ.
+    fn read_kinds(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<Vec<u32>, Corrupt> {
+        let codes = get_codes(reader, count, Kind::ALL.len())?;
+        let mut kinds = match std::mem::replace(&mut self.kinds, Kinds::All(Kind::Missing)) {
+            Kinds::Each(kinds) => kinds,
+            Kinds::All(_) => Vec::new(),
+        };
+        kinds.clear();
+        // Codes are below 9.
+        kinds.extend(codes.iter().map(|code| Kind::OF_CODES[*code as usize % 16]));
+        self.kinds = Kinds::of(kinds);
+        Ok(codes)
+    }
+
+    /// Reads the texts, and puts a code for each row that has one behind `from` numbers.
     fn read_texts(
         &mut self,
         reader: &mut Reader<'_>,
         count: usize,
+        from: usize,
         format: u32,
         shared: Option<&(DictionaryId, Arc<Texts>)>,
     ) -> Result<(), Corrupt> {
@@ -198,11 +226,11 @@ impl Column {
             self.texts = Arc::default();
             return Ok(());
         }
-        let from = self.values.len();
         if format == 1 || reader.byte()? == OWN_TEXTS {
             let mut coded = CodedTexts::default();
             coded.read(reader, count)?;
             self.texts = coded.texts;
+            self.values.truncate(from);
             self.values.extend(coded.codes.into_iter().map(i64::from));
             return Ok(());
         }
@@ -211,11 +239,33 @@ impl Column {
             self.texts = Arc::clone(texts);
         }
         self.shared = Some(*name);
-        get_ints_into(reader, count, &mut self.values)?;
+        get_ints_into(reader, count, from, &mut self.values)?;
+        let codes = &self.values[from..];
+        // None is higher than all their bits together, which are found faster than the highest.
+        let bits = codes.iter().fold(0, |bits, code| bits | code);
         let known = texts.len() as u64;
-        let highest = self.values[from..].iter().fold(0, |highest, code| highest.max(*code as u64));
-        if highest < known { Ok(()) } else { Err(Corrupt("an unknown code")) }
+        let are_known = (bits as u64) < known || (bits >= 0 && (highest(codes) as u64) < known);
+        if are_known { Ok(()) } else { Err(Corrupt("an unknown code")) }
     }
+}
+
+/// Brings values to the rows that they are of: those of numbers come first, and then those of texts. Other rows get 0.
+fn spread(kinds: &[u32], values: &[i64], number_count: usize) -> Vec<i64> {
+    let (numbers, texts) = values.split_at(number_count);
+    let mut spread = vec![0; kinds.len()];
+    [(Kind::Number, numbers), (Kind::Text, texts)].into_iter().filter(|(_, values)| !values.is_empty()).for_each(
+        |(kind, values)| {
+            let mut next = 0;
+            for (row, of_row) in spread.iter_mut().zip(kinds) {
+                // Read in any case: a branch would often be predicted wrongly.
+                let is_next = *of_row == kind as u32;
+                let value = values.get(next).copied().unwrap_or_default();
+                *row |= if is_next { value } else { 0 };
+                next += usize::from(is_next);
+            }
+        },
+    );
+    spread
 }
 
 /// Collects what stands at a path, row by row.

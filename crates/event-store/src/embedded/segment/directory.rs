@@ -126,6 +126,11 @@ impl NumberStats {
         Self { scale, least, greatest, sum: values.iter().map(|value| i128::from(*value)).sum() }
     }
 
+    /// How far from zero the mantissas are at most.
+    pub fn greatest_distance(&self) -> u64 {
+        self.least.unsigned_abs().max(self.greatest.unsigned_abs())
+    }
+
     fn put(self, out: &mut Vec<u8>) {
         out.push(self.scale as u8);
         put_signed(out, self.least);

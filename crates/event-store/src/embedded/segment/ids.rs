@@ -1,6 +1,6 @@
 //! Ids: the random bits of a UUID of version 4, the 16 bytes of any other, or a text.
 
-use super::bits::{pack, unpack};
+use super::bits::{PLAIN, pack, unpack};
 use super::bytes::{Corrupt, Reader};
 use super::ints::{get_codes, put_codes};
 use super::sheet::arrange;
@@ -137,7 +137,7 @@ impl Ids {
         let forms: Vec<u8> = forms.into_iter().map(|form| form as u8).collect();
         let how_many = |wanted: u8| forms.iter().filter(|form| **form == wanted).count();
         let mut random: Vec<u64> = Vec::with_capacity(2 * how_many(RANDOM));
-        unpack(reader, 2 * how_many(RANDOM), HALF, |halves| random.extend_from_slice(halves))?;
+        unpack(reader, 2 * how_many(RANDOM), HALF, PLAIN, random.len(), &mut random)?;
         let mut random = random.as_chunks::<2>().0.iter().map(|[low, high]| {
             let bits = u128::from(*low) | u128::from(*high) << HALF;
             (bits & ((1 << 62) - 1)) | (bits >> 62 & 0xfff) << 64 | (bits >> 74) << 80 | FIXED

@@ -1,6 +1,6 @@
 //! Columns of integers: a base, a common unit, and then whatever of several layouts is the shortest.
 
-use super::bits::{bits, pack, packed_len, unpack};
+use super::bits::{GROUP, Line, PLAIN, bits, pack, packed_len, unpack, unpack_groups};
 use super::bytes::{Corrupt, Reader, put_signed, put_varint, unzigzag, varint_len, zigzag};
 
 /// Fixed width per value.
@@ -13,8 +13,6 @@ const DISTINCT: u8 = 2;
 const CLIMBS: u8 = 3;
 /// Signed differences to the value before, in groups that have a width each.
 const STEPS: u8 = 4;
-/// How many differences have a width together.
-const GROUP: usize = 32;
 /// Codes of fixed width.
 const CODES_PACKED: u8 = 0;
 /// Codes with the length of their run.
@@ -117,32 +115,31 @@ impl IntWriter {
     }
 }
 
-/// Appends `count` values to those that were read before.
-pub(super) fn get_ints_into(reader: &mut Reader<'_>, count: usize, values: &mut Vec<i64>) -> Result<(), Corrupt> {
+/// Reads `count` values. They come behind the first `from` values, in the place of what was there.
+pub(super) fn get_ints_into(
+    reader: &mut Reader<'_>,
+    count: usize,
+    from: usize,
+    values: &mut Vec<i64>,
+) -> Result<(), Corrupt> {
     if count == 0 {
+        values.truncate(from);
         return Ok(());
     }
     let layout = reader.byte()?;
     let base = reader.signed()?;
-    let unit = reader.varint()?;
-    let value = |step: u64| base.wrapping_add(step.wrapping_mul(unit) as i64);
-    values.reserve(count.min(1 << 16));
+    let line = Line { base, unit: reader.varint()? };
+    if layout == PACKED {
+        let width = u32::from(reader.byte()?);
+        return unpack(reader, count, width, line, from, values);
+    }
+    values.truncate(from);
     match layout {
-        PACKED => {
-            let width = u32::from(reader.byte()?);
-            if unit == 1 {
-                unpack(reader, count, width, |steps| {
-                    values.extend(steps.iter().map(|step| base.wrapping_add(*step as i64)))
-                })
-            } else {
-                unpack(reader, count, width, |steps| values.extend(steps.iter().map(|step| value(*step))))
-            }
-        }
         DELTAS => {
             let mut step = 0u64;
             for _ in 0..count {
                 step = step.wrapping_add(unzigzag(reader.varint()?) as u64);
-                values.push(value(step));
+                values.push(line.at(step));
             }
             Ok(())
         }
@@ -152,40 +149,50 @@ pub(super) fn get_ints_into(reader: &mut Reader<'_>, count: usize, values: &mut 
                 return Err(Corrupt("an integer is wider than 64 bits"));
             }
             let (mask, mut step) = (mask(width), 0u64);
-            get_groups(reader, count, |delta| {
-                step = step.wrapping_add(delta);
-                values.push(value(step & mask));
+            get_groups(reader, count, |deltas| {
+                values.extend(deltas.iter().map(|delta| {
+                    step = step.wrapping_add(*delta);
+                    line.at(step & mask)
+                }));
             })
         }
         STEPS => {
             let mut step = 0u64;
-            get_groups(reader, count, |delta| {
-                step = step.wrapping_add(unzigzag(delta) as u64);
-                values.push(value(step));
+            get_groups(reader, count, |deltas| {
+                values.extend(deltas.iter().map(|delta| {
+                    step = step.wrapping_add(unzigzag(*delta) as u64);
+                    line.at(step)
+                }));
             })
         }
-        DISTINCT => get_distinct(reader, count, value, values),
+        DISTINCT => get_distinct(reader, count, line, values),
         _ => Err(Corrupt("a column has an unknown layout")),
     }
 }
 
-fn get_distinct(
-    reader: &mut Reader<'_>,
-    count: usize,
-    value: impl Fn(u64) -> i64,
-    values: &mut Vec<i64>,
-) -> Result<(), Corrupt> {
+fn get_distinct(reader: &mut Reader<'_>, count: usize, line: Line, values: &mut Vec<i64>) -> Result<(), Corrupt> {
     let known = reader.count()?;
     let width = u32::from(reader.byte()?);
-    let mut distinct = Vec::new();
-    unpack(reader, known, width, |steps| distinct.extend(steps.iter().map(|step| value(*step))))?;
+    let (mut distinct, mut codes) = (Vec::<i64>::new(), Vec::<u64>::new());
+    unpack(reader, known, width, line, 0, &mut distinct)?;
     let code_width = bits((known as u64).checked_sub(1).ok_or(Corrupt("a column has no values"))?);
-    let mut highest = 0;
-    unpack(reader, count, code_width, |codes| {
-        highest = codes.iter().fold(highest, |highest, code| highest.max(*code));
-        values.extend(codes.iter().map(|code| distinct.get(*code as usize).copied().unwrap_or_default()));
-    })?;
-    if highest < known as u64 { Ok(()) } else { Err(Corrupt("a value has an unknown code")) }
+    unpack(reader, count, code_width, PLAIN, 0, &mut codes)?;
+    values.extend(codes.iter().map(|code| distinct.get(*code as usize).copied().unwrap_or_default()));
+    if highest(&codes) < known as u64 { Ok(()) } else { Err(Corrupt("a value has an unknown code")) }
+}
+
+/// The highest of some codes, 0 without any.
+pub(super) fn highest<C: Copy + Default + Ord>(codes: &[C]) -> C {
+    // Four at a time, as none of these comparisons waits for another.
+    let (fours, rest) = codes.as_chunks::<4>();
+    let mut highest = [C::default(); 4];
+    for [first, second, third, fourth] in fours {
+        highest[0] = highest[0].max(*first);
+        highest[1] = highest[1].max(*second);
+        highest[2] = highest[2].max(*third);
+        highest[3] = highest[3].max(*fourth);
+    }
+    highest.iter().chain(rest).copied().max().unwrap_or_default()
 }
 
 fn group_width(group: &[u64]) -> u32 {
@@ -201,19 +208,15 @@ fn put_groups(out: &mut Vec<u8>, deltas: &[u64]) {
     deltas.chunks(GROUP).for_each(|group| pack(out, group.iter().copied(), group_width(group)));
 }
 
-fn get_groups(reader: &mut Reader<'_>, count: usize, mut take: impl FnMut(u64)) -> Result<(), Corrupt> {
+fn get_groups(reader: &mut Reader<'_>, count: usize, take: impl FnMut(&[u64])) -> Result<(), Corrupt> {
     let widths = reader.bytes(count.div_ceil(GROUP))?;
-    for (at, width) in widths.iter().enumerate() {
-        let in_group = GROUP.min(count - at * GROUP);
-        unpack(reader, in_group, u32::from(*width), |deltas| deltas.iter().for_each(|delta| take(*delta)))?;
-    }
-    Ok(())
+    unpack_groups(reader, count, widths, take)
 }
 
 /// Reads `count` values.
 pub(super) fn get_ints(reader: &mut Reader<'_>, count: usize) -> Result<Vec<i64>, Corrupt> {
     let mut values = Vec::new();
-    get_ints_into(reader, count, &mut values)?;
+    get_ints_into(reader, count, 0, &mut values)?;
     Ok(values)
 }
 
@@ -255,35 +258,38 @@ pub(super) fn put_codes(out: &mut Vec<u8>, codes: impl ExactSizeIterator<Item = 
 /// Reads `count` codes below `known`.
 pub(super) fn get_codes(reader: &mut Reader<'_>, count: usize, known: usize) -> Result<Vec<u32>, Corrupt> {
     let mut codes = Vec::new();
-    get_codes_into(reader, count, known, &mut codes)?;
+    get_codes_into(reader, count, known, 0, &mut codes)?;
     Ok(codes)
 }
 
-/// Appends `count` codes below `known` to those that were read before.
+/// Reads `count` codes below `known`. They come behind the first `from` codes, in the place of what was there.
 pub(super) fn get_codes_into(
     reader: &mut Reader<'_>,
     count: usize,
     known: usize,
+    from: usize,
     codes: &mut Vec<u32>,
 ) -> Result<(), Corrupt> {
-    let from = codes.len();
     if known == 0 && count > 0 {
         return Err(Corrupt("codes without values"));
     }
     if known <= 1 || count == 0 {
+        codes.truncate(from);
         codes.resize(from + count, 0);
         return Ok(());
     }
     match reader.byte()? {
         CODES_PACKED => {
             let width = bits(known as u64 - 1);
-            unpack(reader, count, width, |group| codes.extend(group.iter().map(|code| *code as u32)))?;
+            unpack(reader, count, width, PLAIN, from, codes)?;
         }
-        CODES_RUNS => get_runs(reader, from + count, codes)?,
+        CODES_RUNS => {
+            codes.truncate(from);
+            get_runs(reader, from + count, codes)?;
+        }
         _ => return Err(Corrupt("codes have an unknown layout")),
     }
-    let highest = codes[from..].iter().fold(0, |highest, code| highest.max(*code));
-    if (highest as usize) < known { Ok(()) } else { Err(Corrupt("an unknown code")) }
+    if (highest(&codes[from..]) as usize) < known { Ok(()) } else { Err(Corrupt("an unknown code")) }
 }
 
 /// The code of all `count` rows, if it is one and the next codes say so in one run; otherwise nothing is read.

@@ -135,6 +135,11 @@ impl Segment {
         StoreError::damaged(&self.path, offset, what)
     }
 
+    /// Tells it from every other segment that was ever open in this process.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// What it holds.
     pub fn meta(&self) -> &SegmentMeta {
         &self.meta

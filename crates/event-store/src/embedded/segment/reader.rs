@@ -34,8 +34,12 @@ impl Segment {
 
     /// Reads blocks of one of its tables.
     pub fn reader<'s>(&'s self, table: &'s Table) -> BlockReader<'s> {
-        let renderers = table.shapes.iter().map(|shape| Renderer::new(shape, &table.paths)).collect();
-        BlockReader { chunks: Chunks::new(self, table), dictionaries: Vec::new(), renderers }
+        BlockReader {
+            chunks: Chunks::new(self, table),
+            dictionaries: Vec::new(),
+            positions: Vec::new(),
+            renderers: None,
+        }
     }
 }
 
@@ -45,7 +49,10 @@ pub(crate) struct BlockReader<'s> {
     chunks: Chunks<'s>,
     /// Shared texts of subjects, of sources, and by path, once they were needed.
     dictionaries: Vec<Option<Dictionary>>,
-    renderers: Vec<Renderer>,
+    /// Positions of the paths that were asked for, if the table has them.
+    positions: Vec<(JsonPath, Option<usize>)>,
+    /// Once a data text was needed: most queries need none.
+    renderers: Option<Vec<Renderer>>,
 }
 
 type Dictionary = (DictionaryId, Arc<Texts>);
@@ -60,8 +67,7 @@ impl BlockReader<'_> {
 
     /// Event times in microseconds, in the place of what was there.
     pub fn times_into(&mut self, block: &Block, times: &mut Vec<i64>) -> Result<(), StoreError> {
-        times.clear();
-        self.part(block, Part::Time, |reader, _| get_ints_into(reader, block.rows, times))
+        self.part(block, Part::Time, |reader, _| get_ints_into(reader, block.rows, 0, times))
     }
 
     /// Moments of acceptance in microseconds; `times` are those of the same block.
@@ -134,11 +140,15 @@ impl BlockReader<'_> {
         }
         let written = self.written(block)?;
         let columns = if written.needs_columns() { self.all_columns(block)? } else { Vec::new() };
-        let rebuild = Rebuild { written: &written, rest: &rest, columns: &columns, renderers: &self.renderers };
+        let Table { shapes, paths, .. } = self.chunks.table;
+        let made = || shapes.iter().map(|shape| Renderer::new(shape, paths)).collect();
+        let renderers = self.renderers.get_or_insert_with(made);
+        let rebuild = Rebuild { written: &written, rest: &rest, columns: &columns, renderers };
         let mut text = String::new();
         for row in rows {
             text.clear();
-            let made = rebuild.write(row, &mut text).map_err(|error| self.damaged(block, error.0))?;
+            let made = rebuild.write(row, &mut text);
+            let made = made.map_err(|error| self.chunks.damaged(block, error.0))?;
             bodies.push(made.then_some(text.as_str()));
         }
         Ok(bodies)
@@ -195,17 +205,23 @@ impl BlockReader<'_> {
     }
 
     /// What the numbers at a path are together, if every row of the block has one there.
-    pub fn numbers(&self, block: &Block, path: &JsonPath) -> Option<NumberStats> {
+    pub fn numbers(&mut self, block: &Block, path: &JsonPath) -> Option<NumberStats> {
         let path = self.position(path)? as u32;
         block.numbers.iter().find(|(known, _)| *known == path).map(|(_, stats)| *stats)
     }
 
-    fn position(&self, path: &JsonPath) -> Option<usize> {
+    /// The position of a path, which is looked for once.
+    fn position(&mut self, path: &JsonPath) -> Option<usize> {
+        if let Some((_, position)) = self.positions.iter().find(|(known, _)| known == path) {
+            return *position;
+        }
         let is_wanted = |names: &Vec<Box<str>>| {
             let steps = path.steps().iter();
             names.len() == path.steps().len() && steps.zip(names).all(|(step, name)| is_member(step, name))
         };
-        self.chunks.table.paths.iter().position(is_wanted)
+        let position = self.chunks.table.paths.iter().position(is_wanted);
+        self.positions.push((path.clone(), position));
+        position
     }
 
     /// The column of a path by its position. False if the block has none.
@@ -333,7 +349,7 @@ impl BlockReader<'_> {
     }
 
     pub(super) fn damaged(&self, block: &Block, what: &str) -> StoreError {
-        self.chunks.segment.damaged(self.chunks.table.offset(block), what)
+        self.chunks.damaged(block, what)
     }
 }
 

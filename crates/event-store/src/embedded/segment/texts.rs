@@ -158,13 +158,12 @@ impl CodedTexts {
         shared: Option<DictionaryId>,
     ) -> Result<(), Corrupt> {
         self.shared = shared;
-        self.codes.clear();
-        get_codes_into(reader, count, self.texts.len(), &mut self.codes)
+        get_codes_into(reader, count, self.texts.len(), 0, &mut self.codes)
     }
 }
 
 /// Distinct texts, each with a code from 0.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Dictionary {
     texts: Texts,
     table: HashTable<(Head, u32)>,

@@ -14,7 +14,18 @@ from corehttp.exceptions import HttpResponseError
 from openmeter.models import Event
 
 FLAVOURS = ["sync", "async"]
-GROUPS = ["events", "events_v2", "meters", "customers", "features"]
+GROUPS = [
+    "events",
+    "events_v2",
+    "meters",
+    "customers",
+    "customer",
+    "customer_entitlement",
+    "subjects",
+    "features",
+    "currencies",
+    "plans",
+]
 CONCURRENCY = 64
 
 

@@ -3,20 +3,25 @@
 //! Invariant: knows one vendor, holds no state, no clock, no store; a quirk never enters the core. What differs from the
 //! vendor's server is listed in `docs/dialects/openmeter.md`.
 
+mod access;
 mod customers;
 mod door;
 mod events;
+mod features;
 mod filter;
 /// What the fuzz targets of the repository call.
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod info;
 mod json;
 mod meters;
 pub mod operations;
+mod page;
 mod params;
 mod problem;
 mod query;
 mod reconciliation;
+mod subjects;
 mod values;
 
 pub use events::parse_only;
@@ -47,7 +52,14 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(values::get_coverage))
         .routes(routes!(reconciliation::reconcile))
         .routes(routes!(customers::create_customer, customers::list_customers))
-        .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer));
+        .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer))
+        .routes(routes!(info::list_currencies))
+        .routes(routes!(access::get_access))
+        .routes(routes!(access::get_value))
+        .routes(routes!(subjects::upsert_subjects, subjects::list_subjects))
+        .routes(routes!(subjects::get_subject, subjects::delete_subject))
+        .routes(routes!(features::create_feature, features::list_features))
+        .routes(routes!(features::get_feature, features::delete_feature));
     operations::with_unserved(served)
         .route("/api/{*rest}", any(async || Problem::no_such_route()))
         .layer(panic::catch::<Problem>())
@@ -70,6 +82,9 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         (name = "Events", description = "Usage events in and out."),
         (name = "Meters", description = "What to count, and the counts."),
         (name = "Customers", description = "Who pays, and whose usage is whose."),
+        (name = "Subjects", description = "Names and labels for the ids that events carry."),
+        (name = "Features", description = "What customers are given access to."),
+        (name = "Info", description = "What the server knows of the world."),
         (name = "Extensions", description = "Operations of Tallystick's own."),
         (name = "Not served", description = "Operations of OpenMeter's API that answer 501."),
     ),

@@ -10,6 +10,7 @@ mod customers;
 mod engine;
 mod error;
 mod events;
+mod features;
 mod ingest;
 mod keys;
 mod meters;
@@ -17,14 +18,16 @@ mod operate;
 mod query;
 mod reconcile;
 mod retention;
+mod subjects;
 
 pub use caller::Caller;
 pub use clock::{Clock, monotonic};
 pub use config::{EngineConfig, Limits, StoreTuning};
-pub use customers::{CustomerListing, CustomerOrder, CustomerPage};
+pub use customers::{Access, CustomerListing, CustomerOrder, CustomerPage};
 pub use engine::{Drift, Engine, EngineStats, OpenError};
 pub use error::{EngineError, Fault, InvalidEvent};
 pub use events::{EventListing, ListedEvent};
+pub use features::{FeatureListing, FeatureOrder, FeaturePage};
 pub use ingest::{IngestReport, NewEvent, check_events};
 pub use keys::{CreatedKey, KeyAdmin};
 pub use meters::MeterRef;
@@ -32,6 +35,7 @@ pub use operate::{Checked, EVENTS_DIR, STATE_FILE, StateCheck, verify_backup, ve
 pub use query::{Coverage, MeterQuery, MeterResult, MeterRow, NotCountedGroup};
 pub use reconcile::ReconciledHour;
 pub use retention::{Retention, RetentionRule};
+pub use subjects::MAX_SUBJECTS;
 pub use tallystick_event_store::{
     CopiedFile, Damage, EventsBackup, HistogramSnapshot, Progress, StoreContent, StoreError, StoreHistograms,
     StoreStats, Unit, Verification, Watch,

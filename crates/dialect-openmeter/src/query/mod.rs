@@ -98,9 +98,11 @@ async fn answer(
     door: &Door,
     caller: &Caller,
     path: &MeterPath,
-    asked: Asked,
+    mut asked: Asked,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
+    let as_file = wants_csv(headers);
+    asked.query.subject_names = as_file;
     let found = door.engine.query_meter(caller, &path.meter, asked.query.clone()).await;
     let result = found.map_err(|error| match error {
         EngineError::NotFound { what: "customer with id", key } => {
@@ -108,8 +110,11 @@ async fn answer(
         }
         other => other.into(),
     })?;
-    let labelled = Labelled::new(result, asked);
-    if wants_csv(headers) { csv::response(&labelled) } else { labelled.json() }
+    drawn(Labelled::new(result, asked), as_file)
+}
+
+fn drawn(labelled: Labelled, as_file: bool) -> Result<Response, Problem> {
+    if as_file { csv::response(&labelled) } else { labelled.json() }
 }
 
 /// Whether exactly CSV is accepted; a list of types is answered with JSON, as the vendor does.

@@ -135,6 +135,7 @@ impl QueryBody {
             customers,
             filters,
             group_by,
+            subject_names: false,
         };
         Ok(Asked { query, from, to })
     }

@@ -5,12 +5,15 @@
 mod customers;
 mod encodings;
 mod errors;
+mod features;
 mod hostile;
+mod info;
 mod ingest;
 mod listing;
 mod meters;
 mod operations;
 mod query;
 mod reconciliation;
+mod subjects;
 mod support;
 mod values;

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { HTTPError, OpenMeter, isHTTPError } from '@openmeter/sdk'
+import { OpenMeter as Portal } from '@openmeter/sdk/portal'
 import { Server } from './server.js'
 
 let server
@@ -269,4 +270,20 @@ check('a customer without entitlements has access to nothing', async () => {
 
 check('currencies begin with the most used', async () => {
   assert.deepEqual((await om.info.listCurrencies()).slice(0, 2).map(({ code, subunits }) => [code, subunits]), [['USD', 2], ['EUR', 2]])
+})
+
+check('a portal token opens one subject until it is invalidated', async () => {
+  const slug = unique()
+  await om.meters.create({ slug, aggregation: 'COUNT', eventType: slug })
+  await om.events.ingest(['a', 'a', 'b'].map((subject, index) => event(slug, `${index}`, '2024-05-01T10:00:00Z', {}, `${slug}-${subject}`)))
+  const made = await om.portal.create({ subject: `${slug}-a`, allowedMeterSlugs: [slug] })
+  const page = new Portal({ baseUrl: server.url, portalToken: made.token })
+  const rows = (await page.query(slug, { windowSize: 'DAY' })).data
+  assert.deepEqual(rows.map((row) => [row.subject, row.value]), [[`${slug}-a`, 2]])
+  await refused(400, page.query(slug, { filterCustomerId: ['01ARZ3NDEKTSV4RRFFQ69G5FAV'] }))
+  assert.ok((await om.portal.list()).some((token) => token.id === made.id && token.token === undefined))
+  await om.portal.invalidate({ subject: `${slug}-a` })
+  await refused(401, page.query(slug))
+  await refused(401, new Portal({ baseUrl: server.url, portalToken: 'a.b.c' }).query(slug))
+  await refused(400, om.portal.create({ subject: '' }))
 })

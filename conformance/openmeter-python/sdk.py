@@ -25,6 +25,8 @@ GROUPS = [
     "features",
     "currencies",
     "plans",
+    "portal_tokens",
+    "portal_meters",
 ]
 CONCURRENCY = 64
 
@@ -54,7 +56,8 @@ class Sdk:
     def __getattr__(self, group: str) -> "_Group":
         if group not in GROUPS:
             raise AttributeError(group)
-        return _Group(self, getattr(self.client, group))
+        owner = self.client.portal if group.startswith("portal_") else self.client
+        return _Group(self, getattr(owner, group))
 
     async def in_thread(self, call):
         """Runs a blocking call of the sync client."""

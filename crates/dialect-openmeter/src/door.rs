@@ -4,11 +4,25 @@ use crate::problem::Problem;
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use std::sync::Arc;
-use tallystick_engine::{Engine, MeterRef};
+use tallystick_engine::{Engine, EngineError, MeterRef, PortalCaller};
+use tallystick_http_kit::auth::bearer;
 use tallystick_http_kit::{Authenticated, HttpLimits};
 
 /// Who calls.
 pub(crate) type Caller = Authenticated<Problem>;
+
+/// Who holds a portal token.
+pub(crate) struct PortalHolder(pub PortalCaller);
+
+impl FromRequestParts<Door> for PortalHolder {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Problem> {
+        let missing = || EngineError::Unauthenticated("missing portal token: send it as 'Authorization: Bearer TOKEN'");
+        let text = bearer(&parts.headers)?.ok_or_else(missing)?;
+        Ok(Self(door.engine.authenticate_portal(text).await?))
+    }
+}
 
 /// The state of the routes.
 #[derive(Clone)]

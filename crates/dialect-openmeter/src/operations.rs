@@ -57,12 +57,12 @@ fn ids_of(item: &PathItem) -> impl Iterator<Item = String> {
     ids.into_iter()
 }
 
-/// Adds a route and a description for every published operation that the router does not have.
-pub(crate) fn with_unserved(mut router: OpenApiRouter<Door>) -> OpenApiRouter<Door> {
+/// Adds a route and a description for every published operation that neither the router has nor `elsewhere`.
+pub(crate) fn with_unserved(mut router: OpenApiRouter<Door>, elsewhere: &OpenApi) -> OpenApiRouter<Door> {
     let mut missing: BTreeMap<(&str, &str), Vec<&'static str>> = BTreeMap::new();
     for operation in published() {
-        let item = router.get_openapi().paths.paths.get(operation.path);
-        if item.and_then(|item| operation_of(item, operation.method)).is_none() {
+        let known = [router.get_openapi(), elsewhere].map(|document| document.paths.paths.get(operation.path));
+        if !known.into_iter().flatten().any(|item| operation_of(item, operation.method).is_some()) {
             missing.entry((operation.path, operation.method)).or_default().push(operation.id);
         }
     }

@@ -12,6 +12,7 @@ mod ingest;
 mod listing;
 mod meters;
 mod operations;
+mod portal;
 mod query;
 mod reconciliation;
 mod subjects;

@@ -7,9 +7,8 @@ use super::files::{self, sync_dir};
 use super::lock;
 use super::manifest::{RunEntry, SegmentEntry};
 use super::memtable::Frozen;
-use super::segment::{Segment, write_segment};
+use super::segment::{Gathered, Segment};
 use super::shared::{LiveRun, LiveSegment, Shared};
-use super::sort;
 use crate::{AppendError, StoreError};
 use std::sync::{Arc, PoisonError, mpsc};
 use std::time::Duration;
@@ -140,11 +139,10 @@ struct Sealed {
 fn write_files(shared: &Shared, number: u64, frozen: &Frozen, dropping: &mut Dropping) -> Result<Sealed, StoreError> {
     let disk = shared.layout.disk();
     let (segment_path, run_path) = (shared.layout.segment(number), shared.layout.run(number));
-    let row_at = |(chunk, row): (u32, u32)| frozen.memtable.chunks[chunk as usize].get(row as usize);
-    let order = sort::segment_order_of(&frozen.memtable.chunks, &mut |row| dropping.seals(row));
-    let has_segment = !order.is_empty();
+    let gathered = Gathered::of(&frozen.memtable.chunks, &mut |row| dropping.seals(row));
+    let has_segment = !gathered.is_empty();
     if has_segment {
-        write_segment(disk, &segment_path, order.into_iter().map(|place| Ok(row_at(place))))?;
+        gathered.write(disk, &segment_path)?;
         sync_dir(disk, &shared.layout.segments_dir())?;
     }
     let has_run = !frozen.identities.is_empty();

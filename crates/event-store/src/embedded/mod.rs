@@ -36,7 +36,6 @@ mod rows;
 mod sample;
 mod segment;
 mod shared;
-mod sort;
 #[cfg(any(test, feature = "faults"))]
 pub(crate) mod stepped;
 mod verify;

@@ -3,7 +3,9 @@
 use super::bits::{pack, unpack};
 use super::bytes::{Corrupt, Reader};
 use super::ints::{get_codes, put_codes};
+use super::sheet::arrange;
 use super::texts::Texts;
+use std::cmp::Ordering;
 
 /// A text that is no UUID.
 const OTHER: u8 = 0;
@@ -64,6 +66,27 @@ impl Ids {
                 }
             }
         }
+    }
+
+    /// Brings them into another order, given by the place that each has now.
+    pub fn arrange(&mut self, order: &[u32]) {
+        arrange(&mut self.forms, order);
+        arrange(&mut self.values, order);
+    }
+
+    /// Compares two of them as texts.
+    pub fn compare(&self, left: usize, right: usize) -> Ordering {
+        match (self.forms[left], self.forms[right]) {
+            (OTHER, _) | (_, OTHER) => self.text(left).cmp(&self.text(right)),
+            // Digits in lowercase are in the order of their values, and the hyphens stand at the same places.
+            _ => self.values[left].cmp(&self.values[right]),
+        }
+    }
+
+    fn text(&self, row: usize) -> String {
+        let mut text = String::new();
+        self.write(row, &mut text);
+        text
     }
 
     /// Forgets all of them.
@@ -231,6 +254,11 @@ mod tests {
             part.extend(&ids, from..texts.len());
             part.extend(&ids, 0..from);
             let turned = [&texts[from..], &texts[..from]].concat();
+            let compared = texts.iter().enumerate().map(|(row, text)| (ids.compare(0, row), texts[0].cmp(text)));
+            compared.for_each(|(got, want)| assert_eq!(got, want));
+            let mut arranged = ids.clone();
+            arranged.arrange(&(from..texts.len()).chain(0..from).map(|row| row as u32).collect::<Vec<_>>());
+            prop_assert_eq!(arranged.to_texts(), part.to_texts());
             prop_assert_eq!(part.to_texts(), turned.iter().map(String::as_str).collect::<Texts>());
         }
 

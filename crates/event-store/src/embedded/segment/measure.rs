@@ -2,8 +2,10 @@
 //! `cargo test --release -p tallystick-event-store --lib measure -- --ignored --nocapture`.
 
 use super::*;
+use crate::embedded::chunk::Chunk;
 use crate::embedded::disk::HostDisk;
 use crate::embedded::row::{Row, segment_order};
+use crate::embedded::rows::Rows;
 use tallystick_domain::event::{Event, EventParts, StoredEvent};
 use tallystick_domain::meter::JsonPath;
 use tempfile::TempDir;
@@ -138,6 +140,24 @@ fn measure_segments() {
     }
     let clock = Clock::now();
     println!("verify: {} rows, {:.2} M rows/s", segment.verify().unwrap(), rate(meta.rows, clock));
+}
+
+#[test]
+#[ignore = "measures"]
+fn measure_sealing() {
+    let dir = TempDir::new().unwrap();
+    let rows = rows(0, 1_000_000, 10_000_000);
+    let chunks: Vec<_> = rows.chunks(4096).map(|part| Arc::new(Chunk::from(Rows::of(part)))).collect();
+    drop(rows);
+    for round in 0..3 {
+        let clock = Clock::now();
+        let gathered = Gathered::of(&chunks, &mut |_| true);
+        let taken = rate(1_000_000, clock);
+        let clock = Clock::now();
+        let meta = gathered.write(&HostDisk, &dir.path().join("sealed")).unwrap();
+        let written = rate(meta.rows, clock);
+        println!("round {round}, M rows/s: taken apart {taken:.2}, written {written:.2}; {} bytes", meta.bytes);
+    }
 }
 
 fn each_block(segment: &Segment, mut work: impl FnMut(&mut BlockReader<'_>, &Block)) {

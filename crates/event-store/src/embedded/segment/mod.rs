@@ -12,7 +12,10 @@ mod dictionary;
 mod directory;
 mod directory_v1;
 mod encode;
+mod gather;
 mod ids;
+#[cfg(any(test, feature = "fuzzing"))]
+mod in_turn;
 mod ints;
 #[cfg(test)]
 mod measure;
@@ -34,9 +37,11 @@ mod writer;
 
 pub(crate) use column::{Column, ColumnBuilder, Kind, Kinds};
 pub(crate) use directory::{Block, NumberStats, Span, Table};
+pub(crate) use gather::Gathered;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use in_turn::write_segment;
 pub(crate) use merge::merge_segments;
 pub(crate) use reader::BlockReader;
-pub(crate) use rows::write_segment;
 pub use sizes::SegmentSizes;
 pub(crate) use texts::{Bodies, CodedTexts, Dictionary, DictionaryId, Texts};
 

@@ -21,6 +21,7 @@ const MAX_DIGITS: u32 = 18;
 pub(super) struct Parser {
     pub paths: Paths,
     pub shapes: Shapes,
+    /// That of the row before.
     style: Style,
     /// The members of the row at hand, as paths.
     sequence: Vec<u32>,
@@ -30,7 +31,20 @@ pub(super) struct Parser {
     /// For the shape of the row before, with its number of members.
     renderer: Option<(u32, usize, Renderer)>,
     made: String,
+    /// Members of rows whose shapes were found to make their texts again.
+    proven: Vec<Proven>,
 }
+
+/// The shape of rows that have these members in this order and style, if their spaces are regular: what is written between
+/// values is the same for all of them, and each value is written as it came.
+struct Proven {
+    members: Vec<u32>,
+    style: Style,
+    shape: u32,
+}
+
+/// How many orders of members are remembered.
+const MAX_PROVEN: usize = 32;
 
 /// What a row's data cannot be, read by the scanner.
 struct NotUnderstood;
@@ -45,11 +59,10 @@ impl Parser {
         self.sequence.clear();
         self.rest.clear();
         self.has_rest = false;
-        let mut cursor = Cursor { text, at: 0 };
+        let mut cursor = Cursor::new(text);
         let scanned = self.object(sheet, &mut cursor, 0, 0).and_then(|()| cursor.end());
         if scanned.is_ok()
-            && let Some(shape) = self.shapes.learn(self.style, &self.sequence, self.paths.depths())
-            && self.makes(sheet, shape, text)
+            && let Some(shape) = self.shape_of(sheet, &cursor)
         {
             sheet.shapes.push(shape);
             return sheet.rest.push(self.has_rest.then_some(self.rest.as_str()));
@@ -59,6 +72,27 @@ impl Parser {
         }
         sheet.shapes.push(WHOLE);
         sheet.rest.push(Some(text));
+    }
+
+    /// The shape that makes the text of the next row again, which was read to its end.
+    fn shape_of(&mut self, sheet: &Sheet, cursor: &Cursor<'_>) -> Option<u32> {
+        self.style = cursor.style(self.style);
+        let style = self.style;
+        if cursor.is_regular() {
+            let known = self.proven.iter().find(|proven| proven.style == style && proven.members == self.sequence);
+            if let Some(shape) = known.map(|proven| proven.shape) {
+                debug_assert!(self.makes(sheet, shape, cursor.text), "{}", cursor.text);
+                return Some(shape);
+            }
+        }
+        let shape = self.shapes.learn(style, &self.sequence, self.paths.depths())?;
+        if !self.makes(sheet, shape, cursor.text) {
+            return None;
+        }
+        if cursor.is_regular() && self.proven.len() < MAX_PROVEN {
+            self.proven.push(Proven { members: self.sequence.clone(), style, shape });
+        }
+        Some(shape)
     }
 
     /// Whether the columns of the next row make the text.
@@ -90,23 +124,23 @@ impl Parser {
         if depth == MAX_DEPTH {
             return Err(NotUnderstood);
         }
-        cursor.skip_space();
+        cursor.no_space();
         if cursor.eat(b'}') {
             return Ok(());
         }
         loop {
-            let key = cursor.plain_string()?;
+            let Raw { inner: key, has_escapes: false } = cursor.string()? else { return Err(NotUnderstood) };
             let child = self.paths.child(node, key).ok_or(NotUnderstood)?;
-            cursor.skip_space();
+            cursor.no_space();
             cursor.expect(b':')?;
-            self.style.colon = cursor.skip_space();
+            cursor.space_after_colon();
             self.value(sheet, cursor, child, depth)?;
-            cursor.skip_space();
+            cursor.no_space();
             if cursor.eat(b'}') {
                 return Ok(());
             }
             cursor.expect(b',')?;
-            self.style.comma = cursor.skip_space();
+            cursor.space_after_comma();
         }
     }
 
@@ -144,23 +178,26 @@ impl Parser {
     }
 
     fn string(&mut self, column: &mut SheetColumn, cursor: &mut Cursor<'_>) -> Result<(), NotUnderstood> {
-        let raw = cursor.string()?;
+        let from = cursor.at;
+        let Raw { inner, has_escapes } = cursor.string()?;
+        if !has_escapes {
+            let code = column.texts.code(inner).ok_or(NotUnderstood)?;
+            column.push(Kind::Text, i64::from(code), 0, 0);
+            return Ok(());
+        }
+        let raw = &cursor.text[from..cursor.at];
         let Leaf::Text(text) = Leaf::of(raw) else { return Err(NotUnderstood) };
         let code = column.texts.code(&text).ok_or(NotUnderstood)?;
-        let has_escapes = text.len() != raw.len() - 2;
-        column.push(Kind::Text, i64::from(code), 0, if has_escapes { VERBATIM } else { 0 });
-        if has_escapes {
-            self.keep(raw);
-        }
+        column.push(Kind::Text, i64::from(code), 0, VERBATIM);
+        self.keep(raw);
         Ok(())
     }
 
     fn number(&mut self, column: &mut SheetColumn, raw: &str) -> Result<(), NotUnderstood> {
         if let Some((mantissa, scale)) = plain_number(raw)
             && (mantissa != 0 || !raw.starts_with('-'))
-            && let Some(fit) = column.fit.with(scale, mantissa.unsigned_abs())
+            && column.joins(scale, mantissa.unsigned_abs())
         {
-            column.fit = fit;
             column.push(Kind::Number, mantissa, scale as u8, scale as u8);
             return Ok(());
         }
@@ -240,9 +277,8 @@ fn push_number(column: &mut SheetColumn, raw: &str, form: u8) -> Option<()> {
     if let Ok(quantity) = &quantity
         && quantity.scale() <= MAX_DIGITS
         && let Ok(mantissa) = i64::try_from(quantity.mantissa())
-        && let Some(fit) = column.fit.with(quantity.scale(), mantissa.unsigned_abs())
+        && column.joins(quantity.scale(), mantissa.unsigned_abs())
     {
-        column.fit = fit;
         column.push(Kind::Number, mantissa, quantity.scale() as u8, form);
         return Some(());
     }
@@ -278,13 +314,72 @@ fn plain_number(raw: &str) -> Option<(i64, u32)> {
     Some((if digits.len() < raw.len() { -mantissa } else { mantissa }, scale))
 }
 
-/// A place in a JSON text.
+/// A place in a JSON text, and what was seen of its spaces.
 struct Cursor<'a> {
     text: &'a str,
     at: usize,
+    after_colons: Spaces,
+    after_commas: Spaces,
+    /// Whether there was space where no style has it.
+    is_odd: bool,
+}
+
+/// The spaces at some places.
+#[derive(Clone, Copy, Default)]
+struct Spaces {
+    /// Whether there was some at the last place; nothing if there was no place.
+    last: Option<bool>,
+    /// Whether the places differ, or had other space than a single one.
+    is_mixed: bool,
+}
+
+impl Spaces {
+    fn note(&mut self, space: &str) {
+        let some = !space.is_empty();
+        self.is_mixed |= (some && space != " ") || self.last.is_some_and(|last| last != some);
+        self.last = Some(some);
+    }
+}
+
+/// What stands between the quotes of a string.
+struct Raw<'a> {
+    inner: &'a str,
+    has_escapes: bool,
 }
 
 impl<'a> Cursor<'a> {
+    fn new(text: &'a str) -> Self {
+        let (after_colons, after_commas) = Default::default();
+        Self { text, at: 0, after_colons, after_commas, is_odd: false }
+    }
+
+    /// The style of the last spaces; that of the row before where there were no places for them.
+    fn style(&self, before: Style) -> Style {
+        Style {
+            colon: self.after_colons.last.unwrap_or(before.colon),
+            comma: self.after_commas.last.unwrap_or(before.comma),
+        }
+    }
+
+    /// Whether all spaces are as the style says.
+    fn is_regular(&self) -> bool {
+        !self.is_odd && !self.after_colons.is_mixed && !self.after_commas.is_mixed
+    }
+
+    fn no_space(&mut self) {
+        self.is_odd |= !self.skip_space().is_empty();
+    }
+
+    fn space_after_colon(&mut self) {
+        let space = self.skip_space();
+        self.after_colons.note(space);
+    }
+
+    fn space_after_comma(&mut self) {
+        let space = self.skip_space();
+        self.after_commas.note(space);
+    }
+
     fn peek(&self) -> u8 {
         self.text.as_bytes().get(self.at).copied().unwrap_or(0)
     }
@@ -299,42 +394,40 @@ impl<'a> Cursor<'a> {
         if self.eat(byte) { Ok(()) } else { Err(NotUnderstood) }
     }
 
-    /// Skips space, and says whether there was some.
-    fn skip_space(&mut self) -> bool {
+    /// Skips space, and gives it.
+    fn skip_space(&mut self) -> &'a str {
         let from = self.at;
         while matches!(self.peek(), b' ' | b'\n' | b'\t' | b'\r') {
             self.at += 1;
         }
-        self.at > from
+        &self.text[from..self.at]
     }
 
     fn end(&mut self) -> Result<(), NotUnderstood> {
-        self.skip_space();
+        self.no_space();
         if self.at == self.text.len() { Ok(()) } else { Err(NotUnderstood) }
     }
 
-    /// The content of a string without escapes.
-    fn plain_string(&mut self) -> Result<&'a str, NotUnderstood> {
-        let raw = self.string()?;
-        let inner = &raw[1..raw.len() - 1];
-        if inner.contains('\\') { Err(NotUnderstood) } else { Ok(inner) }
-    }
-
-    /// A string with its quotes.
-    fn string(&mut self) -> Result<&'a str, NotUnderstood> {
-        let from = self.at;
+    /// A string.
+    fn string(&mut self) -> Result<Raw<'a>, NotUnderstood> {
         self.expect(b'"')?;
+        let from = self.at;
+        let mut has_escapes = false;
         loop {
             match self.peek() {
                 b'"' => break,
-                b'\\' => self.at += 2,
+                b'\\' => {
+                    has_escapes = true;
+                    self.at += 2;
+                }
                 // No byte below a space stands in a string, and none after the end.
                 0..b' ' => return Err(NotUnderstood),
                 _ => self.at += 1,
             }
         }
+        let inner = self.text.get(from..self.at).ok_or(NotUnderstood)?;
         self.at += 1;
-        self.text.get(from..self.at).ok_or(NotUnderstood)
+        Ok(Raw { inner, has_escapes })
     }
 
     /// A number, which has no needless zeros at its start.

@@ -1,43 +1,22 @@
-//! Brings rows, which come one by one, into a segment.
+//! Brings rows, which come one by one and in segment order, into a segment.
 //!
 //! The rows of a table are gathered in a sheet, so that its texts are known before its first block is written; a table of
 //! more rows than a sheet may hold is written without shared texts.
 
-use super::SegmentMeta;
 use super::column::Kind;
 use super::dictionary::may_hold;
 use super::encode::{Ranks, Shared};
 use super::parse::Parser;
 use super::sheet::{Fit, Sheet, TextSource};
 use super::writer::{BLOCK_BYTES, BLOCK_ROWS, TableEnd, Writer};
-use crate::StoreError;
-use crate::embedded::disk::Disk;
 use crate::embedded::row::RowView;
 use std::io;
-use std::path::Path;
 use tallystick_domain::Namespace;
 
 /// The most rows of a sheet.
-const SHEET_ROWS: usize = 1 << 20;
+pub(super) const SHEET_ROWS: usize = 1 << 20;
 /// A sheet is written out when its texts take this many bytes.
-const SHEET_BYTES: usize = 128 << 20;
-
-/// Writes rows, which come in segment order and without duplicates, to a new file at `path` and syncs it. What stood
-/// there before is overwritten: the file counts only once the manifest names it.
-pub(crate) fn write_segment<R: RowView>(
-    disk: &dyn Disk,
-    path: &Path,
-    rows: impl Iterator<Item = Result<R, StoreError>>,
-) -> Result<SegmentMeta, StoreError> {
-    let failed = || StoreError::io("cannot write", path);
-    let mut writer = Writer::create(disk, path).map_err(failed())?;
-    let mut table = TableRows::default();
-    for row in rows {
-        table.push(&mut writer, &row?).map_err(failed())?;
-    }
-    table.end(&mut writer).map_err(failed())?;
-    writer.finish().map_err(failed())
-}
+pub(super) const SHEET_BYTES: usize = 128 << 20;
 
 /// The rows of a table that were not written yet.
 #[derive(Default)]
@@ -104,16 +83,8 @@ impl TableRows {
             text.push_str(now);
         }
         self.before.time = event.time().as_micros();
-        let length = |text: Option<&str>| text.map_or(0, str::len);
-        self.weight += length(event.data()) + length(event.extras()) + event.id().len() + event.subject().len();
         let sheet = &mut self.sheet;
-        sheet.times.push(event.time().as_micros());
-        sheet.ingested.push(row.stored.ingested_at.as_micros());
-        for (texts, text) in [(&mut sheet.subjects, event.subject()), (&mut sheet.sources, event.source())] {
-            let same = texts.codes.last().copied().filter(|code| texts.texts.get(*code as usize) == text);
-            texts.codes.push(same.or_else(|| texts.texts.code(text)).unwrap_or_default());
-        }
-        sheet.ids.push(event.id());
+        self.weight += sheet.push_head(row) as usize;
         sheet.extras.push(event.extras());
         self.parser.push_data(sheet, event.data());
         Ok(())
@@ -150,40 +121,50 @@ impl TableRows {
         if self.cuts.last().copied().unwrap_or(0) < self.sheet.rows() {
             self.cuts.push(self.sheet.rows());
         }
-        let (mut shared, mut orders) = (Shared::new(), Vec::new());
-        if !self.has_written {
-            for (texts, rows) in self.text_columns() {
-                let sorted = is_worth_sharing(texts, rows).then(|| texts.sorted());
-                let (order, ranks) = sorted.unzip();
-                shared.push(ranks.map(|ranks| Ranks(Some(ranks))));
-                orders.push(order);
-            }
-        }
-        let cuts = std::mem::take(&mut self.cuts);
-        let mut start = 0;
-        for end in cuts {
-            writer.push_block(&self.sheet, start..end, &shared)?;
-            start = end;
-        }
-        let parser = std::mem::take(&mut self.parser);
-        let columns = orders.iter().zip(self.text_columns());
-        let sorted = columns.map(|(order, (texts, _))| {
-            order.as_ref().map(|order: &Vec<u32>| order.iter().map(|code| texts.get(*code as usize)).collect())
-        });
-        writer.end_table(TableEnd {
-            paths: parser.paths.names().to_vec(),
-            shapes: parser.shapes.into_known(),
-            dictionaries: sorted.collect(),
-        })
+        let (parser, cuts) = (std::mem::take(&mut self.parser), std::mem::take(&mut self.cuts));
+        end_table(writer, parser, &self.sheet, &cuts, !self.has_written)
     }
+}
 
-    /// Texts of subjects, of sources, and by path, and how many rows have one.
-    fn text_columns(&self) -> impl Iterator<Item = (&TextSource, usize)> {
-        let Sheet { subjects, sources, columns, .. } = &self.sheet;
-        let of_rows = [subjects, sources].into_iter().map(|texts| (&texts.texts, texts.codes.len()));
-        let with_text = |kinds: &[Kind]| kinds.iter().filter(|kind| **kind == Kind::Text).count();
-        of_rows.chain(columns.iter().map(move |column| (&column.texts, with_text(&column.kinds))))
+/// Writes the blocks of a table that are left, which end at `cuts`, and completes it. Blocks share texts only if all of them do.
+pub(super) fn end_table(
+    writer: &mut Writer,
+    parser: Parser,
+    sheet: &Sheet,
+    cuts: &[usize],
+    may_share: bool,
+) -> io::Result<()> {
+    let (mut shared, mut orders) = (Shared::new(), Vec::new());
+    if may_share {
+        for (texts, rows) in text_columns(sheet) {
+            let sorted = is_worth_sharing(texts, rows).then(|| texts.sorted());
+            let (order, ranks) = sorted.unzip();
+            shared.push(ranks.map(|ranks| Ranks(Some(ranks))));
+            orders.push(order);
+        }
     }
+    let mut start = 0;
+    for end in cuts {
+        writer.push_block(sheet, start..*end, &shared)?;
+        start = *end;
+    }
+    let columns = orders.iter().zip(text_columns(sheet));
+    let sorted = columns.map(|(order, (texts, _))| {
+        order.as_ref().map(|order: &Vec<u32>| order.iter().map(|code| texts.get(*code as usize)).collect())
+    });
+    writer.end_table(TableEnd {
+        paths: parser.paths.names().to_vec(),
+        shapes: parser.shapes.into_known(),
+        dictionaries: sorted.collect(),
+    })
+}
+
+/// Texts of subjects, of sources, and by path, and how many rows have one.
+fn text_columns(sheet: &Sheet) -> impl Iterator<Item = (&TextSource, usize)> {
+    let Sheet { subjects, sources, columns, .. } = sheet;
+    let of_rows = [subjects, sources].into_iter().map(|texts| (&texts.texts, texts.codes.len()));
+    let with_text = |kinds: &[Kind]| kinds.iter().filter(|kind| **kind == Kind::Text).count();
+    of_rows.chain(columns.iter().map(move |column| (&column.texts, with_text(&column.kinds))))
 }
 
 /// Whether texts are few enough, and shared by enough rows.

@@ -3,6 +3,7 @@
 use super::column::Kind;
 use super::ids::Ids;
 use super::texts::{Bodies, Dictionary, Texts};
+use crate::embedded::row::RowRef;
 use std::sync::Arc;
 
 /// Any number of rows of one table.
@@ -53,6 +54,8 @@ pub(super) struct SheetColumn {
     pub forms: Vec<u8>,
     pub texts: TextSource,
     pub fit: Fit,
+    /// Whether there was a number of few digits that did not fit those before it.
+    pub misfits: bool,
 }
 
 /// Whether numbers fit 64 bits at one scale.
@@ -135,6 +138,36 @@ impl SheetColumn {
         self.forms.clear();
         self.texts.clear();
         self.fit = Fit::default();
+        self.misfits = false;
+    }
+
+    /// Whether a number fits those before it, which it joins if it does.
+    pub fn joins(&mut self, scale: u32, size: u64) -> bool {
+        let fit = self.fit.with(scale, size);
+        self.fit = fit.unwrap_or(self.fit);
+        self.misfits |= fit.is_none();
+        fit.is_some()
+    }
+
+    fn arrange(&mut self, order: &[u32]) {
+        self.pad(order.len());
+        arrange(&mut self.kinds, order);
+        arrange(&mut self.values, order);
+        arrange(&mut self.scales, order);
+        arrange(&mut self.forms, order);
+    }
+}
+
+/// Brings values into another order, which names all of them.
+pub(super) fn arrange<T: Copy>(values: &mut Vec<T>, order: &[u32]) {
+    *values = order.iter().map(|row| values[*row as usize]).collect();
+}
+
+/// Brings rows of an ascending list into another order of all rows.
+fn arrange_list(rows: &mut Vec<u32>, order: &[u32]) {
+    if !rows.is_empty() {
+        let moved = order.iter().enumerate().filter(|(_, row)| rows.binary_search(row).is_ok());
+        *rows = moved.map(|(at, _)| at as u32).collect();
     }
 }
 
@@ -142,6 +175,27 @@ impl Sheet {
     /// How many rows have everything but their data.
     pub fn rows(&self) -> usize {
         self.shapes.len()
+    }
+
+    /// Notes everything of the next row but its data and its extras, and says how many bytes of texts it has.
+    pub fn push_head(&mut self, row: RowRef<'_>) -> u32 {
+        let event = row.stored.event;
+        self.times.push(event.time().as_micros());
+        self.ingested.push(row.stored.ingested_at.as_micros());
+        for (texts, text) in [(&mut self.subjects, event.subject()), (&mut self.sources, event.source())] {
+            let same = texts.codes.last().copied().filter(|code| texts.texts.get(*code as usize) == text);
+            texts.codes.push(same.or_else(|| texts.texts.code(text)).unwrap_or_default());
+        }
+        self.ids.push(event.id());
+        let length = |text: Option<&str>| text.map_or(0, str::len);
+        // Texts in memory take less than 4 GiB.
+        (length(event.data()) + length(event.extras()) + event.id().len() + event.subject().len()) as u32
+    }
+
+    /// Forgets what the data and the extras of all rows were.
+    pub fn forget_data(&mut self) {
+        (self.rest, self.extras) = Default::default();
+        self.columns = Vec::new();
     }
 
     /// The column of a path, filled up to the next row.
@@ -161,6 +215,21 @@ impl Sheet {
     pub fn forget_next_row(&mut self) {
         let rows = self.rows();
         self.columns.iter_mut().filter(|column| column.kinds.len() > rows).for_each(|column| column.pad(rows));
+    }
+
+    /// Brings all rows into another order, given by the place that each has now.
+    pub fn arrange(&mut self, order: &[u32]) {
+        arrange(&mut self.times, order);
+        arrange(&mut self.ingested, order);
+        arrange(&mut self.subjects.codes, order);
+        arrange(&mut self.sources.codes, order);
+        arrange(&mut self.shapes, order);
+        self.ids.arrange(order);
+        self.rest.arrange(order);
+        self.extras.arrange(order);
+        self.columns.iter_mut().for_each(|column| column.arrange(order));
+        arrange_list(&mut self.with_unknown_paths, order);
+        arrange_list(&mut self.unsound, order);
     }
 
     /// About how many bytes of texts it holds that are kept as they are.

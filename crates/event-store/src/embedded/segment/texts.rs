@@ -2,6 +2,7 @@
 
 use super::bytes::{Corrupt, Reader, put_varint};
 use super::ints::{IntWriter, get_codes_into, get_ints, put_codes};
+use super::sheet::arrange;
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
@@ -166,21 +167,59 @@ impl CodedTexts {
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
     texts: Texts,
-    table: HashTable<u32>,
+    table: HashTable<(Head, u32)>,
     hasher: DefaultHashBuilder,
+}
+
+/// What tells short texts apart without looking at them: the first and last bytes and the length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Head {
+    first: u64,
+    last: u64,
+    len: u32,
+}
+
+impl Head {
+    /// Texts up to this length are equal if their heads are.
+    const WHOLE: u32 = 16;
+
+    fn of(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let number = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        if bytes.len() >= 8 {
+            let (first, last) = (number(bytes.first_chunk()), number(bytes.last_chunk()));
+            return Self { first, last, len: bytes.len() as u32 };
+        }
+        let first = bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        Self { first, last: 0, len: bytes.len() as u32 }
+    }
+
+    /// Whether a text with the same head is the same.
+    fn decides(self) -> bool {
+        self.len <= Self::WHOLE
+    }
+
+    fn hash(self, hasher: &DefaultHashBuilder, text: &str) -> u64 {
+        if self.decides() { hasher.hash_one(self) } else { hasher.hash_one(text) }
+    }
 }
 
 impl Dictionary {
     /// The code of a text; a new one if it was not seen before.
     pub fn code(&mut self, text: &str) -> u32 {
         let Self { texts, table, hasher } = self;
-        let hash = hasher.hash_one(text);
-        let rehash = |code: &u32| hasher.hash_one(texts.get(*code as usize));
-        match table.entry(hash, |code| texts.get(*code as usize) == text, rehash) {
-            Entry::Occupied(entry) => *entry.get(),
+        let head = Head::of(text);
+        let is_same =
+            |(known, code): &(Head, u32)| *known == head && (head.decides() || texts.get(*code as usize) == text);
+        let rehash = |(head, code): &(Head, u32)| {
+            let text = if head.decides() { "" } else { texts.get(*code as usize) };
+            head.hash(hasher, text)
+        };
+        match table.entry(head.hash(hasher, text), is_same, rehash) {
+            Entry::Occupied(entry) => entry.get().1,
             Entry::Vacant(entry) => {
                 let code = texts.len() as u32;
-                entry.insert(code);
+                entry.insert((head, code));
                 texts.push(text);
                 code
             }
@@ -189,8 +228,10 @@ impl Dictionary {
 
     /// The code of a text that was seen before.
     pub fn position(&self, text: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one(text);
-        self.table.find(hash, |code| self.texts.get(*code as usize) == text).copied()
+        let head = Head::of(text);
+        let is_same =
+            |(known, code): &(Head, u32)| *known == head && (head.decides() || self.texts.get(*code as usize) == text);
+        self.table.find(head.hash(&self.hasher, text), is_same).map(|(_, code)| *code)
     }
 
     /// The texts by code.
@@ -237,6 +278,14 @@ impl Bodies {
             return self.present.extend_from_slice(&from.present[rows]);
         }
         rows.for_each(|row| self.push(from.get(row)));
+    }
+
+    /// Brings the rows into another order, given by the place that each has now.
+    pub(super) fn arrange(&mut self, order: &[u32]) {
+        arrange(&mut self.present, order);
+        if self.texts.total_len() > 0 {
+            self.texts = order.iter().map(|row| self.texts.get(*row as usize)).collect();
+        }
     }
 
     /// How long the texts are together.

@@ -24,6 +24,7 @@ GROUPS = [
     "subjects",
     "features",
     "currencies",
+    "debug",
     "plans",
     "portal_tokens",
     "portal_meters",

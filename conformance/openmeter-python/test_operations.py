@@ -142,6 +142,11 @@ async def list_currencies(om, name):
     assert (currencies["EUR"].symbol, currencies["EUR"].subunits, currencies["JPY"].subunits) == ("€", 2, 0)
 
 
+async def metrics(om, name):
+    await om.events.ingest_event(event(name, "today", None, subject=f"{name}-today"))
+    assert f'openmeter_events_total{{subject="{name}-today"}} 1.0' in (await om.debug.metrics()).splitlines()
+
+
 async def delete(om, name):
     assert await om.meters.delete(name) is None
     assert [meter.slug for meter in await om.meters.list() if meter.slug == name] == []
@@ -173,6 +178,7 @@ OPERATIONS = {
     ("features", "get"): get_feature,
     ("features", "delete"): delete_feature,
     ("currencies", "list_currencies"): list_currencies,
+    ("debug", "metrics"): metrics,
     ("meters", "delete"): delete,
 }
 
@@ -186,7 +192,7 @@ def test_the_table_names_every_operation_of_the_sdk():
     for client in [openmeter.Client(endpoint="http://localhost"), openmeter.aio.Client(endpoint="http://localhost")]:
         published = {
             (group, name)
-            for group in ("events", "events_v2", "meters", "subjects", "features", "currencies")
+            for group in ("events", "events_v2", "meters", "subjects", "features", "currencies", "debug")
             for name, _ in inspect.getmembers(getattr(client, group), inspect.isroutine)
             if not name.startswith("_")
         }

@@ -5,6 +5,7 @@
 
 mod access;
 mod customers;
+mod debug;
 mod door;
 mod events;
 mod features;
@@ -55,6 +56,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(customers::create_customer, customers::list_customers))
         .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer))
         .routes(routes!(info::list_currencies))
+        .routes(routes!(debug::metrics))
         .routes(routes!(portal::create_token, portal::list_tokens))
         .routes(routes!(portal::invalidate_tokens))
         .routes(routes!(access::get_access))

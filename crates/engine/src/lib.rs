@@ -21,6 +21,7 @@ mod query;
 mod reconcile;
 mod retention;
 mod subjects;
+mod today;
 
 pub use caller::Caller;
 pub use clock::{Clock, monotonic};

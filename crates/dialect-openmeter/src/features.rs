@@ -116,7 +116,15 @@ pub(crate) struct FeatureInput {
     unit_cost: Option<UnitCostBody>,
 }
 
-/// 404 where a feature or a meter is named, 409 where a key is taken.
+/// A list of features, or a page of them when `page` or `pageSize` was sent.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum FeatureList {
+    All(Vec<FeatureBody>),
+    Page(PageBody<FeatureBody>),
+}
+
+/// 404 where a feature or a meter is named.
 struct NoFeature;
 
 impl IntoResponses for NoFeature {
@@ -255,7 +263,7 @@ pub(crate) async fn create_feature(
         ("orderBy" = Option<String>, Query, description = "`id`, `key`, `name`, `createdAt` or `updatedAt` (key)."),
     ),
     responses(
-        (status = 200, description = "The features.", content((Vec<FeatureBody> = "application/json"), (PageBody<FeatureBody> = "application/json"))),
+        (status = 200, description = "The features.", body = FeatureList),
         Refused,
     ),
 )]
@@ -287,10 +295,11 @@ pub(crate) async fn list_features(
     let listing = FeatureListing { meters, include_archived, order, descending, offset, limit };
     let found = door.engine.list_features(&caller, listing).await?;
     let items: Vec<_> = found.features.into_iter().map(body_of).collect();
-    Ok(match paging {
-        Some(paging) => Json(PageBody::new(paging, found.total, items)).into_response(),
-        None => Json(items).into_response(),
-    })
+    let list = match paging {
+        Some(paging) => FeatureList::Page(PageBody::new(paging, found.total, items)),
+        None => FeatureList::All(items),
+    };
+    Ok(Json(list).into_response())
 }
 
 /// Get a feature

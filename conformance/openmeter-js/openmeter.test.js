@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { HTTPError, OpenMeter, isHTTPError } from '@openmeter/sdk'
+import { OpenMeter as Portal } from '@openmeter/sdk/portal'
 import { Server } from './server.js'
 
 let server
@@ -225,4 +226,64 @@ check('errors are the SDK\'s, with status, title and detail', async () => {
     await refused(400, om.meters.query(slug, query))
   }
   await refused(400, om.meters.create({ slug: 'Not-A-Slug', aggregation: 'COUNT', eventType: slug }))
+})
+
+check('subjects are described, changed, listed and deleted', async () => {
+  const key = `${unique()}/ü`
+  const [made] = await om.subjects.upsert({ key, displayName: 'One', metadata: { plan: 'pro' } })
+  assert.ok(made.createdAt instanceof Date)
+  assert.deepEqual(await om.subjects.get(key), made)
+  const changed = await om.subjects.upsert([{ key, displayName: null }, { key: `${key}2` }])
+  assert.deepEqual(changed.map((subject) => [subject.displayName, subject.metadata]), [[undefined, { plan: 'pro' }], [undefined, {}]])
+  assert.deepEqual((await om.subjects.list()).map((subject) => subject.key).filter((text) => text.startsWith(key)), [key, `${key}2`])
+  await om.subjects.delete(key)
+  await refused(404, om.subjects.get(key))
+  assert.ok((await om.subjects.get(made.id)).deletedAt instanceof Date)
+  await refused(400, om.subjects.upsert({ key: '' }))
+  await refused(409, om.subjects.upsert([{ key }, { key }]))
+})
+
+check('features measure by a meter until they are archived', async () => {
+  const slug = unique()
+  await om.meters.create({ slug, aggregation: 'COUNT', eventType: slug, groupBy: { m: '$.m' } })
+  const made = await om.features.create({ key: slug, name: 'F', meterSlug: slug, meterGroupByFilters: { m: 'a' } })
+  assert.deepEqual(made.advancedMeterGroupByFilters, { m: { $eq: 'a' } })
+  assert.deepEqual(await om.features.get(slug), made)
+  assert.deepEqual(await om.features.list({ meterSlug: [slug] }), [made])
+  const page = await om.features.list({ meterSlug: [slug], page: 1, pageSize: 1 })
+  assert.deepEqual([page.totalCount, page.items], [1, [made]])
+  await refused(409, om.features.create({ key: slug, name: 'G' }))
+  await refused(400, om.features.create({ key: 'Not-A-Key', name: 'G' }))
+  await refused(409, om.meters.delete(slug))
+  await om.features.delete(made.id)
+  await refused(404, om.features.get(slug))
+  await om.meters.delete(slug)
+})
+
+check('a customer without entitlements has access to nothing', async () => {
+  const key = unique()
+  await om.customers.create({ name: 'C', key })
+  assert.deepEqual(await om.customers.getAccess(key), { entitlements: {} })
+  assert.deepEqual(await om.customers.entitlementsV1.value(key, 'any'), { hasAccess: false })
+  await refused(404, om.customers.getAccess(`${key}-nobody`))
+})
+
+check('currencies begin with the most used', async () => {
+  assert.deepEqual((await om.info.listCurrencies()).slice(0, 2).map(({ code, subunits }) => [code, subunits]), [['USD', 2], ['EUR', 2]])
+})
+
+check('a portal token opens one subject until it is invalidated', async () => {
+  const slug = unique()
+  await om.meters.create({ slug, aggregation: 'COUNT', eventType: slug })
+  await om.events.ingest(['a', 'a', 'b'].map((subject, index) => event(slug, `${index}`, '2024-05-01T10:00:00Z', {}, `${slug}-${subject}`)))
+  const made = await om.portal.create({ subject: `${slug}-a`, allowedMeterSlugs: [slug] })
+  const page = new Portal({ baseUrl: server.url, portalToken: made.token })
+  const rows = (await page.query(slug, { windowSize: 'DAY' })).data
+  assert.deepEqual(rows.map((row) => [row.subject, row.value]), [[`${slug}-a`, 2]])
+  await refused(400, page.query(slug, { filterCustomerId: ['01ARZ3NDEKTSV4RRFFQ69G5FAV'] }))
+  assert.ok((await om.portal.list()).some((token) => token.id === made.id && token.token === undefined))
+  await om.portal.invalidate({ subject: `${slug}-a` })
+  await refused(401, page.query(slug))
+  await refused(401, new Portal({ baseUrl: server.url, portalToken: 'a.b.c' }).query(slug))
+  await refused(400, om.portal.create({ subject: '' }))
 })

@@ -14,7 +14,21 @@ from corehttp.exceptions import HttpResponseError
 from openmeter.models import Event
 
 FLAVOURS = ["sync", "async"]
-GROUPS = ["events", "events_v2", "meters", "customers", "features"]
+GROUPS = [
+    "events",
+    "events_v2",
+    "meters",
+    "customers",
+    "customer",
+    "customer_entitlement",
+    "subjects",
+    "features",
+    "currencies",
+    "debug",
+    "plans",
+    "portal_tokens",
+    "portal_meters",
+]
 CONCURRENCY = 64
 
 
@@ -43,7 +57,8 @@ class Sdk:
     def __getattr__(self, group: str) -> "_Group":
         if group not in GROUPS:
             raise AttributeError(group)
-        return _Group(self, getattr(self.client, group))
+        owner = self.client.portal if group.startswith("portal_") else self.client
+        return _Group(self, getattr(owner, group))
 
     async def in_thread(self, call):
         """Runs a blocking call of the sync client."""

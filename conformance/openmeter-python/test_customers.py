@@ -86,5 +86,5 @@ async def test_a_deleted_customer_is_unknown_to_queries(om, unique, shop):
 
 async def test_an_operation_that_is_not_served_says_its_name(om):
     with refused(501) as refusal:
-        await om.features.list()
-    assert "features_list" in refusal.detail
+        await om.plans.list()
+    assert "plans_list" in refusal.detail

@@ -1,14 +1,14 @@
-"""Every events and meters operation that the SDK has, called once with plain good input, in both flavours."""
+"""Every operation of the groups below that the SDK has, called once with plain good input, in both flavours."""
 
 import datetime
 import inspect
 import io
 
 import openmeter.aio
-from openmeter.models import Meter, MeterCreate, MeterQueryRequest, MeterUpdate
+from openmeter.models import FeatureCreateInputs, Meter, MeterCreate, MeterQueryRequest, MeterUpdate, SubjectUpsert
 
 import openmeter
-from sdk import at, event
+from sdk import at, event, refused
 
 NOON = "2024-05-01T12:00:00Z"
 
@@ -92,6 +92,61 @@ async def list_events_v2(om, name):
     assert sorted(item.event.id for item in listed) == ["1", "2", "3", "4", "5"]
 
 
+async def upsert_subjects(om, name):
+    described = [SubjectUpsert(key=f"{name}-1", display_name="One"), {"key": f"{name}-2", "metadata": {"n": [1.5, "x"]}}]
+    first, second = await om.subjects.upsert(described)
+    assert (first.key, first.display_name, second.key, second.metadata) == (f"{name}-1", "One", f"{name}-2", {"n": [1.5, "x"]})
+
+
+async def list_described(om, name):
+    assert [s.key for s in await om.subjects.list() if s.key.startswith(f"{name}-")] == [f"{name}-1", f"{name}-2"]
+
+
+async def get_subject(om, name):
+    by_key = await om.subjects.get(f"{name}-1")
+    assert await om.subjects.get(by_key.id) == by_key
+    assert (by_key.display_name, by_key.metadata) == ("One", {})
+
+
+async def delete_subject(om, name):
+    assert await om.subjects.delete(f"{name}-1") is None
+    assert [s.key for s in await om.subjects.list() if s.key.startswith(f"{name}-")] == [f"{name}-2"]
+
+
+async def create_feature(om, name):
+    inputs = FeatureCreateInputs(key=f"{name}_a", name="A", meter_slug=name, meter_group_by_filters={"model": "a"})
+    feature = await om.features.create(inputs)
+    assert (feature.key, feature.name, feature.meter_slug) == (f"{name}_a", "A", name)
+    assert (feature.meter_group_by_filters, feature.advanced_meter_group_by_filters["model"].eq) == ({"model": "a"}, "a")
+
+
+async def list_features(om, name):
+    assert [feature["key"] for feature in await om.features.list(meter_slug=[name])] == [f"{name}_a"]
+    page = await om.features.list(meter_slug=[name], page=1, page_size=5)
+    assert (page["totalCount"], page["pageSize"], [item["key"] for item in page["items"]]) == (1, 5, [f"{name}_a"])
+
+
+async def get_feature(om, name):
+    by_key = await om.features.get(f"{name}_a")
+    assert await om.features.get(by_key.id) == by_key
+
+
+async def delete_feature(om, name):
+    assert await om.features.delete(f"{name}_a") is None
+    with refused(404):
+        await om.features.get(f"{name}_a")
+
+
+async def list_currencies(om, name):
+    currencies = {currency.code: currency for currency in await om.currencies.list_currencies()}
+    assert (currencies["EUR"].symbol, currencies["EUR"].subunits, currencies["JPY"].subunits) == ("€", 2, 0)
+
+
+async def metrics(om, name):
+    await om.events.ingest_event(event(name, "today", None, subject=f"{name}-today"))
+    assert f'openmeter_events_total{{subject="{name}-today"}} 1.0' in (await om.debug.metrics()).splitlines()
+
+
 async def delete(om, name):
     assert await om.meters.delete(name) is None
     assert [meter.slug for meter in await om.meters.list() if meter.slug == name] == []
@@ -114,6 +169,16 @@ OPERATIONS = {
     ("meters", "list_group_by_values"): list_group_by_values,
     ("events", "list"): list_events,
     ("events_v2", "list"): list_events_v2,
+    ("subjects", "upsert"): upsert_subjects,
+    ("subjects", "list"): list_described,
+    ("subjects", "get"): get_subject,
+    ("subjects", "delete"): delete_subject,
+    ("features", "create"): create_feature,
+    ("features", "list"): list_features,
+    ("features", "get"): get_feature,
+    ("features", "delete"): delete_feature,
+    ("currencies", "list_currencies"): list_currencies,
+    ("debug", "metrics"): metrics,
     ("meters", "delete"): delete,
 }
 
@@ -127,7 +192,7 @@ def test_the_table_names_every_operation_of_the_sdk():
     for client in [openmeter.Client(endpoint="http://localhost"), openmeter.aio.Client(endpoint="http://localhost")]:
         published = {
             (group, name)
-            for group in ("events", "events_v2", "meters")
+            for group in ("events", "events_v2", "meters", "subjects", "features", "currencies", "debug")
             for name, _ in inspect.getmembers(getattr(client, group), inspect.isroutine)
             if not name.startswith("_")
         }

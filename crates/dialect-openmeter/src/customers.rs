@@ -2,7 +2,8 @@
 
 use crate::door::{Caller, CustomerPath, Door};
 use crate::json::{self, Missing};
-use crate::params::{Place, boolean, number, one_of, refuse_unknown};
+use crate::page::{PageBody, Paging, sorting};
+use crate::params::{Place, boolean, not_allowed, refuse_unknown};
 use crate::problem::{Problem, Refused, problem_answer};
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
@@ -15,10 +16,6 @@ use tallystick_engine::{CustomerListing, CustomerOrder};
 use tallystick_http_kit::QueryString;
 use utoipa::openapi::{RefOr, Response as Answer};
 use utoipa::{IntoResponses, ToSchema};
-
-const MAX_PAGE_SIZE: usize = 1000;
-const DEFAULT_PAGE_SIZE: usize = 100;
-const MAX_PAGE: usize = 1_000_000;
 
 /// A customer. Its fields are in the vendor's order.
 #[derive(Serialize, ToSchema)]
@@ -117,23 +114,8 @@ pub(crate) struct CustomerInput {
     usage_attribution: Option<UsageAttribution>,
 }
 
-/// A page of customers.
-#[derive(Serialize, ToSchema)]
-#[schema(as = CustomerPage)]
-#[serde(rename_all = "camelCase")]
-struct PageBody {
-    /// Customers on a page.
-    page_size: usize,
-    /// This page, from 1.
-    page: usize,
-    /// Customers on all pages.
-    total_count: u64,
-    /// The customers of this page.
-    items: Vec<CustomerBody>,
-}
-
 /// 404 where a customer is named, 409 and 412 where one is changed.
-struct NoCustomer;
+pub(crate) struct NoCustomer;
 
 impl IntoResponses for NoCustomer {
     fn responses() -> BTreeMap<String, RefOr<Answer>> {
@@ -239,7 +221,7 @@ pub(crate) async fn create_customer(
         ("planKey" = Option<String>, Query, description = "Key of the plan of an active subscription."),
         ("expand" = Option<Vec<String>>, Query, description = "`subscriptions`: none exist yet."),
     ),
-    responses((status = 200, description = "A page of customers.", body = PageBody), Refused),
+    responses((status = 200, description = "A page of customers.", body = PageBody<CustomerBody>), Refused),
 )]
 pub(crate) async fn list_customers(
     caller: Caller,
@@ -249,30 +231,35 @@ pub(crate) async fn list_customers(
     let query = QueryString::parse(raw.as_deref())?;
     let known = ["page", "pageSize", "order", "orderBy", "includeDeleted", "key", "name", "primaryEmail", "subject"];
     refuse_unknown(&query, &[&known[..], &["planKey", "expand"]].concat(), &[])?;
-    let page = number(&query, "page", 1, MAX_PAGE)?.unwrap_or(1);
-    let page_size = number(&query, "pageSize", 1, MAX_PAGE_SIZE)?.unwrap_or(DEFAULT_PAGE_SIZE);
+    check_expand(&query)?;
+    let paging = Paging::read(&query)?.unwrap_or_default();
+    let orders = [("name", CustomerOrder::Name), ("id", CustomerOrder::Id), ("createdAt", CustomerOrder::CreatedAt)];
+    let (order, descending) = sorting(&query, &orders)?;
     let listing = CustomerListing {
         key: part(&query, "key")?,
         name: part(&query, "name")?,
         primary_email: part(&query, "primaryEmail")?,
         subject: part(&query, "subject")?,
         include_deleted: boolean(&query, "includeDeleted")?.unwrap_or(false),
-        order: match one_of(&query, "orderBy", &["id", "name", "createdAt"])? {
-            Some("id") => CustomerOrder::Id,
-            Some("createdAt") => CustomerOrder::CreatedAt,
-            _ => CustomerOrder::Name,
-        },
-        descending: one_of(&query, "order", &["ASC", "DESC"])? == Some("DESC"),
-        // Both factors are bounded well below the type's range.
-        offset: u32::try_from((page - 1) * page_size).unwrap_or(u32::MAX),
-        limit: u32::try_from(page_size).unwrap_or(u32::MAX),
+        order,
+        descending,
+        offset: paging.offset(),
+        limit: paging.limit(),
     };
     let with_plan = part(&query, "planKey")?.is_some();
     let found = door.engine.list_customers(&caller, listing).await?;
     // No customer has a subscription, so none has one of that plan.
     let (customers, total_count) = if with_plan { (vec![], 0) } else { (found.customers, found.total) };
     let items = customers.into_iter().map(body_of).collect();
-    Ok(Json(PageBody { page_size, page, total_count, items }).into_response())
+    Ok(Json(PageBody::new(paging, total_count, items)).into_response())
+}
+
+/// Checks `expand`; subscriptions are all that can be shown with a customer, and there are none.
+fn check_expand(query: &QueryString) -> Result<(), Problem> {
+    match query.all("expand").all(|word| word == "subscriptions") {
+        true => Ok(()),
+        false => Err(Place::Query.refuse("expand", not_allowed(&["subscriptions"]))),
+    }
 }
 
 /// A text to search for; empty it would find everything, which nobody means.
@@ -291,14 +278,19 @@ fn part(query: &QueryString, name: &str) -> Result<Option<String>, Problem> {
     path = "/api/v1/customers/{customerIdOrKey}",
     operation_id = "customers_get",
     tag = "Customers",
-    params(("customerIdOrKey" = String, Path, description = "ULID or key.")),
+    params(
+        ("customerIdOrKey" = String, Path, description = "ULID or key."),
+        ("expand" = Option<Vec<String>>, Query, description = "`subscriptions`: none exist yet."),
+    ),
     responses((status = 200, description = "The customer.", body = CustomerBody), NoCustomer, Refused),
 )]
 pub(crate) async fn get_customer(
     caller: Caller,
     State(door): State<Door>,
     path: CustomerPath,
+    RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
+    check_expand(&QueryString::parse(raw.as_deref())?)?;
     let customer = door.engine.get_customer(&caller, &path.id_or_key).await?;
     Ok(Json(body_of(customer)).into_response())
 }

@@ -4,11 +4,25 @@ use crate::problem::Problem;
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use std::sync::Arc;
-use tallystick_engine::{Engine, MeterRef};
+use tallystick_engine::{Engine, EngineError, MeterRef, PortalCaller};
+use tallystick_http_kit::auth::bearer;
 use tallystick_http_kit::{Authenticated, HttpLimits};
 
 /// Who calls.
 pub(crate) type Caller = Authenticated<Problem>;
+
+/// Who holds a portal token.
+pub(crate) struct PortalHolder(pub PortalCaller);
+
+impl FromRequestParts<Door> for PortalHolder {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Problem> {
+        let missing = || EngineError::Unauthenticated("missing portal token: send it as 'Authorization: Bearer TOKEN'");
+        let text = bearer(&parts.headers)?.ok_or_else(missing)?;
+        Ok(Self(door.engine.authenticate_portal(text).await?))
+    }
+}
 
 /// The state of the routes.
 #[derive(Clone)]
@@ -29,6 +43,29 @@ pub(crate) struct MeterPath {
     pub group_by_key: String,
 }
 
+/// The texts that a path names.
+pub(crate) struct PathTexts(Vec<(String, String)>);
+
+impl PathTexts {
+    /// The one of this name, which has 1 to `most` characters.
+    pub(crate) fn get(&self, name: &str, most: usize) -> Result<&str, Problem> {
+        let text = self.0.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text);
+        match (1..=most).contains(&text.chars().count()) {
+            true => Ok(text),
+            false => Err(Problem::parameter(name, "path", format!("it must have 1 to {most} characters"))),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for PathTexts {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = path_params(parts, state).await?;
+        Ok(Self(params.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()))
+    }
+}
+
 /// The customer that a path names.
 pub(crate) struct CustomerPath {
     pub id_or_key: String,
@@ -38,12 +75,8 @@ impl<S: Send + Sync> FromRequestParts<S> for CustomerPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let params = path_params(parts, state).await?;
-        let text = params.iter().find(|(name, _)| *name == "customerIdOrKey").map_or("", |(_, value)| value);
-        match text.chars().count() {
-            1..=256 => Ok(Self { id_or_key: text.to_string() }),
-            _ => Err(Problem::parameter("customerIdOrKey", "path", "it must have 1 to 256 characters")),
-        }
+        let texts = PathTexts::from_request_parts(parts, state).await?;
+        Ok(Self { id_or_key: texts.get("customerIdOrKey", 256)?.to_string() })
     }
 }
 

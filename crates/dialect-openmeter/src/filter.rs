@@ -1,9 +1,9 @@
 //! Filter objects: exactly one operator each, and nothing that is not understood is left out in silence.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tallystick_domain::Instant;
 use tallystick_domain::event::TimeFilter;
-use tallystick_domain::json;
+use tallystick_domain::json::check;
 use tallystick_domain::meter::{Filter, LikePattern};
 
 /// Conditions in one filter, so that one request cannot make every event expensive.
@@ -131,6 +131,33 @@ impl FilterReader {
     }
 }
 
+/// Writes a filter as [`FilterReader::text`] reads it.
+pub(crate) fn to_json(filter: &Filter) -> Value {
+    let all = |filters: &[Filter]| filters.iter().map(to_json).collect::<Value>();
+    match filter {
+        Filter::Eq(text) => json!({"$eq": text}),
+        Filter::Ne(text) => json!({"$ne": text}),
+        Filter::In(texts) => json!({"$in": texts}),
+        Filter::NotIn(texts) => json!({"$nin": texts}),
+        Filter::Contains(part) => json!({"$like": format!("%{}%", literal(part))}),
+        Filter::Like(pattern) if pattern.ignores_case() => json!({"$ilike": pattern.as_str()}),
+        Filter::Like(pattern) => json!({"$like": pattern.as_str()}),
+        Filter::NotLike(pattern) if pattern.ignores_case() => json!({"$nilike": pattern.as_str()}),
+        Filter::NotLike(pattern) => json!({"$nlike": pattern.as_str()}),
+        Filter::Gt(text) => json!({"$gt": text}),
+        Filter::Gte(text) => json!({"$gte": text}),
+        Filter::Lt(text) => json!({"$lt": text}),
+        Filter::Lte(text) => json!({"$lte": text}),
+        Filter::All(filters) => json!({"$and": all(filters)}),
+        Filter::Any(filters) => json!({"$or": all(filters)}),
+    }
+}
+
+/// A text as the part of a pattern that matches itself.
+fn literal(text: &str) -> String {
+    text.chars().flat_map(|c| matches!(c, '%' | '_' | '\\').then_some('\\').into_iter().chain([c])).collect()
+}
+
 fn invalid(reason: impl std::fmt::Display) -> FilterFault {
     format!("filter is invalid: {reason}")
 }
@@ -142,7 +169,7 @@ fn unknown_operator(operator: &str, known: &str) -> FilterFault {
 
 /// Reads a JSON object out of a query parameter; a key that comes twice is refused, since one of them would be ignored.
 pub(crate) fn json_object(text: &str) -> Result<Map<String, Value>, FilterFault> {
-    json::check(text, 64).map_err(|error| format!("it is not valid JSON: {error}"))?;
+    check(text, 64).map_err(|error| format!("it is not valid JSON: {error}"))?;
     match serde_json::from_str(text) {
         Ok(Value::Object(members)) => Ok(members),
         _ => Err("it must be a JSON object".into()),
@@ -152,7 +179,6 @@ pub(crate) fn json_object(text: &str) -> Result<Map<String, Value>, FilterFault>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn text(value: Value) -> Result<Filter, FilterFault> {
         FilterReader::of_dimensions().text(&value)
@@ -180,7 +206,15 @@ mod tests {
         ] {
             let read = text(filter.clone()).unwrap();
             assert!(read.matches(passes) && !read.matches(fails), "{filter}");
+            assert_eq!(text(to_json(&read)).unwrap(), read, "{filter}");
         }
+    }
+
+    #[test]
+    fn a_part_is_written_as_a_pattern_for_itself() {
+        let written = to_json(&Filter::Contains("5%_\\".into()));
+        let read = text(written).unwrap();
+        assert!(read.matches("a 5%_\\ b") && !read.matches("a 5xx b"));
     }
 
     #[test]

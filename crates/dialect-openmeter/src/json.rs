@@ -1,10 +1,12 @@
 //! JSON request bodies of everything but events.
 
 use crate::problem::Problem;
+use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use tallystick_domain::json;
 use tallystick_http_kit::{HttpLimits, body};
 
@@ -40,19 +42,41 @@ pub(crate) async fn read<T: DeserializeOwned>(
     schema: &str,
     missing: Missing,
 ) -> Result<T, Problem> {
+    match bytes_of(request, limits).await? {
+        Some(bytes) => parse(text_of(&bytes)?, schema, Shape::Object),
+        None if missing == Missing::IsEmpty => parse("{}", schema, Shape::Object),
+        None => Err(Problem::body("value is required but missing")),
+    }
+}
+
+/// Reads a body that is a list; `schema` is the name of its members' type in the document.
+pub(crate) async fn read_list<T: DeserializeOwned>(
+    request: Request,
+    limits: &HttpLimits,
+    schema: &str,
+) -> Result<Vec<T>, Problem> {
+    match bytes_of(request, limits).await? {
+        Some(bytes) => parse(text_of(&bytes)?, schema, Shape::List),
+        None => Err(Problem::body("value is required but missing")),
+    }
+}
+
+/// The bytes of a JSON body; `None` when there is nothing but blanks.
+async fn bytes_of(request: Request, limits: &HttpLimits) -> Result<Option<Bytes>, Problem> {
     let (parts, body) = request.into_parts();
     let bytes = body::read(&parts.headers, body, limits).await?;
-    let text = text_of(&bytes)?;
-    if text.trim().is_empty() {
-        return match missing {
-            Missing::IsAnError => Err(Problem::body("value is required but missing")),
-            Missing::IsEmpty => parse("{}", schema),
-        };
+    if text_of(&bytes)?.trim().is_empty() {
+        return Ok(None);
     }
-    if media_type(&parts.headers) != "application/json" {
-        return Err(unexpected_media_type(&parts.headers));
+    match media_type(&parts.headers).as_str() {
+        "application/json" => Ok(Some(bytes)),
+        _ => Err(unexpected_media_type(&parts.headers)),
     }
-    parse(text, schema)
+}
+
+/// A field that is told apart when it is absent and when it is null.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 /// The bytes of a body as text.
@@ -65,14 +89,22 @@ pub(crate) fn text_of(bytes: &[u8]) -> Result<&str, Problem> {
     }
 }
 
-fn parse<T: DeserializeOwned>(text: &str, schema: &str) -> Result<T, Problem> {
+/// What a body is as a whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Object,
+    List,
+}
+
+fn parse<T: DeserializeOwned>(text: &str, schema: &str, shape: Shape) -> Result<T, Problem> {
     json::check(text, MAX_DEPTH).map_err(|error| Problem::body(format!("failed to decode request body: {error}")))?;
     let refuse = |pointer: &str, reason: &str| {
         Problem::body(format!("doesn't match schema #/components/schemas/{schema}: Error at \"{pointer}\": {reason}"))
     };
     // A list of the fields' values would be read as the object that it is not.
-    if !text.trim_start().starts_with('{') {
-        return Err(refuse("/", "value must be an object"));
+    let (start, name) = if shape == Shape::Object { ('{', "an object") } else { ('[', "an array") };
+    if !text.trim_start().starts_with(start) {
+        return Err(refuse("/", &format!("value must be {name}")));
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {

@@ -3,20 +3,27 @@
 //! Invariant: knows one vendor, holds no state, no clock, no store; a quirk never enters the core. What differs from the
 //! vendor's server is listed in `docs/dialects/openmeter.md`.
 
+mod access;
 mod customers;
+mod debug;
 mod door;
 mod events;
+mod features;
 mod filter;
 /// What the fuzz targets of the repository call.
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod info;
 mod json;
 mod meters;
 pub mod operations;
+mod page;
 mod params;
+mod portal;
 mod problem;
 mod query;
 mod reconciliation;
+mod subjects;
 mod values;
 
 pub use events::parse_only;
@@ -47,11 +54,28 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(values::get_coverage))
         .routes(routes!(reconciliation::reconcile))
         .routes(routes!(customers::create_customer, customers::list_customers))
-        .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer));
-    operations::with_unserved(served)
+        .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer))
+        .routes(routes!(info::list_currencies))
+        .routes(routes!(debug::metrics))
+        .routes(routes!(portal::create_token, portal::list_tokens))
+        .routes(routes!(portal::invalidate_tokens))
+        .routes(routes!(access::get_access))
+        .routes(routes!(access::get_value))
+        .routes(routes!(subjects::upsert_subjects, subjects::list_subjects))
+        .routes(routes!(subjects::get_subject, subjects::delete_subject))
+        .routes(routes!(features::create_feature, features::list_features))
+        .routes(routes!(features::get_feature, features::delete_feature));
+    // Browsers must see who may ask on every answer of the portal, refusals too, so it comes in through layers of its own.
+    let portal = OpenApiRouter::new()
+        .routes(routes!(portal::query_meter))
+        .layer(panic::catch::<Problem>())
+        .layer(from_fn(problem::name_instances))
+        .layer(portal::cors(&limits.portal_origins));
+    operations::with_unserved(served, portal.get_openapi())
         .route("/api/{*rest}", any(async || Problem::no_such_route()))
         .layer(panic::catch::<Problem>())
         .layer(from_fn(problem::name_instances))
+        .merge(portal)
         .with_state(Door { engine, limits: Arc::new(limits) })
 }
 
@@ -70,6 +94,10 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         (name = "Events", description = "Usage events in and out."),
         (name = "Meters", description = "What to count, and the counts."),
         (name = "Customers", description = "Who pays, and whose usage is whose."),
+        (name = "Subjects", description = "Names and labels for the ids that events carry."),
+        (name = "Features", description = "What customers are given access to."),
+        (name = "Portal", description = "Usage for customers' own pages."),
+        (name = "Info", description = "What the server knows of the world."),
         (name = "Extensions", description = "Operations of Tallystick's own."),
         (name = "Not served", description = "Operations of OpenMeter's API that answer 501."),
     ),
@@ -84,5 +112,8 @@ impl Modify for BearerKeys {
         scheme = scheme.description(Some("An API key; not needed on a loopback server without keys."));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("apiKey", SecurityScheme::Http(scheme.build()));
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let token = token.description(Some("A portal token; API keys do not open the portal."));
+        components.add_security_scheme("portalToken", SecurityScheme::Http(token.build()));
     }
 }

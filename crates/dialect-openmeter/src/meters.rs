@@ -2,7 +2,8 @@
 
 use crate::door::{Caller, Door, MeterPath};
 use crate::json::{self, Missing};
-use crate::params::{Place, boolean, bound, not_allowed, number, one_of};
+use crate::page::{Paging, sorting};
+use crate::params::{Place, boolean, bound, not_allowed};
 use crate::problem::{Problem, Refused, problem_answer};
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
@@ -16,9 +17,16 @@ use tallystick_engine::EngineError;
 use tallystick_http_kit::QueryString;
 use utoipa::{IntoResponses, ToSchema};
 
-const ORDER_BY: [&str; 5] = ["key", "name", "aggregation", "createdAt", "updatedAt"];
-const MAX_PAGE_SIZE: usize = 1000;
-const DEFAULT_PAGE_SIZE: usize = 100;
+type Order = fn(&Meter, &Meter) -> Ordering;
+
+/// What meters are sorted by.
+const ORDERS: [(&str, Order); 5] = [
+    ("key", |a, b| a.slug.cmp(&b.slug)),
+    ("name", |a, b| a.name.cmp(&b.name)),
+    ("aggregation", |a, b| a.aggregation.as_str().cmp(b.aggregation.as_str())),
+    ("createdAt", |a, b| a.created_at.cmp(&b.created_at)),
+    ("updatedAt", |a, b| a.updated_at.cmp(&b.updated_at)),
+];
 
 /// A meter. Its fields are in the vendor's order.
 #[derive(Serialize, ToSchema)]
@@ -220,36 +228,20 @@ pub(crate) async fn list_meters(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     let query = QueryString::parse(raw.as_deref())?;
-    let descending = one_of(&query, "order", &["ASC", "DESC"])? == Some("DESC");
-    let order_by = one_of(&query, "orderBy", &ORDER_BY)?.unwrap_or("key");
+    let (order_by, descending) = sorting(&query, &ORDERS)?;
     let include_deleted = boolean(&query, "includeDeleted")?.unwrap_or(false);
-    let page = number(&query, "page", 1, usize::MAX)?;
-    let page_size = number(&query, "pageSize", 1, MAX_PAGE_SIZE)?;
+    let paging = Paging::read(&query)?;
     let mut meters = door.engine.list_meters(&caller, include_deleted).await?;
     meters.sort_by(|a, b| {
-        let order = compare(a, b, order_by);
+        let order = order_by(a, b);
         // The id breaks ties, so that pages neither repeat nor miss a meter.
         if descending { order.reverse() } else { order }.then_with(|| a.id.cmp(&b.id))
     });
-    let (skip, take) = match (page, page_size) {
-        (None, None) => (0, usize::MAX),
-        (page, size) => {
-            let size = size.unwrap_or(DEFAULT_PAGE_SIZE);
-            (page.unwrap_or(1).saturating_sub(1).saturating_mul(size), size)
-        }
-    };
+    // A page number that cannot be multiplied is behind the last page.
+    let (skip, take) =
+        paging.map_or((0, usize::MAX), |asked| ((asked.page - 1).saturating_mul(asked.size), asked.size));
     let bodies: Vec<_> = meters.iter().skip(skip).take(take).map(body_of).collect();
     Ok(Json(bodies).into_response())
-}
-
-fn compare(a: &Meter, b: &Meter, order_by: &str) -> Ordering {
-    match order_by {
-        "name" => a.name.cmp(&b.name),
-        "aggregation" => a.aggregation.as_str().cmp(b.aggregation.as_str()),
-        "createdAt" => a.created_at.cmp(&b.created_at),
-        "updatedAt" => a.updated_at.cmp(&b.updated_at),
-        _ => a.slug.cmp(&b.slug),
-    }
 }
 
 /// Get a meter

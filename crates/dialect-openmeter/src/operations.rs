@@ -51,17 +51,23 @@ fn operation_of<'a>(item: &'a PathItem, method: &str) -> Option<&'a Operation> {
     }
 }
 
-/// Adds a route and a description for every published operation that the router does not have.
-pub(crate) fn with_unserved(mut router: OpenApiRouter<Door>) -> OpenApiRouter<Door> {
+fn ids_of(item: &PathItem) -> impl Iterator<Item = String> {
+    let operations = [&item.get, &item.post, &item.put, &item.patch, &item.delete];
+    let ids: Vec<_> = operations.into_iter().flatten().filter_map(|operation| operation.operation_id.clone()).collect();
+    ids.into_iter()
+}
+
+/// Adds a route and a description for every published operation that neither the router has nor `elsewhere`.
+pub(crate) fn with_unserved(mut router: OpenApiRouter<Door>, elsewhere: &OpenApi) -> OpenApiRouter<Door> {
     let mut missing: BTreeMap<(&str, &str), Vec<&'static str>> = BTreeMap::new();
     for operation in published() {
-        let item = router.get_openapi().paths.paths.get(operation.path);
-        if item.and_then(|item| operation_of(item, operation.method)).is_none() {
+        let known = [router.get_openapi(), elsewhere].map(|document| document.paths.paths.get(operation.path));
+        if !known.into_iter().flatten().any(|item| operation_of(item, operation.method).is_some()) {
             missing.entry((operation.path, operation.method)).or_default().push(operation.id);
         }
     }
     // A document's operation ids are unique, the vendor's are not.
-    let mut taken = BTreeSet::new();
+    let mut taken: BTreeSet<String> = router.get_openapi().paths.paths.values().flat_map(ids_of).collect();
     for ((path, method), ids) in missing {
         let Some((method, filter)) = method_of(method) else { continue };
         let names = ids.join(" / ");

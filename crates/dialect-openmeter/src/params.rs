@@ -47,6 +47,21 @@ pub(crate) fn instant(query: &QueryString, name: &str) -> Result<Option<Instant>
     Ok(bound(Place::Query, name, query.one(name)?)?.map(|bound| bound.at))
 }
 
+/// A range of times as it was asked for; a bound that was not given is not there.
+pub(crate) struct Range {
+    pub from: Option<Instant>,
+    pub to: Option<Instant>,
+}
+
+impl Range {
+    /// Reads `from` and `to` of an operation that has no other parameters.
+    pub(crate) fn read(raw: Option<&str>) -> Result<Self, Problem> {
+        let query = QueryString::parse(raw)?;
+        refuse_unknown(&query, &["from", "to"], &[])?;
+        Ok(Self { from: instant(&query, "from")?, to: instant(&query, "to")? })
+    }
+}
+
 /// Reads a whole number between `least` and `most`.
 pub(crate) fn number(query: &QueryString, name: &str, least: usize, most: usize) -> Result<Option<usize>, Problem> {
     let Some(text) = query.one(name)? else { return Ok(None) };

@@ -226,7 +226,9 @@ impl From<Refusal> for Problem {
 
 impl From<Fault> for ValidationError {
     fn from(fault: Fault) -> Self {
-        Self { message: fault.message, severity: "critical", code: None, field: format!("$.{}", fault.field) }
+        // A member of a list begins with its index.
+        let dot = if fault.field.starts_with('[') { "" } else { "." };
+        Self { message: fault.message, severity: "critical", code: None, field: format!("${dot}{}", fault.field) }
     }
 }
 

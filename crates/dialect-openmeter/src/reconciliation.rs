@@ -1,7 +1,7 @@
 //! `GET /api/v1/debug/reconciliation`: whether every accepted event is accounted for. Ours, not the vendor's.
 
 use crate::door::{Caller, Door};
-use crate::params::{Place, instant, refuse_unknown};
+use crate::params::{Place, Range};
 use crate::problem::{Problem, Refused};
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tallystick_engine::ReconciledHour;
-use tallystick_http_kit::QueryString;
 use utoipa::ToSchema;
 
 const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
@@ -88,10 +87,9 @@ pub(crate) async fn reconcile(
     State(door): State<Door>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let query = QueryString::parse(raw.as_deref())?;
-    refuse_unknown(&query, &["from", "to"], &[])?;
-    let to = instant(&query, "to")?.unwrap_or_else(|| door.engine.now().saturating_add_micros(1));
-    let from = instant(&query, "from")?.unwrap_or_else(|| to.saturating_add_micros(-DAY_MICROS));
+    let range = Range::read(raw.as_deref())?;
+    let to = range.to.unwrap_or_else(|| door.engine.now().saturating_add_micros(1));
+    let from = range.from.unwrap_or_else(|| to.saturating_add_micros(-DAY_MICROS));
     if from >= to {
         return Err(Place::Query.refuse("to", "it must be after from"));
     }

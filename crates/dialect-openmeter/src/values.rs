@@ -2,7 +2,7 @@
 
 use crate::door::{Caller, Door, MeterPath};
 use crate::meters::NoMeter;
-use crate::params::{instant, refuse_unknown};
+use crate::params::Range;
 use crate::problem::{Problem, Refused};
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -10,21 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tallystick_domain::Instant;
 use tallystick_engine::NotCountedGroup;
-use tallystick_http_kit::QueryString;
 use utoipa::ToSchema;
 
 const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
-
-struct Range {
-    from: Option<Instant>,
-    to: Option<Instant>,
-}
-
-fn range_of(raw: Option<&str>) -> Result<Range, Problem> {
-    let query = QueryString::parse(raw)?;
-    refuse_unknown(&query, &["from", "to"], &[])?;
-    Ok(Range { from: instant(&query, "from")?, to: instant(&query, "to")? })
-}
 
 /// List the subjects of a meter
 ///
@@ -47,7 +35,7 @@ pub(crate) async fn list_subjects(
     path: MeterPath,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let range = range_of(raw.as_deref())?;
+    let range = Range::read(raw.as_deref())?;
     let subjects = door.engine.meter_subjects(&caller, &path.meter, range.from, range.to).await?;
     Ok(Json(subjects).into_response())
 }
@@ -74,7 +62,7 @@ pub(crate) async fn list_group_by_values(
     path: MeterPath,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let range = group_values_range(range_of(raw.as_deref())?, door.engine.now())?;
+    let range = group_values_range(Range::read(raw.as_deref())?, door.engine.now())?;
     let values = door.engine.meter_group_values(&caller, &path.meter, &path.group_by_key, range.from, range.to).await?;
     Ok(Json(values).into_response())
 }
@@ -139,7 +127,7 @@ pub(crate) async fn get_coverage(
     path: MeterPath,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let range = range_of(raw.as_deref())?;
+    let range = Range::read(raw.as_deref())?;
     let coverage = door.engine.meter_coverage(&caller, &path.meter, range.from, range.to).await?;
     let reason =
         |group: NotCountedGroup| NotCountedBody { reason: group.reason, message: group.message, count: group.count };

@@ -1,6 +1,7 @@
 //! Customers: who pays, and which event subjects are theirs.
 
-use crate::{CustomerId, Instant};
+use crate::subject::key_fault;
+use crate::{CustomerId, Instant, currency};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A customer.
@@ -135,8 +136,11 @@ fn faults_of(draft: &CustomerDraft) -> Vec<CustomerFault> {
     if draft.subject_keys.iter().any(String::is_empty) {
         fault("usageAttribution.subjectKeys", "a subject key must not be empty");
     }
+    if let Some(message) = draft.subject_keys.iter().filter(|key| !key.is_empty()).find_map(|key| key_fault(key)) {
+        fault("usageAttribution.subjectKeys", &message);
+    }
     let upper = |text: &str, length: usize| text.len() == length && text.bytes().all(|c| c.is_ascii_uppercase());
-    if draft.currency.as_deref().is_some_and(|code| !upper(code, 3)) {
+    if draft.currency.as_deref().is_some_and(|code| !currency::is_known(code)) {
         fault("currency", "currency must be an ISO 4217 code of three capital letters");
     }
     let country = draft.billing_address.as_ref().and_then(|address| address.country.as_deref());

@@ -41,6 +41,18 @@ ulid_id!(
     CustomerId
 );
 ulid_id!(
+    /// Identity of a subject's description.
+    SubjectId
+);
+ulid_id!(
+    /// Identity of a feature.
+    FeatureId
+);
+ulid_id!(
+    /// Identity of a portal token (not the token itself).
+    PortalTokenId
+);
+ulid_id!(
     /// Identity of an API key (not its secret).
     KeyId
 );

@@ -3,17 +3,21 @@
 //! Invariant: total and deterministic; no `now()`, no float for quantity or money; a value that exists is valid
 //! (constructors parse). Nothing here reads a clock, a file, a socket or the environment.
 
+pub mod currency;
 pub mod customer;
 pub mod event;
+pub mod feature;
 pub mod id;
 pub mod json;
 pub mod key;
 pub mod meter;
 pub mod namespace;
+pub mod portal;
 pub mod quantity;
+pub mod subject;
 pub mod time;
 
-pub use id::{CustomerId, KeyId, MeterId};
+pub use id::{CustomerId, FeatureId, KeyId, MeterId, PortalTokenId, SubjectId};
 pub use namespace::Namespace;
 pub use quantity::{ExactSum, Quantity, QuantityError};
 pub use time::{Instant, TimeError};

@@ -3,8 +3,8 @@
 use crate::engine::Engine;
 use crate::error::EngineError;
 use std::sync::{Arc, LazyLock};
-use tallystick_domain::Namespace;
 use tallystick_domain::key::{ApiKey, Scope};
+use tallystick_domain::{Namespace, PortalTokenId};
 
 /// An authenticated caller. Only [`Engine::authenticate`] makes one.
 #[derive(Clone, Debug)]
@@ -26,6 +26,11 @@ impl Caller {
     pub(crate) fn of_key(key: &ApiKey) -> Self {
         let (namespace, actor) = (key.namespace.clone(), format!("key {}", key.id));
         Self(Arc::new(Inner { namespace, actor, scopes: key.scopes.clone() }))
+    }
+
+    /// Who holds a portal token. It stays inside of a [`crate::PortalCaller`], which asks for one subject only.
+    pub(crate) fn of_portal(namespace: Namespace, token: PortalTokenId) -> Self {
+        Self(Arc::new(Inner { namespace, actor: format!("portal token {token}"), scopes: vec![Scope::Read] }))
     }
 
     /// The only namespace that the caller sees.

@@ -22,8 +22,32 @@ pub struct EngineConfig {
     pub meters: Vec<MeterDefinition>,
     /// How long events are kept; all of them for ever where no rule says otherwise.
     pub retention: Vec<RetentionRule>,
+    /// Tokens for customers' own pages.
+    pub portal: PortalTuning,
     /// Where "now" comes from.
     pub clock: Clock,
+}
+
+/// Tokens for customers' own pages.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PortalTuning {
+    /// What signs them; when absent, a secret that all servers on the state store share is made and kept there.
+    pub token_secret: Option<String>,
+    /// How long a token lives that does not say when it expires, in microseconds.
+    pub token_lifetime_us: i64,
+}
+
+impl std::fmt::Debug for PortalTuning {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PortalTuning").field("token_lifetime_us", &self.token_lifetime_us).finish_non_exhaustive()
+    }
+}
+
+impl Default for PortalTuning {
+    fn default() -> Self {
+        Self { token_secret: None, token_lifetime_us: 3_600_000_000 }
+    }
 }
 
 /// What a request may ask for.

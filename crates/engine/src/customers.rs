@@ -1,7 +1,6 @@
 //! Customers: create, list, get, replace, delete, and whose subjects are whose.
 
 use crate::caller::Caller;
-use crate::clock::random_bytes;
 use crate::engine::Engine;
 use crate::error::{EngineError, Fault};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,17 +18,23 @@ pub struct CustomerPage {
     pub total: u64,
 }
 
+/// What a customer may do with a feature.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Whether the customer may use it now.
+    pub has_access: bool,
+}
+
 impl Engine {
     /// Creates a customer. Usage that came before is its as well: attribution happens when a query is made.
     pub async fn create_customer(&self, caller: &Caller, draft: CustomerDraft) -> Result<Customer, EngineError> {
         caller.require(Scope::Admin)?;
         check_subjects_once(&draft)?;
-        let now = self.clock().now();
-        let random = random_bytes().map_err(|error| EngineError::Unavailable(error.to_string()))?;
-        let time_ms = u64::try_from(now.as_micros() / 1000).unwrap_or(0);
-        let id = CustomerId::from_parts(time_ms, u128::from_le_bytes(random));
-        let customer = Customer::define(id, draft, now).map_err(invalid)?;
-        self.state().insert_customer(caller.namespace(), &customer).await?;
+        let (time_ms, random) = self.id_parts()?;
+        let id = CustomerId::from_parts(time_ms, random);
+        let customer = Customer::define(id, draft, self.clock().now()).map_err(invalid)?;
+        let descriptions = self.descriptions_of(&customer)?;
+        self.state().insert_customer(caller.namespace(), &customer, &descriptions).await?;
         Ok(customer)
     }
 
@@ -57,7 +62,8 @@ impl Engine {
         check_subjects_once(&draft)?;
         let stored = self.find_live_customer(caller, id_or_key).await?;
         let replaced = stored.replaced(draft, self.clock().now()).map_err(invalid)?;
-        self.state().update_customer(caller.namespace(), &replaced).await?;
+        let descriptions = self.descriptions_of(&replaced)?;
+        self.state().update_customer(caller.namespace(), &replaced, &descriptions).await?;
         Ok(replaced)
     }
 
@@ -67,7 +73,18 @@ impl Engine {
         let stored = self.find_live_customer(caller, id_or_key).await?;
         let now = self.clock().now();
         let deleted = Customer { deleted_at: Some(now), updated_at: now, ..stored };
-        Ok(self.state().update_customer(caller.namespace(), &deleted).await?)
+        Ok(self.state().update_customer(caller.namespace(), &deleted, &[]).await?)
+    }
+
+    /// What a live customer may use, by the key of the feature. Nobody was given anything yet: there are no entitlements.
+    pub async fn customer_access(
+        &self,
+        caller: &Caller,
+        id_or_key: &str,
+    ) -> Result<BTreeMap<String, Access>, EngineError> {
+        caller.require(Scope::Read)?;
+        self.find_live_customer(caller, id_or_key).await?;
+        Ok(BTreeMap::new())
     }
 
     async fn find_customer(&self, caller: &Caller, id_or_key: &str) -> Result<Customer, EngineError> {

@@ -179,6 +179,13 @@ impl Engine {
         Ok(reading.await.map_err(|error| EngineError::Internal(format!("a query failed: {error}")))??)
     }
 
+    /// The time and the randomness of a new id.
+    pub(crate) fn id_parts(&self) -> Result<(u64, u128), EngineError> {
+        let random = random_bytes().map_err(|error| EngineError::Unavailable(format!("no randomness: {error}")))?;
+        let time_ms = u64::try_from(self.clock().now().as_micros() / 1000).unwrap_or(0);
+        Ok((time_ms, u128::from_le_bytes(random)))
+    }
+
     /// The current instant, by the engine's clock.
     pub fn now(&self) -> tallystick_domain::Instant {
         self.clock().now()

@@ -10,28 +10,36 @@ mod customers;
 mod engine;
 mod error;
 mod events;
+mod features;
 mod ingest;
+mod jwt;
 mod keys;
 mod meters;
 mod operate;
+mod portal;
 mod query;
 mod reconcile;
 mod retention;
+mod subjects;
+mod today;
 
 pub use caller::Caller;
 pub use clock::{Clock, monotonic};
-pub use config::{EngineConfig, Limits, StoreTuning};
-pub use customers::{CustomerListing, CustomerOrder, CustomerPage};
+pub use config::{EngineConfig, Limits, PortalTuning, StoreTuning};
+pub use customers::{Access, CustomerListing, CustomerOrder, CustomerPage};
 pub use engine::{Drift, Engine, EngineStats, OpenError};
 pub use error::{EngineError, Fault, InvalidEvent};
 pub use events::{EventListing, ListedEvent};
+pub use features::{FeatureListing, FeatureOrder, FeaturePage};
 pub use ingest::{IngestReport, NewEvent, check_events};
 pub use keys::{CreatedKey, KeyAdmin};
 pub use meters::MeterRef;
 pub use operate::{Checked, EVENTS_DIR, STATE_FILE, StateCheck, verify_backup, verify_closed};
+pub use portal::{CreatedPortalToken, PortalCaller, PortalTokenDraft};
 pub use query::{Coverage, MeterQuery, MeterResult, MeterRow, NotCountedGroup};
 pub use reconcile::ReconciledHour;
 pub use retention::{Retention, RetentionRule};
+pub use subjects::MAX_SUBJECTS;
 pub use tallystick_event_store::{
     CopiedFile, Damage, EventsBackup, HistogramSnapshot, Progress, StoreContent, StoreError, StoreHistograms,
     StoreStats, Unit, Verification, Watch,

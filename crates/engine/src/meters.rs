@@ -17,6 +17,11 @@ impl MeterRef {
         (valid_slug(text) || MeterId::parse(text).is_some()).then(|| Self(text.to_string()))
     }
 
+    /// Reads a slug; `None` when the text is none.
+    pub fn parse_slug(text: &str) -> Option<Self> {
+        valid_slug(text).then(|| Self(text.to_string()))
+    }
+
     /// The text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -4,15 +4,15 @@ use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::meters::MeterRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tallystick_domain::Instant;
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::{
     AggregatePlan, AggregateRow, Aggregation, Dimension, Filter, JsonPath, Meter, NotCounted,
 };
 use tallystick_domain::quantity::Quantity;
 use tallystick_domain::time::{Window, WindowSize, Windows, Zone};
+use tallystick_domain::{Instant, Namespace};
 use tallystick_event_store::{LiveKey, QueryError};
 
 /// What to ask of a meter.
@@ -34,6 +34,8 @@ pub struct MeterQuery {
     pub filters: BTreeMap<String, Filter>,
     /// `subject`, `customer_id` or names of the meter's dimensions.
     pub group_by: Vec<String>,
+    /// Whether the names of the subjects in the answer are wanted.
+    pub subject_names: bool,
 }
 
 impl Default for MeterQuery {
@@ -47,6 +49,7 @@ impl Default for MeterQuery {
             customers: vec![],
             filters: BTreeMap::new(),
             group_by: vec![],
+            subject_names: false,
         }
     }
 }
@@ -60,6 +63,8 @@ pub struct MeterResult {
     pub group_by: Vec<String>,
     /// The rows, ordered by window and then by group.
     pub rows: Vec<MeterRow>,
+    /// The described subjects among those of the rows, if they were wanted, with the names that they have.
+    pub subject_names: BTreeMap<String, Option<String>>,
 }
 
 /// One row.
@@ -139,7 +144,25 @@ impl Engine {
                 value: Quantity::ZERO,
             });
         }
-        Ok(MeterResult { meter, group_by, rows })
+        let subject_names = match query.subject_names {
+            true => self.names_of(caller.namespace(), &rows).await?,
+            false => BTreeMap::new(),
+        };
+        Ok(MeterResult { meter, group_by, rows, subject_names })
+    }
+
+    async fn names_of(
+        &self,
+        namespace: &Namespace,
+        rows: &[MeterRow],
+    ) -> Result<BTreeMap<String, Option<String>>, EngineError> {
+        let shown: BTreeSet<&str> = rows.iter().filter_map(|row| row.subject.as_deref()).collect();
+        if shown.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let described = self.state().list_subjects(namespace).await?.into_iter();
+        let described = described.filter(|subject| shown.contains(subject.key.as_str()));
+        Ok(described.map(|subject| (subject.key, subject.display_name)).collect())
     }
 
     /// The total of one subject of a meter, from an instant on without an end; `None` if nothing counts. It is kept up to

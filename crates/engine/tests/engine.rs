@@ -29,6 +29,7 @@ fn config(dir: &Path) -> EngineConfig {
         store: StoreTuning { memtable_bytes: 1 << 20, wal_file_bytes: 1 << 20, queue_bytes: 1 << 20 },
         meters: vec![],
         retention: vec![],
+        portal: tallystick_engine::PortalTuning::default(),
         clock: Clock::Fixed(Arc::new(AtomicI64::new(at("2024-06-01T00:00:00Z").as_micros()))),
     }
 }

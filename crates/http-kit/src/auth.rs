@@ -37,7 +37,7 @@ where
 
 /// The secret of `Authorization: Bearer SECRET`; `None` without one. Another scheme is not ours and counts as none, so
 /// that a proxy's own credentials do not lock people out of an open server.
-fn bearer(headers: &HeaderMap) -> Result<Option<&str>, EngineError> {
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, EngineError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

@@ -1,8 +1,8 @@
-//! What one request may cost before it reaches the engine.
+//! What one request may cost before it reaches the engine, and which web pages may send one.
 
 use std::time::Duration;
 
-/// Bounds on a request's body.
+/// Bounds on a request's body, and the pages that browsers let ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
     /// Bytes of a body as it is sent, compressed or not.
@@ -11,10 +11,17 @@ pub struct HttpLimits {
     pub body_bytes: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// Origins of the web pages that may ask the portal from a browser, separated by commas; `*` for all.
+    pub portal_origins: String,
 }
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { sent_body_bytes: 16 << 20, body_bytes: 32 << 20, body_timeout: Duration::from_secs(60) }
+        Self {
+            sent_body_bytes: 16 << 20,
+            body_bytes: 32 << 20,
+            body_timeout: Duration::from_secs(60),
+            portal_origins: "*".into(),
+        }
     }
 }

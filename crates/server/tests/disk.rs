@@ -148,6 +148,7 @@ fn store_in_the_future(dir: &Path) {
         store: StoreTuning { memtable_bytes: 1 << 20, wal_file_bytes: 1 << 20, queue_bytes: 1 << 20 },
         meters: vec![],
         retention: vec![],
+        portal: tallystick_engine::PortalTuning::default(),
         clock: Clock::Fixed(Arc::new(AtomicI64::new(ahead.as_micros()))),
     };
     let new_event = |id: &str| NewEvent {

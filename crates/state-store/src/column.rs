@@ -3,6 +3,8 @@
 //! Columns are TEXT or BIGINT on both backends. A value that does not read back is reported with its table, id and column;
 //! it never becomes a default.
 
+pub(crate) mod filters;
+
 use crate::error::StateError;
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -113,6 +115,12 @@ impl<'r> Columns<'r> {
     /// A list of texts.
     pub(crate) fn list(&self, column: &str) -> Result<Vec<String>, StateError> {
         self.json(column, &self.raw::<String>(column)?)
+    }
+
+    /// A list of texts that may be absent.
+    pub(crate) fn optional_list(&self, column: &str) -> Result<Option<Vec<String>>, StateError> {
+        let stored: Option<String> = self.raw(column)?;
+        stored.map(|stored| self.json(column, &stored)).transpose()
     }
 
     /// The error for a value that this server cannot have written.

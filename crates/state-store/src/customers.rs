@@ -4,11 +4,13 @@ use crate::StateStore;
 use crate::column::{self, Columns, text};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::outbox::{Change, Entity, Write};
+use crate::subjects;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 use tallystick_domain::customer::{Address, Customer};
+use tallystick_domain::subject::Subject;
 use tallystick_domain::{CustomerId, Namespace};
 
 const INSERT: &str = "INSERT INTO customers (namespace, id, key, name, description, primary_email, currency, \
@@ -66,17 +68,29 @@ macro_rules! select {
 
 impl StateStore {
     /// Stores a new customer with its subjects. [`StateError::Conflict`] names the live customer that has its key or one
-    /// of its subjects.
-    pub async fn insert_customer(&self, ns: &Namespace, customer: &Customer) -> Result<(), StateError> {
+    /// of its subjects. Of `descriptions`, those are stored whose subjects have none.
+    pub async fn insert_customer(
+        &self,
+        ns: &Namespace,
+        customer: &Customer,
+        descriptions: &[Subject],
+    ) -> Result<(), StateError> {
         let mut write = Write::begin(self, ns).await?;
         self.check_key(&mut write, ns, customer).await?;
         bound(INSERT, ns, customer).execute(&mut *write.tx).await.map_err(|error| conflict(error, ns, customer))?;
         link_subjects(&mut write, ns, customer).await?;
+        subjects::describe_missing(&mut write, ns, descriptions).await?;
         write.commit(Entity::Customer, &customer.id.to_string(), Change::Created, customer.created_at).await
     }
 
-    /// Replaces the whole row of a customer and its subjects; setting `deleted_at` deletes it and frees them.
-    pub async fn update_customer(&self, ns: &Namespace, customer: &Customer) -> Result<(), StateError> {
+    /// Replaces the whole row of a customer and its subjects; setting `deleted_at` deletes it and frees them. Of
+    /// `descriptions`, those are stored whose subjects have none.
+    pub async fn update_customer(
+        &self,
+        ns: &Namespace,
+        customer: &Customer,
+        descriptions: &[Subject],
+    ) -> Result<(), StateError> {
         let mut write = Write::begin(self, ns).await?;
         let id = customer.id.to_string();
         if customer.deleted_at.is_none() {
@@ -99,6 +113,7 @@ impl StateStore {
         if customer.deleted_at.is_none() {
             link_subjects(&mut write, ns, customer).await?;
         }
+        subjects::describe_missing(&mut write, ns, descriptions).await?;
         write.commit(Entity::Customer, &id, change, at).await
     }
 

@@ -11,6 +11,9 @@ pub enum StateError {
         /// What was to be written, with its name and namespace.
         what: String,
     },
+    /// The change contradicts something else that is stored, which the text names; nothing was written.
+    #[error("{0}")]
+    Refused(String),
     /// There is nothing to change; nothing was written.
     #[error("{what} does not exist")]
     NotFound {

@@ -7,15 +7,19 @@ mod backend;
 mod column;
 mod customers;
 mod error;
+mod features;
 mod keys;
 mod meters;
 mod migrate;
 mod outbox;
+mod portal;
+mod subjects;
 mod upkeep;
 mod url;
 
 pub use customers::{CustomerListing, CustomerOrder};
 pub use error::StateError;
+pub use features::{FeatureListing, FeatureOrder};
 pub use url::StateUrl;
 
 use backend::Backend;

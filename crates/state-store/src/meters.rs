@@ -3,11 +3,13 @@
 use crate::StateStore;
 use crate::column::{self, Columns, text};
 use crate::error::{StateError, conflict_or_failed, failed};
+use crate::features;
 use crate::outbox::{Change, Entity, Write};
 use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use std::collections::BTreeMap;
+use tallystick_domain::feature::meter_change_obstacle;
 use tallystick_domain::meter::{Aggregation, JsonPath, Meter};
 use tallystick_domain::{MeterId, Namespace};
 
@@ -41,7 +43,8 @@ impl StateStore {
     }
 
     /// Replaces the whole row of a meter, found by its id; setting `deleted_at` deletes it. [`StateError::NotFound`] when
-    /// the namespace has no such id, [`StateError::Conflict`] when another live meter has the slug.
+    /// the namespace has no such id, [`StateError::Conflict`] when another live meter has the slug, and
+    /// [`StateError::Refused`] when a live feature needs what it would lose.
     pub async fn update_meter(&self, ns: &Namespace, meter: &Meter) -> Result<(), StateError> {
         let mut write = Write::begin(self, ns).await?;
         let id = meter.id.to_string();
@@ -53,6 +56,10 @@ impl StateStore {
             .map_err(failed)?
             .ok_or_else(|| StateError::NotFound { what: format!("a meter with the id {id} in namespace {ns}") })?;
         let was_deleted = Columns::of("meters", &stored).optional_instant("deleted_at")?.is_some();
+        let users = features::live_features_of(&mut write, ns, meter.id).await?;
+        if let Some(obstacle) = meter_change_obstacle(meter, &users) {
+            return Err(StateError::Refused(obstacle));
+        }
         bound(UPDATE, ns, meter)
             .execute(&mut *write.tx)
             .await
@@ -66,12 +73,8 @@ impl StateStore {
 
     /// The meter with this id, deleted ones too.
     pub async fn get_meter(&self, ns: &Namespace, id: MeterId) -> Result<Option<Meter>, StateError> {
-        let row = sqlx::query(select!("WHERE namespace = $1 AND id = $2"))
-            .bind(ns.as_str())
-            .bind(id.to_string())
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(failed)?;
+        let query = sqlx::query(select!("WHERE namespace = $1 AND id = $2")).bind(ns.as_str()).bind(id.to_string());
+        let row = query.fetch_optional(&self.pool).await.map_err(failed)?;
         row.as_ref().map(read).transpose()
     }
 
@@ -101,6 +104,13 @@ impl StateStore {
         let rows = sqlx::query(query).bind(ns.as_str()).fetch_all(&self.pool).await.map_err(failed)?;
         rows.iter().map(read).collect()
     }
+}
+
+/// The meter with this id, as a transaction sees it.
+pub(crate) async fn meter_in(write: &mut Write, ns: &Namespace, id: MeterId) -> Result<Option<Meter>, StateError> {
+    let query = sqlx::query(select!("WHERE namespace = $1 AND id = $2")).bind(ns.as_str()).bind(id.to_string());
+    let row = query.fetch_optional(&mut *write.tx).await.map_err(failed)?;
+    row.as_ref().map(read).transpose()
 }
 
 fn slug_name(ns: &Namespace, slug: &str) -> String {

@@ -22,6 +22,9 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0001_meters_keys_outbox.sql"),
     },
     Migration { version: 2, name: "customers", sql: include_str!("../migrations/0002_customers.sql") },
+    Migration { version: 3, name: "subjects", sql: include_str!("../migrations/0003_subjects.sql") },
+    Migration { version: 4, name: "features", sql: include_str!("../migrations/0004_features.sql") },
+    Migration { version: 5, name: "portal", sql: include_str!("../migrations/0005_portal.sql") },
 ];
 
 /// A row of `schema_migrations`.

@@ -13,6 +13,10 @@ pub(crate) enum Entity {
     Meter,
     Key,
     Customer,
+    Subject,
+    Feature,
+    PortalToken,
+    Secret,
 }
 
 impl Entity {
@@ -21,6 +25,10 @@ impl Entity {
             Entity::Meter => "meter",
             Entity::Key => "key",
             Entity::Customer => "customer",
+            Entity::Subject => "subject",
+            Entity::Feature => "feature",
+            Entity::PortalToken => "portal_token",
+            Entity::Secret => "secret",
         }
     }
 }
@@ -32,6 +40,7 @@ pub(crate) enum Change {
     Updated,
     Deleted,
     Revoked,
+    Archived,
 }
 
 impl Change {
@@ -41,6 +50,7 @@ impl Change {
             Change::Updated => "updated",
             Change::Deleted => "deleted",
             Change::Revoked => "revoked",
+            Change::Archived => "archived",
         }
     }
 }
@@ -59,15 +69,22 @@ impl Write {
     /// positions have no gaps and appear in commit order: a reader that remembers a position misses nothing.
     pub(crate) async fn begin(store: &StateStore, namespace: &Namespace) -> Result<Self, StateError> {
         let (turn, mut tx) = store.begin_write().await?;
-        let position: i64 = sqlx::query_scalar(
-            "INSERT INTO outbox_heads (namespace, last) VALUES ($1, 1) \
-             ON CONFLICT (namespace) DO UPDATE SET last = outbox_heads.last + 1 RETURNING last",
-        )
-        .bind(namespace.as_str())
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(failed)?;
+        let position = next_position(&mut tx, namespace).await?;
         Ok(Self { tx, namespace: namespace.clone(), position, _turn: turn })
+    }
+
+    /// Writes the outbox row of one of several changes that are committed together; the last one goes with
+    /// [`Write::commit`].
+    pub(crate) async fn also(
+        &mut self,
+        entity: Entity,
+        id: &str,
+        change: Change,
+        at: Instant,
+    ) -> Result<(), StateError> {
+        self.record(entity, id, change, at).await?;
+        self.position = next_position(&mut self.tx, &self.namespace).await?;
+        Ok(())
     }
 
     /// Writes the outbox row and commits.
@@ -78,6 +95,11 @@ impl Write {
         change: Change,
         at: Instant,
     ) -> Result<(), StateError> {
+        self.record(entity, id, change, at).await?;
+        self.tx.commit().await.map_err(failed)
+    }
+
+    async fn record(&mut self, entity: Entity, id: &str, change: Change, at: Instant) -> Result<(), StateError> {
         sqlx::query(
             "INSERT INTO outbox (namespace, position, entity, entity_id, change, at) VALUES ($1, $2, $3, $4, $5, $6)",
         )
@@ -89,7 +111,18 @@ impl Write {
         .bind(column::instant(at))
         .execute(&mut *self.tx)
         .await
-        .map_err(failed)?;
-        self.tx.commit().await.map_err(failed)
+        .map(drop)
+        .map_err(failed)
     }
+}
+
+async fn next_position(tx: &mut Transaction<'static, Any>, namespace: &Namespace) -> Result<i64, StateError> {
+    sqlx::query_scalar(
+        "INSERT INTO outbox_heads (namespace, last) VALUES ($1, 1) \
+         ON CONFLICT (namespace) DO UPDATE SET last = outbox_heads.last + 1 RETURNING last",
+    )
+    .bind(namespace.as_str())
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(failed)
 }

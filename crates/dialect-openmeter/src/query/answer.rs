@@ -21,6 +21,8 @@ pub(super) struct Labelled {
     pub slug: String,
     pub group_by: Vec<String>,
     pub rows: Vec<LabelledRow>,
+    /// The described subjects of the rows, for a file.
+    pub subject_names: BTreeMap<String, Option<String>>,
     asked: Asked,
 }
 
@@ -86,7 +88,8 @@ impl Labelled {
             // In one bucket the published end-to-end suite expects subjects in descending order.
             rows.sort_by(|a, b| b.row.subject.cmp(&a.row.subject));
         }
-        Self { slug: result.meter.slug, group_by: result.group_by, rows, asked }
+        let subject_names = result.subject_names;
+        Self { slug: result.meter.slug, group_by: result.group_by, rows, subject_names, asked }
     }
 
     /// The answer as JSON.

@@ -4,11 +4,13 @@ use super::answer::{Labelled, LabelledRow};
 use crate::problem::Problem;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use std::collections::BTreeMap;
 use std::iter::once;
 use tallystick_domain::quantity::Quantity;
 use tallystick_engine::EngineError;
 
 const SUBJECT: &str = "subject";
+const SUBJECT_NAME: &str = "subject_display_name";
 const CUSTOMER: &str = "customer_id";
 /// The vendor writes six decimals; more are written where the exact value has more.
 const DECIMALS: usize = 6;
@@ -18,16 +20,18 @@ pub(super) fn response(labelled: &Labelled) -> Result<Response, Problem> {
     let failed = |error: String| Problem::from(EngineError::Internal(format!("writing CSV: {error}")));
     let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::Any(b'\n')).from_writer(Vec::new());
     let has_subject = labelled.group_by.iter().any(|name| name == SUBJECT);
+    let names = Some(&labelled.subject_names).filter(|names| has_subject && !names.is_empty());
     // The subject is always the third column, whatever the order asked for.
     let dimensions: Vec<&str> = labelled.group_by.iter().map(String::as_str).filter(|name| *name != SUBJECT).collect();
     let header = ["window_start", "window_end"]
         .into_iter()
         .chain(has_subject.then_some(SUBJECT))
+        .chain(names.map(|_| SUBJECT_NAME))
         .chain(dimensions.iter().copied())
         .chain(once("value"));
     writer.write_record(header).map_err(|error| failed(error.to_string()))?;
     for row in &labelled.rows {
-        write_row(&mut writer, row, has_subject, &dimensions).map_err(|error| failed(error.to_string()))?;
+        write_row(&mut writer, row, has_subject, names, &dimensions).map_err(|error| failed(error.to_string()))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
     let name = format!("attachment; filename={}.csv", labelled.slug);
@@ -38,17 +42,22 @@ fn write_row(
     writer: &mut ::csv::Writer<Vec<u8>>,
     labelled: &LabelledRow,
     has_subject: bool,
+    names: Option<&BTreeMap<String, Option<String>>>,
     dimensions: &[&str],
 ) -> ::csv::Result<()> {
     let row = &labelled.row;
     let value = padded(&row.value);
     let subject = has_subject.then(|| row.subject.as_deref().unwrap_or_default());
+    let name_of = |names: &BTreeMap<String, Option<String>>| names.get(row.subject.as_deref()?)?.clone();
+    let name = names.map(|names| name_of(names).unwrap_or_default());
     let groups = dimensions.iter().map(|name| match *name {
         CUSTOMER => row.customer.as_deref().unwrap_or_default(),
         name => row.groups.get(name).map_or("", String::as_str),
     });
     let fields = [labelled.start.as_str(), labelled.end.as_str()];
-    writer.write_record(fields.into_iter().chain(subject).chain(groups).chain(once(value.as_str())))
+    writer.write_record(
+        fields.into_iter().chain(subject).chain(name.as_deref()).chain(groups).chain(once(value.as_str())),
+    )
 }
 
 /// The exact value, with at least six decimals.

@@ -11,12 +11,14 @@ use crate::meters::NoMeter;
 use crate::params::Place;
 use crate::problem::{Problem, Refused};
 use answer::Labelled;
+pub(crate) use answer::ResultBody;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::response::Response;
+pub(crate) use request::WindowSizeWord;
 use request::{Asked, QueryBody};
-use tallystick_engine::EngineError;
+use tallystick_engine::{EngineError, PortalCaller};
 use tallystick_http_kit::QueryString;
 
 /// Query a meter
@@ -98,9 +100,11 @@ async fn answer(
     door: &Door,
     caller: &Caller,
     path: &MeterPath,
-    asked: Asked,
+    mut asked: Asked,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
+    let as_file = wants_csv(headers);
+    asked.query.subject_names = as_file;
     let found = door.engine.query_meter(caller, &path.meter, asked.query.clone()).await;
     let result = found.map_err(|error| match error {
         EngineError::NotFound { what: "customer with id", key } => {
@@ -108,8 +112,31 @@ async fn answer(
         }
         other => other.into(),
     })?;
-    let labelled = Labelled::new(result, asked);
-    if wants_csv(headers) { csv::response(&labelled) } else { labelled.json() }
+    drawn(Labelled::new(result, asked), as_file)
+}
+
+/// The answer for the holder of a portal token: the same query, without what would reach beyond the token's subject.
+pub(crate) async fn answer_portal(
+    door: &Door,
+    holder: &PortalCaller,
+    slug: &str,
+    query: &QueryString,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    for name in ["subject", "filterCustomerId"] {
+        if query.all(name).next().is_some() {
+            return Err(Place::Query.refuse(name, "a portal token opens the usage of its own subject only"));
+        }
+    }
+    let mut asked = QueryBody::of_query_string(query)?.checked(Place::Query)?;
+    let as_file = wants_csv(headers);
+    asked.query.subject_names = as_file;
+    let result = door.engine.query_portal_meter(holder, slug, asked.query.clone()).await?;
+    drawn(Labelled::new(result, asked), as_file)
+}
+
+fn drawn(labelled: Labelled, as_file: bool) -> Result<Response, Problem> {
+    if as_file { csv::response(&labelled) } else { labelled.json() }
 }
 
 /// Whether exactly CSV is accepted; a list of types is answered with JSON, as the vendor does.

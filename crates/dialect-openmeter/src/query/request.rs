@@ -31,7 +31,7 @@ const MAX_ITEMS: usize = 100;
 #[derive(ToSchema)]
 #[schema(as = WindowSize, rename_all = "SCREAMING_SNAKE_CASE")]
 #[allow(dead_code, reason = "describes the words that WindowSize reads and writes")]
-pub(super) enum WindowSizeWord {
+pub(crate) enum WindowSizeWord {
     Minute,
     Hour,
     Day,
@@ -135,6 +135,7 @@ impl QueryBody {
             customers,
             filters,
             group_by,
+            subject_names: false,
         };
         Ok(Asked { query, from, to })
     }

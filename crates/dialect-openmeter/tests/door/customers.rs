@@ -37,6 +37,8 @@ async fn a_customer_is_created_replaced_and_deleted() {
     assert_eq!(created.get("unknown"), None);
     let by_key = format!("{CUSTOMERS}/{}", encoded("acme/1"));
     assert_eq!(door.get(&by_key).await.expect(200).json(), created);
+    assert_eq!(door.get(&format!("{by_key}?expand=subscriptions")).await.expect(200).json(), created);
+    door.get(&format!("{by_key}?expand=plans")).await.expect(400);
 
     let replaced = put(&door, &by_key, json!({"name": "New", "key": "k2"})).await.expect(200).json();
     assert_eq!((&replaced["id"], &replaced["createdAt"]), (&created["id"], &created["createdAt"]));
@@ -66,6 +68,8 @@ async fn what_is_wrong_with_a_customer_is_named() {
         (json!({"name": "", "key": "k"}), "name must have 1 to 256 characters"),
         (json!({"name": "n", "key": ""}), "key must have 1 to 256 characters"),
         (json!({"name": "n", "key": "k", "currency": "eur"}), "currency must be"),
+        (json!({"name": "n", "key": "k", "currency": "ZZZ"}), "currency must be"),
+        (json!({"name": "n", "usageAttribution": {"subjectKeys": ["s".repeat(2049)]}}), "at most 2048 bytes"),
         (json!({"name": "n", "key": "k", "billingAddress": {"country": "Hungary"}}), "country must be"),
         (json!({"name": "n", "usageAttribution": {"subjectKeys": [""]}}), "a subject key must not be empty"),
         (json!({"name": 5, "key": "k"}), "/name"),
@@ -126,7 +130,9 @@ async fn lists_are_paged_sorted_and_searched() {
     ] {
         assert_eq!(names(parameters).await, (shown.0.to_string(), shown.1), "{parameters}");
     }
-    for parameters in ["page=0", "pageSize=1001", "orderBy=key", "order=up", "key=", "nope=1", "includeDeleted=1"] {
+    for parameters in
+        ["page=0", "pageSize=1001", "orderBy=key", "order=up", "key=", "nope=1", "includeDeleted=1", "expand=plans"]
+    {
         door.get(&format!("{CUSTOMERS}?{parameters}")).await.expect(400);
     }
 }

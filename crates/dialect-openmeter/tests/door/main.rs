@@ -5,12 +5,16 @@
 mod customers;
 mod encodings;
 mod errors;
+mod features;
 mod hostile;
+mod info;
 mod ingest;
 mod listing;
 mod meters;
 mod operations;
+mod portal;
 mod query;
 mod reconciliation;
+mod subjects;
 mod support;
 mod values;

@@ -11,6 +11,8 @@ use utoipa::openapi::{OpenApi, PathItem};
 
 const DOCUMENTATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/dialects/openmeter.md");
 const NOT_SERVED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/not-served.txt");
+/// Paths that go on with the name of one thing.
+const NAMED: [&str; 4] = ["/meters/", "/subjects/", "/customers/", "/features/"];
 const TABLE_START: &str = "<!-- operations: start -->\n";
 const TABLE_END: &str = "<!-- operations: end -->";
 
@@ -105,7 +107,11 @@ async fn the_document_names_the_window_sizes_and_the_form_of_times() {
             }
         }
     }
-    assert_eq!((windows, times), (1, 14));
+    assert_eq!((windows, times), (2, 16));
+    let features = &document["paths"]["/api/v1/features"]["get"]["responses"]["200"]["content"]["application/json"];
+    let name = features["schema"]["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()).unwrap();
+    let forms = document["components"]["schemas"][name]["oneOf"].as_array().unwrap();
+    assert_eq!(forms.len(), 2, "a list of features is an array or a page: {features}");
 }
 
 #[tokio::test]
@@ -160,16 +166,44 @@ async fn the_documentation_lists_every_operation() {
 }
 
 #[tokio::test]
+async fn no_operation_answers_without_a_key_or_with_a_wrong_one() {
+    let mut door = Door::open().await;
+    door.meter("total", "SUM").await;
+    door.make_key("default", Scope::Admin).await;
+    for key in [None, Some("tsk_wrong".to_string())] {
+        door.key = key;
+        for (path, item) in door.document.paths.paths.clone() {
+            for (method, operation) in ids_of(&item) {
+                let answer = call(&door, method, &filled(&path, "total")).await;
+                assert_eq!(answer.status, 401, "{operation}: {}", answer.text);
+                assert!(answer.detail().starts_with("unauthorized error: "), "{operation}: {}", answer.text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn another_namespace_sees_nothing() {
     let mut door = Door::open().await;
     door.meter("total", "SUM").await;
     door.event("secret-event", "secret-subject", "2024-05-31T12:00:00Z", r#"{"v":1,"m":"secret-value"}"#).await;
     let id = door.get("/api/v1/meters/total").await.json()["id"].as_str().unwrap().to_string();
+    let mut made = vec![id.clone(), "total".to_string()];
+    for (path, body) in [
+        ("/api/v1/subjects", r#"[{"key":"ours_s","displayName":"secret-name"}]"#),
+        ("/api/v1/customers", r#"{"key":"ours_c","name":"secret-name"}"#),
+        ("/api/v1/portal/tokens", r#"{"subject":"secret-subject"}"#),
+        ("/api/v1/features", r#"{"key":"ours_f","name":"secret-name","meterSlug":"total"}"#),
+    ] {
+        let answer = door.post(path, body).await.json();
+        let item = if answer.is_array() { &answer[0] } else { &answer };
+        made.extend(["id", "key"].iter().filter_map(|field| item[*field].as_str().map(str::to_string)));
+    }
     let own = door.make_key("default", Scope::Admin).await;
     door.key = Some(door.make_key("other", Scope::Admin).await);
     for (path, item) in door.document.paths.paths.clone() {
         for (method, operation) in ids_of(&item) {
-            for name in [id.as_str(), "total"] {
+            for name in &made {
                 // A dimension that the meter has, so that nothing but the namespace can hide its values.
                 let path = filled(&path.replace("{groupByKey}", "m"), name);
                 let answer = call(&door, method, &path).await;
@@ -178,8 +212,15 @@ async fn another_namespace_sees_nothing() {
                     "{operation}: {}",
                     answer.text
                 );
-                let names_the_meter = path.contains("/meters/") && !path.contains("/portal/");
-                assert!(!names_the_meter || answer.status == 404, "{operation}: {} {}", answer.status, answer.text);
+                let names_one = NAMED.iter().any(|kind| path.contains(kind)) && !path.contains("/portal/");
+                let is_hidden = [400, 404, 501].contains(&answer.status.as_u16());
+                assert!(!names_one || is_hidden, "{operation}: {} {}", answer.status, answer.text);
+                let is_its_own = [id.as_str(), "total"].contains(&name.as_str()) && path.contains("/meters/");
+                assert!(
+                    !is_its_own || path.contains("/portal/") || answer.status == 404,
+                    "{operation}: {}",
+                    answer.status
+                );
             }
         }
     }
@@ -193,4 +234,7 @@ async fn another_namespace_sees_nothing() {
     door.key = Some(own);
     assert_eq!(door.ids().await, ["secret-event"]);
     assert_eq!(door.get("/api/v1/meters/total").await.expect(200).json()["id"], id);
+    for path in ["subjects/ours_s", "customers/ours_c", "features/ours_f"] {
+        assert!(door.get(&format!("/api/v1/{path}")).await.expect(200).text.contains("secret-name"), "{path}");
+    }
 }

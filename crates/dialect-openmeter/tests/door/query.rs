@@ -356,8 +356,8 @@ async fn usage_is_attributed_to_customers() {
     assert_eq!(rows(answer), expected);
     let path = format!("{PATH}?filterCustomerId={first}&groupBy=n&subject=c2");
     let csv = door.call("GET", &path, &[("accept", "text/csv")], Body::empty()).await.expect(200).text;
-    assert!(csv.starts_with("window_start,window_end,subject,n,customer_id,value\n"), "{csv}");
-    assert!(csv.contains(&format!(",c2,y,{first},1234567890.123456789\n")), "{csv}");
+    assert!(csv.starts_with("window_start,window_end,subject,subject_display_name,n,customer_id,value\n"), "{csv}");
+    assert!(csv.contains(&format!(",c2,,y,{first},1234567890.123456789\n")), "{csv}");
     let listed = door
         .get(&format!("/api/v1/events?customerId={second}&limit=1&from=2024-05-01T00:00:00Z"))
         .await

@@ -93,6 +93,7 @@ impl Door {
             store: StoreTuning { memtable_bytes: 1 << 20, wal_file_bytes: 4 << 20, queue_bytes: 8 << 20 },
             meters: vec![],
             retention: vec![],
+            portal: tallystick_engine::PortalTuning::default(),
             clock: Clock::Fixed(Arc::clone(&clock)),
         };
         let engine = Engine::open(config).await.unwrap();

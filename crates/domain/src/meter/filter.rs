@@ -67,6 +67,7 @@ impl Filter {
 /// An SQL `LIKE` pattern: `%` is any text, `_` any character, `\` takes the next character literally.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LikePattern {
+    text: Box<str>,
     tokens: Vec<Token>,
     ignore_case: bool,
 }
@@ -92,7 +93,17 @@ impl LikePattern {
                 c => push_literal(&mut tokens, c, ignore_case),
             }
         }
-        Self { tokens, ignore_case }
+        Self { text: pattern.into(), tokens, ignore_case }
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether upper and lower case are the same.
+    pub fn ignores_case(&self) -> bool {
+        self.ignore_case
     }
 
     /// Whether the whole text matches. Runs in O(pattern × text), whatever the pattern.

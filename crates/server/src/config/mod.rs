@@ -7,12 +7,14 @@ mod environment;
 mod fault;
 mod load;
 mod meter;
+mod portal;
 mod retention;
 
 pub use environment::{client_key, process_environment};
 pub use fault::ConfigError;
 pub use load::{Overrides, load};
 pub use meter::{MeterConfig, file_word, meter_faults, parse_aggregation};
+pub use portal::PortalConfig;
 pub use retention::RetentionConfig;
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Sizes of the event store.
     pub store: StoreConfig,
+    /// Tokens for customers' own pages.
+    pub portal: PortalConfig,
     /// Declared meters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub meters: Vec<MeterConfig>,
@@ -155,6 +159,7 @@ impl Default for Config {
                 wal_file_bytes: store.wal_file_bytes,
                 queue_bytes: store.queue_bytes,
             },
+            portal: PortalConfig::default(),
             meters: Vec::new(),
             retention: Vec::new(),
         }
@@ -178,6 +183,7 @@ impl Config {
             sent_body_bytes: self.limits.compressed_body_bytes,
             body_bytes: self.limits.body_bytes,
             body_timeout: Duration::from_millis(self.limits.body_timeout_ms),
+            portal_origins: self.portal.cors_origins.clone(),
         }
     }
 
@@ -205,6 +211,7 @@ impl Config {
                 wal_file_bytes: self.store.wal_file_bytes,
                 queue_bytes: self.store.queue_bytes,
             },
+            portal: self.portal.tuning(),
             meters: meters?,
             retention: self.retention.iter().map(RetentionConfig::rule).collect::<Result<_, _>>()?,
             clock: Clock::System,
@@ -215,7 +222,7 @@ impl Config {
     fn out_of_bounds(&self) -> Option<(&'static str, String)> {
         let limits = &self.limits;
         let store = &self.store;
-        let bounded: [(&'static str, u64, u64, u64); 17] = [
+        let bounded: [(&'static str, u64, u64, u64); 18] = [
             ("limits.body_bytes", limits.body_bytes as u64, 1024, u64::MAX),
             ("limits.compressed_body_bytes", limits.compressed_body_bytes as u64, 1024, u64::MAX),
             ("limits.batch_events", limits.batch_events as u64, 1, u64::MAX),
@@ -232,12 +239,19 @@ impl Config {
             ("limits.body_timeout_ms", limits.body_timeout_ms, 1, u64::MAX),
             ("store.memtable_bytes", store.memtable_bytes as u64, 65_536, u64::MAX),
             ("store.wal_file_bytes", store.wal_file_bytes, 65_536, 1 << 30),
+            ("portal.token_lifetime_ms", self.portal.token_lifetime_ms, 1, MAX_TOKEN_LIFETIME_MS),
             ("store.queue_bytes", store.queue_bytes as u64, 65_536, u64::MAX),
         ];
+        if let Some(fault) = self.portal.fault() {
+            return Some(fault);
+        }
         let outside = bounded.into_iter().find(|(_, value, least, most)| value < least || value > most);
         outside.map(|(key, value, _, _)| (key, format!("{value} is out of bounds")))
     }
 }
+
+/// A hundred years.
+const MAX_TOKEN_LIFETIME_MS: u64 = 3_155_760_000_000;
 
 /// What a semaphore of the runtime can count to.
 const MAX_PERMITS: u64 = 1 << 28;

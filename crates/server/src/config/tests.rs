@@ -166,6 +166,27 @@ fn a_wrong_value_is_named_with_its_source_and_what_is_allowed() {
 }
 
 #[test]
+fn a_portal_secret_that_can_be_guessed_is_refused_and_never_repeated() {
+    let (short, long) = ("hunter2".to_string(), "hunter2".repeat(5));
+    let message = from_environment(&[("TALLYSTICK_PORTAL__TOKEN_SECRET", &short)]).unwrap_err();
+    assert!(message.contains("portal.token_secret") && message.contains("32 bytes"), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+    let config = from_environment(&[("TALLYSTICK_PORTAL__TOKEN_SECRET", &long)]).unwrap();
+    assert!(!format!("{config:?} {:?}", config.engine()).contains("hunter2"));
+    for (origins, is_good) in [
+        ("*", true),
+        ("", true),
+        ("https://a.example.com, http://localhost:3000", true),
+        ("a.example.com", false),
+        ("https://a.example.com/", false),
+        ("https://a.example.com,*", false),
+    ] {
+        let read = from_environment(&[("TALLYSTICK_PORTAL__CORS_ORIGINS", origins)]);
+        assert_eq!(read.is_ok(), is_good, "{origins}: {read:?}");
+    }
+}
+
+#[test]
 fn declared_meters_are_checked_and_named() {
     let bad = "[[meters]]\nslug = 'a'\nevent_type = 't'\naggregation = 'median'";
     let message = from_file(bad).unwrap_err();

@@ -4,12 +4,15 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its name says what it is for")]
 
+mod features;
 mod keys;
 mod meters;
 mod outbox;
 mod place;
+mod portal;
 mod samples;
 mod schema;
+mod subjects;
 
 macro_rules! contract {
     ($($room:ident::$promise:ident),* $(,)?) => {
@@ -42,6 +45,18 @@ contract! {
     outbox::a_write_without_its_outbox_row_is_not_kept,
     outbox::a_cancelled_write_is_whole_or_absent,
     outbox::concurrent_writers_of_two_servers_leave_no_gap,
+    subjects::descriptions_are_made_changed_and_deleted,
+    subjects::all_of_a_request_is_stored_or_nothing,
+    subjects::customers_describe_their_subjects_once,
+    subjects::concurrent_descriptions_of_a_subject_are_one,
+    features::a_feature_keeps_every_field,
+    features::a_key_belongs_to_one_live_feature,
+    features::a_feature_is_checked_against_the_meter_that_is_stored,
+    features::a_meter_keeps_what_its_live_features_need,
+    features::features_are_listed_in_pages,
+    portal::tokens_are_kept_listed_and_invalidated,
+    portal::old_tokens_are_forgotten,
+    portal::all_servers_share_one_secret,
     schema::reopening_keeps_everything,
     schema::many_servers_may_start_at_once,
     schema::refuses_a_newer_store,

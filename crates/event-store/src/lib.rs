@@ -21,7 +21,7 @@ pub use embedded::disk::{Access, Disk, DiskFile, HostDisk};
 pub use embedded::fuzzing;
 /// A store that is stepped by hand, for tests.
 #[cfg(any(test, feature = "faults"))]
-pub use embedded::stepped::{SteppedStore, Ticket};
+pub use embedded::stepped::{FactsAnswer, FactsTicket, SteppedStore, Ticket};
 pub use embedded::{EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
 pub use histogram::HistogramSnapshot;

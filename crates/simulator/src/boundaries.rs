@@ -27,8 +27,8 @@ fn run(world: &mut World, fault: Fault) -> bool {
     }
     // A start forgets the faults that did not strike in it.
     world.schedule(fault);
-    for _ in 0..14 {
-        match world.random.below(10) {
+    for _ in 0..18 {
+        match world.random.below(13) {
             0..4 => {
                 world.send_some();
                 world.send_some();
@@ -40,6 +40,14 @@ fn run(world: &mut World, fault: Fault) -> bool {
             }
             6..8 => drop(world.store().step_sealer()),
             8 => drop(world.store().step_merger()),
+            9..11 => {
+                world.correct_some();
+                world.write();
+            }
+            11 => {
+                world.expire_some();
+                world.write();
+            }
             _ => world.reopen(),
         }
         // Twice with a crash in the recovery, too.

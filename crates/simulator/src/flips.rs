@@ -23,7 +23,9 @@ pub fn flips(seed: u64, count: usize) -> Flipped {
     for _ in 0..40 {
         world.send_some();
         world.write();
-        match world.random.below(6) {
+        match world.random.below(8) {
+            6 => world.correct_some(),
+            7 => world.expire_some(),
             0 => drop(world.store().request_seal()),
             1 => drop(world.store().step_sealer()),
             _ => {}

@@ -4,8 +4,8 @@ use tallystick_domain::event::{Event, EventParts, EventQuery, StoredEvent};
 use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, Filter, JsonPath};
 use tallystick_domain::time::{WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace};
-use tallystick_event_store::LiveKey;
 use tallystick_event_store::faulty::Random;
+use tallystick_event_store::{Change, LiveKey};
 
 pub(crate) const TYPES: [&str; 2] = ["request", "upload"];
 const START: i64 = 1_700_000_000_000_000;
@@ -58,6 +58,28 @@ pub(crate) fn batch(random: &mut Random) -> (Namespace, Vec<StoredEvent>) {
         events.push(again);
     }
     (name, events)
+}
+
+/// What a correction may do to an event that is seen with this data.
+pub(crate) fn change(random: &mut Random, now: Option<&str>) -> Change {
+    match random.below(8) {
+        0..4 => Change::Retract,
+        // What it has already.
+        4 => Change::Amend { data: now.map(str::to_owned) },
+        _ => Change::Amend { data: data(random) },
+    }
+}
+
+/// An identity that may never have been sent.
+pub(crate) fn any_identity(random: &mut Random) -> (String, String) {
+    (format!("source-{}", random.below(2)), format!("id-{}", random.below(400)))
+}
+
+/// A cut-off of a type, early ones being more likely: it never moves back.
+pub(crate) fn cut_off(random: &mut Random) -> (Namespace, String, Instant) {
+    let hours = random.below(96).min(random.below(96)).min(random.below(96)) as i64;
+    let before = Instant::from_micros(START + hours * HOUR + random.below(3) as i64).expect("a year of our time");
+    (random.pick(&namespaces()).clone(), random.pick(&TYPES).to_string(), before)
 }
 
 /// Everything of a namespace.

@@ -14,6 +14,8 @@ pub struct Outcome {
     pub stopped: u64,
     /// How often a store was opened.
     pub starts: u64,
+    /// Corrections and cut-offs that were acknowledged as new.
+    pub facts: u64,
     /// Changes of the disk.
     pub changes: u64,
     /// Everything that the disk did.
@@ -27,6 +29,7 @@ impl Outcome {
             full: world.full,
             stopped: world.stopped,
             starts: world.starts,
+            facts: world.facts,
             changes: world.disk.changes(),
             log: world.disk.log(),
         }
@@ -60,7 +63,9 @@ fn run(mut world: World) -> Outcome {
 
 fn step(world: &mut World) {
     match world.random.below(100) {
-        0..36 => world.send_some(),
+        0..31 => world.send_some(),
+        31..35 => world.correct_some(),
+        35..36 => world.expire_some(),
         36..56 => world.write(),
         // A store that stopped lets nobody in.
         56..62 => drop(world.store().request_seal()),

@@ -3,7 +3,9 @@
 //! Invariant: a seed is the whole history: what is sent, which steps the store's threads take, what the disk does and what
 //! survives. So a failure is repeated by its seed alone.
 
+mod audit;
 mod boundaries;
+mod facts;
 mod flips;
 mod generate;
 mod history;

@@ -37,6 +37,8 @@ pub struct Soaked {
     pub stopped: u64,
     /// How often a store was opened in long histories.
     pub starts: u64,
+    /// Corrections and cut-offs that were acknowledged as new, in long histories.
+    pub facts: u64,
     /// Changes at which a short history was cut.
     pub cuts: u64,
     /// Bits that were turned over.
@@ -50,6 +52,7 @@ impl Soaked {
         self.full += other.full;
         self.stopped += other.stopped;
         self.starts += other.starts;
+        self.facts += other.facts;
         self.cuts += other.cuts;
         self.flips += other.flips;
     }
@@ -57,10 +60,10 @@ impl Soaked {
 
 impl fmt::Display for Soaked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seeds, stored, full, stopped, starts, cuts, flips } = self;
+        let Self { seeds, stored, full, stopped, starts, facts, cuts, flips } = self;
         write!(
             f,
-            "{seeds} seeds: {stored} events stored, {full} batches met a full disk, {stopped} a stopped store, {starts} starts, \
+            "{seeds} seeds: {stored} events stored, {facts} facts recorded, {full} batches met a full disk, {stopped} a stopped store, {starts} starts, \
              {cuts} histories cut, {flips} bits flipped"
         )
     }
@@ -80,6 +83,7 @@ pub fn run_seed(seed: u64) -> Result<Soaked, Failure> {
             full: outcome.full,
             stopped: outcome.stopped,
             starts: outcome.starts,
+            facts: outcome.facts,
             ..Soaked::default()
         };
         match seed % 8 {

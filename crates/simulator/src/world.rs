@@ -1,40 +1,51 @@
 //! A store on a faulty disk, and the model beside it.
 
-use crate::generate::{TYPES, batch, everything, live_total, namespaces, plan};
+use crate::audit::assert_names;
+use crate::facts::{Asked, SentFacts};
+use crate::generate::batch;
 use crate::model::{Identity, Model};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tallystick_domain::Namespace;
 use tallystick_domain::event::StoredEvent;
-use tallystick_domain::meter::{AggregatePlan, fold};
 use tallystick_event_store::faulty::{Fault, FaultyDisk, Harm, Random, Trigger};
-use tallystick_event_store::{AppendError, QueryError, SteppedStore, StoreError, StoreOptions, Ticket};
+use tallystick_event_store::{AppendError, SteppedStore, StoreError, StoreOptions, Ticket};
 
 /// A batch that was sent.
-struct Sent {
-    name: Namespace,
-    events: Vec<StoredEvent>,
+pub(crate) struct Sent {
+    pub name: Namespace,
+    pub events: Vec<StoredEvent>,
     ticket: Ticket,
+}
+
+/// What waits for the writer.
+pub(crate) enum Waiting {
+    Batch(Sent),
+    Facts(SentFacts),
 }
 
 /// Everything of one history.
 pub(crate) struct World {
     pub disk: FaultyDisk,
     pub random: Random,
-    options: StoreOptions,
-    store: Option<SteppedStore>,
-    model: Model,
-    /// Batches that wait for their answer, in the order of sending.
-    waiting: Vec<Sent>,
+    pub options: StoreOptions,
+    pub opened: Option<SteppedStore>,
+    pub model: Model,
+    /// What waits for its answer, in the order of sending.
+    pub waiting: Vec<Waiting>,
     /// Batches whose senders were not told that they are stored.
     open: Vec<(Namespace, Vec<StoredEvent>)>,
     /// New identities of each batch that got no answer: after a start all of them are there, or none.
     whole: Vec<(Namespace, Vec<Identity>)>,
+    /// Facts whose senders were not told that they are recorded: after a start they may be. In the order of sending.
+    pub unsure: Vec<(Namespace, Asked)>,
+    /// How many corrections were asked for, so that each has a reason of its own.
+    pub asked: u64,
     /// Something may fail since the process began: a fault is scheduled, or was.
-    excused: bool,
+    pub excused: bool,
     /// The disk may be full since the process began.
-    bounded: bool,
+    pub bounded: bool,
     /// The disk has a bound now.
     capped: bool,
     /// How many events were acknowledged as new.
@@ -45,6 +56,8 @@ pub(crate) struct World {
     pub stopped: u64,
     /// How often a store was opened.
     pub starts: u64,
+    /// Facts that were acknowledged as recorded.
+    pub facts: u64,
 }
 
 impl World {
@@ -83,11 +96,13 @@ impl World {
             disk,
             random,
             options,
-            store: None,
+            opened: None,
             model: Model::default(),
             waiting: Vec::new(),
             open: Vec::new(),
             whole: Vec::new(),
+            unsure: Vec::new(),
+            asked: 0,
             excused: false,
             bounded: false,
             capped: false,
@@ -95,6 +110,7 @@ impl World {
             full: 0,
             stopped: 0,
             starts: 0,
+            facts: 0,
         }
     }
 
@@ -123,12 +139,17 @@ impl World {
     }
 
     pub fn store(&mut self) -> &mut SteppedStore {
-        self.store.as_mut().expect("a store is open")
+        self.opened.as_mut().expect("a store is open")
     }
 
     /// Sends a new batch.
     pub fn send_some(&mut self) {
-        let (name, events) = batch(&mut self.random);
+        let (name, mut events) = batch(&mut self.random);
+        // What was retracted or expired must stay so when it is sent again.
+        let hidden = self.model.hidden(&name);
+        if !hidden.is_empty() && self.random.one_in(4) {
+            events.push((*self.random.pick(&hidden)).clone());
+        }
         self.send(name, events);
     }
 
@@ -141,9 +162,9 @@ impl World {
         }
     }
 
-    fn send(&mut self, name: Namespace, events: Vec<StoredEvent>) {
+    pub fn send(&mut self, name: Namespace, events: Vec<StoredEvent>) {
         match self.store().submit(&name, &events) {
-            Ok(ticket) => self.waiting.push(Sent { name, events, ticket }),
+            Ok(ticket) => self.waiting.push(Waiting::Batch(Sent { name, events, ticket })),
             Err(AppendError::Overloaded) => self.open.push((name, events)),
             Err(AppendError::TooLarge { .. }) => {}
             Err(AppendError::Stopped(reason)) => {
@@ -162,115 +183,73 @@ impl World {
     }
 
     /// Takes the answers that are there.
-    fn collect(&mut self) {
-        for mut sent in std::mem::take(&mut self.waiting) {
-            match sent.ticket.answer() {
-                None => self.waiting.push(sent),
-                Some(Ok(appended)) => {
-                    let expected = self.model.accept(&sent.name, &sent.events);
-                    assert_eq!(appended, expected, "the answer to {:?}", sent.events);
-                    self.stored += appended.stored;
-                }
-                Some(Err(error)) => {
-                    match &error {
-                        AppendError::Full(reason) => {
-                            assert!(self.bounded || self.excused, "the disk is not full: {reason}");
-                            self.full += 1;
-                        }
-                        _ => self.stopped += 1,
-                    }
-                    self.model.leave_open(&sent.name, &sent.events);
-                    self.open.push((sent.name, sent.events));
-                }
+    pub fn collect(&mut self) {
+        let mut again = Vec::new();
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Batch(sent) => self.collect_batch(sent),
+                Waiting::Facts(sent) => again.extend(self.collect_facts(sent)),
             }
+        }
+        self.waiting.extend(again.into_iter().map(Waiting::Facts));
+    }
+
+    fn collect_batch(&mut self, mut sent: Sent) {
+        match sent.ticket.answer() {
+            None => self.waiting.push(Waiting::Batch(sent)),
+            Some(Ok(appended)) => {
+                let expected = self.model.accept(&sent.name, &sent.events);
+                assert_eq!(appended, expected, "the answer to {:?}", sent.events);
+                self.stored += appended.stored;
+            }
+            Some(Err(error)) => {
+                self.count_refusal(&error);
+                self.model.leave_open(&sent.name, &sent.events);
+                self.open.push((sent.name, sent.events));
+            }
+        }
+    }
+
+    /// A full disk must be one.
+    pub fn count_refusal(&mut self, error: &AppendError) {
+        match error {
+            AppendError::Full(reason) => {
+                assert!(self.bounded || self.excused, "the disk is not full: {reason}");
+                self.full += 1;
+            }
+            _ => self.stopped += 1,
         }
     }
 
     /// A store may stop only after a fault; a full disk is none.
     pub fn check_fault(&mut self) {
         let ended = self.disk.ended().is_some();
-        if let Some(reason) = self.store.as_ref().and_then(SteppedStore::fault) {
+        if let Some(reason) = self.opened.as_ref().and_then(SteppedStore::fault) {
             assert!(self.excused || ended, "the store stopped without a fault: {reason}");
         }
     }
 
     /// Whether the store does not accept any more.
     pub fn is_stopped(&self) -> bool {
-        self.store.as_ref().is_some_and(|store| store.fault().is_some())
-    }
-
-    /// Asks for everything, and compares with the model.
-    pub fn audit(&mut self) {
-        let expected = self.model.len();
-        let stats = self.store().store().stats();
-        assert_eq!(stats.events, expected, "the number of events");
-        for name in namespaces() {
-            let query = everything(&name);
-            match self.store().store().list(&query) {
-                Ok(listed) => assert_eq!(listed, query.run(self.model.present(&name)), "the events of {name}"),
-                Err(error) => self.excuse(&error),
-            }
-            for event_type in TYPES {
-                let plan = plan(&mut self.random, &name, event_type);
-                self.audit_live_total(&plan);
-                let expected = fold(&plan, self.model.present(&name));
-                match (self.store().store().aggregate(&plan), expected) {
-                    (Ok(rows), Ok(expected)) => assert_eq!(rows, expected, "{plan:?}"),
-                    (Err(QueryError::Plan(_)), Err(_)) => {}
-                    (Err(error @ QueryError::Store(_)), _) => self.excuse(&error),
-                    (rows, expected) => panic!("{rows:?} instead of {expected:?} for {plan:?}"),
-                }
-            }
-        }
-    }
-
-    /// The total of one subject, which is kept up to date from the first time on.
-    fn audit_live_total(&mut self, plan: &AggregatePlan) {
-        let (key, plan) = live_total(&mut self.random, plan);
-        let expected = fold(&plan, self.model.present(&plan.namespace));
-        match (self.store().store().live_total(&key), expected) {
-            (Ok(total), Ok(rows)) => assert_eq!(total, rows.first().map(|row| row.value), "{key:?}"),
-            (Err(QueryError::Plan(_)), Err(_)) => {}
-            (Err(error @ QueryError::Store(_)), _) => self.excuse(&error),
-            (total, expected) => panic!("{total:?} instead of {expected:?} for {key:?}"),
-        }
-    }
-
-    fn excuse(&self, error: &QueryError) {
-        assert!(self.excused || self.disk.ended().is_some(), "a query failed without a fault: {error}");
-    }
-
-    /// Compares with another order of things: each query is right or names the file. Returns how many failed.
-    pub fn audit_damage(&mut self, damaged: &Path) -> u64 {
-        let mut failed = 0;
-        for name in namespaces() {
-            for event_type in TYPES {
-                let plan = plan(&mut self.random, &name, event_type);
-                match (self.store().store().aggregate(&plan), fold(&plan, self.model.present(&name))) {
-                    (Ok(rows), Ok(expected)) => assert_eq!(rows, expected, "{plan:?}"),
-                    (Err(QueryError::Plan(_)), Err(_)) => {}
-                    (Err(QueryError::Store(error)), _) => {
-                        assert_names(&error, damaged);
-                        failed += 1;
-                    }
-                    (rows, expected) => panic!("{rows:?} instead of {expected:?} for {plan:?}"),
-                }
-            }
-        }
-        failed
+        self.opened.as_ref().is_some_and(|store| store.fault().is_some())
     }
 
     /// Ends the process and the store with it, and takes note of what got no answer.
     pub fn end_process(&mut self) {
         self.collect();
         // Without a word to the disk: that is gone for this process.
-        self.store = None;
+        self.opened = None;
         let mut earlier = BTreeSet::new();
         self.whole.clear();
-        for sent in std::mem::take(&mut self.waiting) {
-            self.whole.push((sent.name.clone(), self.model.fresh(&sent.name, &sent.events, &mut earlier)));
-            self.model.leave_open(&sent.name, &sent.events);
-            self.open.push((sent.name, sent.events));
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Batch(sent) => {
+                    self.whole.push((sent.name.clone(), self.model.fresh(&sent.name, &sent.events, &mut earlier)));
+                    self.model.leave_open(&sent.name, &sent.events);
+                    self.open.push((sent.name, sent.events));
+                }
+                Waiting::Facts(sent) => self.unsure.push((sent.name, sent.asked)),
+            }
         }
     }
 
@@ -301,7 +280,7 @@ impl World {
 
     /// Closes the store and opens it again.
     pub fn reopen(&mut self) {
-        let closed = self.store.take().expect("a store is open").close();
+        let closed = self.opened.take().expect("a store is open").close();
         self.collect();
         if let Err(error) = closed {
             let excused = self.excused || self.bounded || self.disk.ended().is_some();
@@ -321,7 +300,7 @@ impl World {
             self.starts += 1;
             match SteppedStore::open(&Self::dir(), self.options.clone()) {
                 Ok(store) => {
-                    self.store = Some(store);
+                    self.opened = Some(store);
                     break;
                 }
                 Err(error) => self.after_failed_start(&error),
@@ -330,11 +309,7 @@ impl World {
         self.excused = false;
         self.bounded = self.capped;
         self.disk.clear_faults();
-        for name in namespaces() {
-            let listed = self.store().store().list(&everything(&name));
-            let listed = listed.unwrap_or_else(|error| panic!("after a start: {error}"));
-            self.model.settle(&name, &listed);
-        }
+        self.settle();
         for (name, identities) in self.whole.drain(..) {
             let there = identities.iter().filter(|identity| self.model.holds(&name, identity)).count();
             assert!(there == 0 || there == identities.len(), "{name}: a part of a batch is there: {identities:?}");
@@ -394,9 +369,9 @@ impl World {
         self.audit();
         self.store().request_seal().expect("the store accepts");
         self.drain();
-        let verified = self.store().store().verify().unwrap_or_else(|error| panic!("after all: {error}"));
-        assert_eq!(verified, self.model.len(), "sealed events");
+        self.verify();
         self.audit();
+        self.audit_copy();
         self.reopen();
         self.audit();
         self.cut_power();
@@ -406,7 +381,7 @@ impl World {
     /// Closes the store, which must end well.
     pub fn close(&mut self) {
         self.drain();
-        let closed = self.store.take().expect("a store is open").close();
+        let closed = self.opened.take().expect("a store is open").close();
         closed.unwrap_or_else(|error| panic!("a clean end: {error}"));
         self.disk.start_process();
     }
@@ -414,21 +389,15 @@ impl World {
     /// Opens the store on a damaged disk; the error must name the file.
     pub fn open_damaged(&mut self, damaged: &Path) -> bool {
         match SteppedStore::open(&Self::dir(), self.options.clone()) {
-            Ok(store) => self.store = Some(store),
+            Ok(store) => self.opened = Some(store),
             Err(error) => assert_names(&error, damaged),
         }
-        self.store.is_some()
+        self.opened.is_some()
     }
 
     /// Drops the store as a kill does.
     pub fn drop_store(&mut self) {
-        self.store = None;
+        self.opened = None;
         self.disk.start_process();
     }
-}
-
-/// The error must say which file is not what it was.
-pub(crate) fn assert_names(error: &StoreError, damaged: &Path) {
-    let name = damaged.file_name().and_then(|name| name.to_str()).expect("a name of ours");
-    assert!(error.to_string().contains(name), "{name} is damaged, but the error is: {error}");
 }

@@ -8,7 +8,10 @@ use tallystick_domain::event::{Event, EventParts, EventQuery, StoredEvent};
 use tallystick_domain::meter::{AggregatePlan, Aggregation};
 use tallystick_domain::{Instant, Namespace};
 use tallystick_event_store::faulty::{Action, Fault, FaultyDisk, FileKind, Harm, Trigger};
-use tallystick_event_store::{AppendError, Appended, QueryError, SteppedStore, StoreError, StoreOptions};
+use tallystick_event_store::{
+    AppendError, Appended, Change, Corrected, Correction, FactsAnswer, QueryError, SteppedStore, StoreError,
+    StoreOptions,
+};
 
 const SEEDS: std::ops::Range<u64> = 0..24;
 
@@ -245,4 +248,44 @@ fn one_store_at_a_time_has_a_directory() {
     assert!(matches!(open(&disk), Err(StoreError::Locked { .. })));
     drop(first);
     open(&disk).unwrap();
+}
+
+#[test]
+fn an_event_that_arrives_while_another_one_is_searched_is_corrected_and_not_taken_for_expired() {
+    let mut store = open(&FaultyDisk::new(1)).unwrap();
+    let name = Namespace::default_namespace();
+    append_all(&mut store, &[event("old", "short-lived")]).unwrap();
+    let cut_off = store.submit_cut_off(&name, "short-lived", Instant::MAX).unwrap();
+    store.step_writer();
+    assert!(matches!(cut_off.answer(Some(&store)), FactsAnswer::Done(done) if done == [Corrected::Recorded]));
+    seal(&mut store);
+    assert_eq!(store.store().stats().dropped_rows, 1);
+
+    let retraction = |id: &str| Correction {
+        source: "s".into(),
+        id: id.into(),
+        change: Change::Retract,
+        reason: "a mistake".into(),
+        actor: "someone".into(),
+        known_at: Instant::MIN,
+    };
+    let mut ticket = store.submit_corrections(&name, vec![retraction("new"), retraction("old")]).unwrap();
+    let mut sent = store.submit(&name, &[event("new", "t")]).unwrap();
+    let mut searches = 0;
+    let done = loop {
+        assert!(store.step_writer(), "nothing waits");
+        ticket = match ticket.answer(Some(&store)) {
+            FactsAnswer::None(ticket) => ticket,
+            FactsAnswer::Again(ticket) => {
+                searches += 1;
+                ticket
+            }
+            FactsAnswer::Done(done) => break done,
+            FactsAnswer::Refused(error) => panic!("{error}"),
+        };
+    };
+    // The old one is known and its row is gone; the new one was stored behind the first search for it.
+    assert_eq!((searches, done), (2, vec![Corrected::Recorded, Corrected::Expired]));
+    assert_eq!(sent.answer().unwrap().unwrap().stored, 1);
+    assert!(ids(&store).is_empty());
 }

@@ -15,6 +15,7 @@ fn a_fixed_set_of_seeds_loses_nothing_and_counts_nothing_twice() {
     assert_eq!(soaked.seeds, 240);
     // The histories are worth something only if faults strike and events are stored all the same.
     assert!(soaked.stored > 20_000 && soaked.starts > 1500 && soaked.cuts > 1500, "{soaked}");
+    assert!(soaked.facts > 200, "{soaked}");
     assert!(soaked.full > 50 && soaked.stopped > 100, "{soaked}");
 }
 

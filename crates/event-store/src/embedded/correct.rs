@@ -24,8 +24,11 @@ pub(crate) struct FactsBatch {
     pub wanted: Vec<Wanted>,
     /// What the batch counts in the queue.
     pub bytes: usize,
-    pub answer: mpsc::Sender<Result<Vec<Decision>, AppendError>>,
+    pub answer: mpsc::Sender<Decided>,
 }
+
+/// The writer's answer to facts, one decision for each.
+pub(crate) type Decided = Result<Vec<Decision>, AppendError>;
 
 /// A fact that somebody wants to be recorded.
 #[derive(Clone)]
@@ -53,6 +56,24 @@ pub(crate) enum Decision {
     Done(Corrected),
     /// The event is known, but was not found: search again. Nothing of the batch was recorded.
     LookUp,
+}
+
+/// What became of each fact; `None` if some have to be searched again.
+pub(crate) fn all_done(decisions: &[Decision]) -> Option<Vec<Corrected>> {
+    let done = |decision: &Decision| match decision {
+        Decision::Done(corrected) => Some(*corrected),
+        Decision::LookUp => None,
+    };
+    decisions.iter().map(done).collect()
+}
+
+/// Notes of the facts that were not decided that the next search is the last one. Others may become known only after it.
+pub(crate) fn search_again(wanted: &mut [Wanted], decisions: &[Decision]) {
+    for (wanted, decision) in wanted.iter_mut().zip(decisions) {
+        if let (Wanted::Correction { is_final, .. }, Decision::LookUp) = (wanted, decision) {
+            *is_final = true;
+        }
+    }
 }
 
 /// Decides about a batch, one after the other, and says what has to be recorded. `is_known` tells whether an identity was
@@ -161,6 +182,20 @@ impl EmbeddedStore {
         namespace: &Namespace,
         corrections: Vec<Correction>,
     ) -> Result<Vec<Corrected>, CorrectError> {
+        let mut wanted = self.want(namespace, corrections);
+        // Each round settles at least one event that is not found.
+        loop {
+            self.look_up(namespace, &mut wanted)?;
+            let decisions = self.record(wanted.clone())?;
+            match all_done(&decisions) {
+                Some(done) => return Ok(done),
+                None => search_again(&mut wanted, &decisions),
+            }
+        }
+    }
+
+    /// Corrections as the writer takes them, before anything was looked up.
+    pub(crate) fn want(&self, namespace: &Namespace, corrections: Vec<Correction>) -> Vec<Wanted> {
         let secret = &self.shared().secret;
         let wanted = |correction: Correction| Wanted::Correction {
             namespace: namespace.clone(),
@@ -169,30 +204,16 @@ impl EmbeddedStore {
             original: None,
             is_final: false,
         };
-        let mut wanted: Vec<Wanted> = corrections.into_iter().map(wanted).collect();
-        for is_final in [false, true] {
-            self.look_up(namespace, &mut wanted, is_final)?;
-            let decisions = self.record(wanted.clone())?;
-            let done = decisions.iter().map(|decision| match decision {
-                Decision::Done(corrected) => Some(*corrected),
-                Decision::LookUp => None,
-            });
-            if let Some(done) = done.collect() {
-                return Ok(done);
-            }
-        }
-        // The writer never asks for a third search.
-        Err(AppendError::Stopped("an event that is known cannot be found".into()).into())
+        corrections.into_iter().map(wanted).collect()
     }
 
     /// Finds the events that corrections are about; those that were corrected before are known.
-    fn look_up(&self, namespace: &Namespace, wanted: &mut [Wanted], last: bool) -> Result<(), StoreError> {
+    pub(crate) fn look_up(&self, namespace: &Namespace, wanted: &mut [Wanted]) -> Result<(), StoreError> {
         let mut missing = Vec::new();
         {
             let facts = lock(&self.shared().facts);
-            for wanted in wanted.iter_mut() {
-                let Wanted::Correction { identity, correction, original, is_final, .. } = wanted else { continue };
-                *is_final = last;
+            for wanted in wanted.iter() {
+                let Wanted::Correction { identity, correction, original, .. } = wanted else { continue };
                 if original.is_none() && facts.corrections(*identity).is_empty() {
                     missing.push((correction.source.clone(), correction.id.clone()));
                 }
@@ -214,6 +235,12 @@ impl EmbeddedStore {
 
     /// Hands facts to the writer and waits for its answer.
     pub(crate) fn record(&self, wanted: Vec<Wanted>) -> Result<Vec<Decision>, AppendError> {
+        let closed = || AppendError::Stopped(self.shared().fault().unwrap_or("the store was closed").into());
+        self.hand_over(wanted)?.recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Hands facts to the writer, which will answer.
+    pub(crate) fn hand_over(&self, wanted: Vec<Wanted>) -> Result<mpsc::Receiver<Decided>, AppendError> {
         let shared = self.shared();
         if let Some(reason) = shared.fault() {
             return Err(AppendError::Stopped(reason.into()));
@@ -225,9 +252,7 @@ impl EmbeddedStore {
         shared.queue.reserve(bytes)?;
         let (answer, receiver) = mpsc::channel();
         shared.queue.push_facts(FactsBatch { wanted, bytes, answer })?;
-        receiver
-            .recv()
-            .unwrap_or_else(|_| Err(AppendError::Stopped(shared.fault().unwrap_or("the store was closed").into())))
+        Ok(receiver)
     }
 
     /// An event from its beginning.

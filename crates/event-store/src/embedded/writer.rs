@@ -78,6 +78,12 @@ impl Writer {
         true
     }
 
+    /// Whether an identity was ever stored.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn knows(&self, identity: u128) -> Result<bool, StoreError> {
+        Ok(self.identities.contains(&identity) || self.shared.seen().contains(identity)?)
+    }
+
     fn work(&mut self, work: Work) {
         match work {
             Work::Group(group) => self.answer_group(group),

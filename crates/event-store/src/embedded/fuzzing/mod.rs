@@ -3,12 +3,14 @@
 //! Invariant: a function returns, and what it says of the bytes is true; where the store's promise is broken, it panics.
 //! The targets are built with a checksum that is the same for all bytes, so what is changed is read and not refused.
 
+mod facts;
 mod memory;
 mod seeds;
 #[cfg(test)]
 mod tests;
 
 pub use super::wal::fuzzing::wal_frame;
+pub use facts::facts;
 pub(crate) use memory::MemoryDisk;
 pub(crate) use seeds::plain_row;
 pub use seeds::seeds;
@@ -126,7 +128,7 @@ pub fn manifest(bytes: &[u8]) -> Option<u64> {
     read.write(&layout).expect("a MANIFEST can be written");
     let again = Manifest::read(&layout).expect("what was written can be read").expect("the file is there");
     assert!(again == read, "what was written is not what was read");
-    Some((read.segments.len() + read.runs.len()) as u64)
+    Some((read.segments.len() + read.runs.len() + usize::from(read.facts.is_some())) as u64)
 }
 
 /// What was read, or nothing after an error, which must be damage or a later format and name the file.

@@ -1,11 +1,14 @@
 //! Sound inputs to begin with, in the formats that this version writes.
 
 use super::MemoryDisk;
+use super::facts::written;
 use crate::embedded::dedupe::{IdentitySet, Run, write_run};
 use crate::embedded::disk::Disk;
+use crate::embedded::facts::ledger::{LedgerKey, Tally, hour_of};
+use crate::embedded::facts::{CorrectionRecord, Fact, codec};
 use crate::embedded::files::Layout;
 use crate::embedded::identity::Secret;
-use crate::embedded::manifest::{Manifest, RunEntry, SegmentEntry};
+use crate::embedded::manifest::{FactsEntry, Manifest, RunEntry, SegmentEntry};
 use crate::embedded::row::{Row, RowView, segment_order};
 use crate::embedded::rows::Rows;
 use crate::embedded::segment::write_segment;
@@ -39,15 +42,56 @@ pub fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     for (name, count) in [("one", 1), ("some", 12), ("blocks", 256)] {
         seeds.push(("run", name, run_of(count)));
     }
-    seeds.push(("manifest", "empty", manifest_of(&[], 0)));
-    seeds.push(("manifest", "files", manifest_of(&odd_rows(3), 4)));
-    let frames = |counts: &[usize]| input(&counts.iter().map(|count| rows_of(&odd_rows(*count))).collect::<Vec<_>>());
+    seeds.push(("manifest", "empty", manifest_of(&[], 0, None)));
+    seeds.push(("manifest", "files", manifest_of(&odd_rows(3), 4, None)));
+    seeds.push(("manifest", "facts", manifest_of(&odd_rows(3), 4, Some(FactsEntry { number: 2, bytes: 431 }))));
+    let frames = |counts: &[usize]| {
+        let frames: Vec<_> = counts.iter().map(|count| (rows_of(&odd_rows(*count)), Vec::new())).collect();
+        input(&frames)
+    };
+    seeds.push(("wal_frame", "facts", input(&[(rows_of(&odd_rows(2)), Vec::new()), (Rows::default(), some_facts(4))])));
+    for (name, count) in [("none", 0), ("one", 1), ("some", 9)] {
+        seeds.push(("facts", name, [&[0], &encoded(&some_facts(count))[..]].concat()));
+    }
+    seeds.push(("facts", "file", [&[1], &written(3, &encoded(&some_facts(9)))[..]].concat()));
     for (name, counts) in [("empty", &[][..]), ("one", &[1]), ("some", &[10, 1, 3]), ("nothing-in-it", &[0, 2])] {
         seeds.push(("wal_frame", name, frames(counts)));
     }
     // A file of a later format has another sum, and so a place of its own beside those of earlier ones.
     let sum = |bytes: &[u8]| Secret::new([0; 16]).tag(bytes) as u32;
     seeds.into_iter().map(|(target, name, bytes)| (target, format!("{name}-{:08x}", sum(&bytes)), bytes)).collect()
+}
+
+/// Facts of all kinds, four for each of some rows.
+fn some_facts(rows: usize) -> Vec<Fact> {
+    let of_row = |(number, Row { namespace, stored }): (usize, Row)| {
+        let (known_at, before) = (stored.ingested_at, stored.event.time());
+        let event_type: Box<str> = stored.event.event_type().into();
+        let source: Box<str> = stored.event.source().into();
+        let record = CorrectionRecord {
+            namespace: namespace.clone(),
+            is_retraction: number % 2 == 0,
+            reason: format!("number {number}"),
+            actor: "someone".into(),
+            known_at,
+            event: stored,
+        };
+        let key = LedgerKey { namespace: namespace.clone(), hour: hour_of(known_at), event_type, source };
+        let event_type = record.event.event.event_type().into();
+        [
+            Fact::Correction(record.into()),
+            Fact::CutOff { namespace, event_type, before },
+            Fact::Tally { key, tally: Tally { new: 1 << number, duplicates: number as u64, expired: 0 } },
+            Fact::Dropped { rows: 1, identities: u128::MAX - number as u128 },
+        ]
+    };
+    odd_rows(rows).into_iter().enumerate().flat_map(of_row).collect()
+}
+
+fn encoded(facts: &[Fact]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    facts.iter().for_each(|fact| codec::encode(fact, &mut bytes));
+    bytes
 }
 
 /// A regular row; each number gives another one.
@@ -116,7 +160,7 @@ fn identities(count: usize) -> IdentitySet {
     (0..count).map(|number| Secret::new([1; 16]).identity("default", "api", &number.to_string())).collect()
 }
 
-fn manifest_of(rows: &[Row], keys: usize) -> Vec<u8> {
+fn manifest_of(rows: &[Row], keys: usize, facts: Option<FactsEntry>) -> Vec<u8> {
     let disk = Arc::new(MemoryDisk::default());
     let layout = Layout::new(disk.clone(), Path::new("events"));
     let mut manifest = Manifest::empty(Secret::new([0xab; 16]));
@@ -128,6 +172,7 @@ fn manifest_of(rows: &[Row], keys: usize) -> Vec<u8> {
         manifest.runs.push(RunEntry::of(2, &run));
         (manifest.low, manifest.durable, manifest.next_file) = (4, 9, 3);
     }
+    manifest.facts = facts;
     manifest.write(&layout).expect("a MANIFEST can be written");
     disk.read(&layout.manifest()).expect("the file is there")
 }

@@ -7,6 +7,7 @@ use super::frame::{BLOCK, FILE_HEADER_LEN, FRAME_HEADER_LEN, FileHeader, FrameHe
 use super::{COMPRESSION_LEVEL, Marks, Wal, recover};
 use crate::StoreError;
 use crate::embedded::codec::{self, Encoder, Payload};
+use crate::embedded::facts::Fact;
 use crate::embedded::files::Layout;
 use crate::embedded::fuzzing::{MemoryDisk, understood};
 use crate::embedded::identity::Secret;
@@ -173,11 +174,6 @@ fn decoded(version: u32, raw: &[u8], count: u32) -> Option<Vec<Row>> {
     Some(rows.iter().map(|row| row.to_row()).collect())
 }
 
-/// The payload with these rows in the format that is written.
-fn encoded(rows: &Rows) -> Vec<u8> {
-    frame(rows, 0)
-}
-
 /// The payload behind some bytes that are left free.
 fn frame(rows: &Rows, free: usize) -> Vec<u8> {
     let mut encoder = Encoder::new(free);
@@ -193,11 +189,14 @@ fn append(wal: &mut Wal, rows: &[Row]) -> Result<u64, StoreError> {
     wal.append(&mut frame(&all, FRAME_HEADER_LEN), rows.len() as u32).map(|(sequence, _)| sequence)
 }
 
-/// An input with one sound frame for each of some rows, of which every second is compressed.
-pub(crate) fn input(frames: &[Rows]) -> Vec<u8> {
+/// An input with one sound frame for each of some rows and facts, of which every second is compressed.
+pub(crate) fn input(frames: &[(Rows, Vec<Fact>)]) -> Vec<u8> {
     let mut bytes = vec![VERSION as u8 - 1, 0, frames.len() as u8];
-    for (at, rows) in frames.iter().enumerate() {
-        let payload = encoded(rows);
+    for (at, (rows, facts)) in frames.iter().enumerate() {
+        let mut encoder = Encoder::new(0);
+        encoder.add(rows);
+        encoder.add_facts(facts);
+        let payload = encoder.finish().clone();
         bytes.extend_from_slice(&[at as u8 % 2 * COMPRESSED, 0, rows.len() as u8]);
         bytes.extend_from_slice(&(payload.len() as u16).to_le_bytes());
         bytes.extend_from_slice(&payload);

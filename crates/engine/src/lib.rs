@@ -41,6 +41,6 @@ pub use reconcile::ReconciledHour;
 pub use retention::{Retention, RetentionRule};
 pub use subjects::MAX_SUBJECTS;
 pub use tallystick_event_store::{
-    CopiedFile, Damage, EventsBackup, HistogramSnapshot, Progress, StoreContent, StoreError, StoreHistograms,
-    StoreStats, Unit, Verification, Watch,
+    CopiedFile, Damage, EventsBackup, HistogramSnapshot, Progress, SegmentSizes, StoreContent, StoreError,
+    StoreHistograms, StoreStats, Unit, Verification, Watch,
 };

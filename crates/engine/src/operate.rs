@@ -9,7 +9,7 @@ use std::path::Path;
 use tallystick_domain::Namespace;
 use tallystick_domain::event::StoredRef;
 use tallystick_event_store::{
-    EventStore, EventsBackup, StoreContent, StoreError, StoreHistograms, Verification, Watch,
+    EventStore, EventsBackup, SegmentSizes, StoreContent, StoreError, StoreHistograms, Verification, Watch,
 };
 use tallystick_state_store::{StateStore, StateUrl};
 
@@ -66,6 +66,11 @@ impl Engine {
     /// What is stored, by file and by type. Blocks.
     pub fn content(&self) -> Result<StoreContent, EngineError> {
         self.events().content().map_err(operator_error)
+    }
+
+    /// What the bytes of sealed events are spent on.
+    pub fn sizes(&self) -> SegmentSizes {
+        self.events().sizes()
     }
 
     /// Sizes and durations since the start.

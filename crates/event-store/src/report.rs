@@ -44,6 +44,8 @@ pub struct Verification {
     pub log_rows: u64,
     /// Frames of the log that hold them.
     pub log_frames: u64,
+    /// Events in memory, which were compared with those of the log; 0 when nobody has the store open.
+    pub memory_rows: u64,
     /// Bytes of segments and runs that were read.
     pub bytes: u64,
     /// What is not as it was written; empty if all is well.

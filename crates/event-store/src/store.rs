@@ -100,6 +100,8 @@ pub struct StoreHistograms {
     pub aggregate_us: HistogramSnapshot,
     /// Duration of each listing, in microseconds.
     pub list_us: HistogramSnapshot,
+    /// Duration of each answer about the total of one subject, in microseconds.
+    pub live_us: HistogramSnapshot,
 }
 
 /// Where usage events are kept. Clones are the same store.

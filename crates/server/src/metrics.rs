@@ -177,7 +177,8 @@ struct QueryLabels {
 }
 
 fn encode_queries(mut encoder: MetricEncoder<'_>, histograms: StoreHistograms) -> fmt::Result {
-    for (kind, snapshot) in [("aggregate", histograms.aggregate_us), ("list", histograms.list_us)] {
+    let StoreHistograms { aggregate_us, list_us, live_us, .. } = histograms;
+    for (kind, snapshot) in [("aggregate", aggregate_us), ("list", list_us), ("live", live_us)] {
         let labels = QueryLabels { kind };
         StoredHistogram { snapshot, unit: Scale::Microseconds }.encode(encoder.encode_family(&labels)?)?;
     }

@@ -24,6 +24,11 @@ const FLAGS: [&str; 6] = [
     "-Ccodegen-units=1",
 ];
 
+/// Committed inputs of one target: more are not kept.
+const MOST_INPUTS: usize = 160;
+/// Bytes of the committed inputs of all targets.
+const MOST_BYTES: u64 = 400 << 10;
+
 /// The built targets.
 pub struct Targets {
     root: PathBuf,
@@ -65,7 +70,7 @@ pub fn run(root: &Path, wish: &Wish) -> Result<()> {
         println!("\n==> {name}");
         program.explore(wish.seconds)?;
         if wish.keep {
-            program.keep()?;
+            targets.keep(&all, &program)?;
         }
     }
     Ok(())
@@ -123,9 +128,49 @@ impl Targets {
         Ok(inputs)
     }
 
+    /// Adds to the inputs of a target what was found and reaches more, within the bounds of a repository.
+    fn keep(&self, all: &[String], program: &Program) -> Result<()> {
+        let before = self.corpus(&program.name)?;
+        program.keep()?;
+        let mut others = 0;
+        for name in all.iter().filter(|name| **name != program.name) {
+            others += sized(files(&self.corpus_folder(name))?)?.iter().map(|(size, _)| size).sum::<u64>();
+        }
+        let excess = excess(&sized(before)?, sized(files(&program.corpus)?)?, MOST_BYTES.saturating_sub(others));
+        for path in &excess {
+            std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        let left_out = excess.len();
+        println!("{}: {} inputs, {left_out} more were left out", program.name, files(&program.corpus)?.len());
+        Ok(())
+    }
+
     fn corpus_folder(&self, name: &str) -> PathBuf {
         self.root.join("fuzz/corpus").join(name)
     }
+}
+
+/// Which inputs are too many for a target whose inputs may take so many bytes. What was there before stays; of what is new,
+/// the smallest do.
+fn excess(before: &[(u64, PathBuf)], now: Vec<(u64, PathBuf)>, room: u64) -> Vec<PathBuf> {
+    let mut new: Vec<_> = now.into_iter().filter(|input| !before.contains(input)).collect();
+    new.sort();
+    let (mut inputs, mut bytes) = (before.len(), before.iter().map(|(size, _)| size).sum::<u64>());
+    new.retain(|(size, _)| {
+        let fits = inputs < MOST_INPUTS && bytes + size <= room;
+        if fits {
+            inputs += 1;
+            bytes += size;
+        }
+        !fits
+    });
+    new.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Files with their sizes.
+fn sized(files: Vec<PathBuf>) -> Result<Vec<(u64, PathBuf)>> {
+    let size = |path: &Path| std::fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()));
+    files.into_iter().map(|path| Ok((size(&path)?.len(), path))).collect()
 }
 
 /// The files of a folder, sorted.
@@ -163,11 +208,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_is_bounded_in_number_and_in_bytes_and_nothing_is_lost_for_it() {
+        let input = |size: u64, name: &str| (size, PathBuf::from(name));
+        let before = [input(500, "old-large"), input(1, "old-small")];
+        let with = |new: &[(u64, PathBuf)]| [&before, new].concat();
+        assert!(excess(&before, with(&[]), 0).is_empty(), "what is committed stays");
+        let new = [input(90, "c"), input(7, "a"), input(8, "b")];
+        assert!(excess(&before, with(&new), 606).is_empty());
+        assert_eq!(excess(&before, with(&new), 605), [PathBuf::from("c")]);
+        assert_eq!(excess(&before, with(&new), 508), [PathBuf::from("b"), PathBuf::from("c")]);
+        let many: Vec<_> = (0..MOST_INPUTS as u64).map(|size| input(size, "n")).collect();
+        assert_eq!(excess(&before, with(&many), MOST_BYTES).len(), 2);
+    }
+
+    #[test]
     fn the_committed_inputs_stay_small() {
         let folders = names(&root()).unwrap().into_iter().map(|name| root().join("fuzz/corpus").join(name));
-        let sizes: Vec<u64> =
-            folders.flat_map(|folder| files(&folder).unwrap()).map(|file| file.metadata().unwrap().len()).collect();
-        assert!(sizes.iter().sum::<u64>() <= 400 << 10, "{} bytes", sizes.iter().sum::<u64>());
+        let inputs: Vec<_> = folders.map(|folder| sized(files(&folder).unwrap()).unwrap()).collect();
+        assert!(inputs.iter().all(|inputs| inputs.len() <= MOST_INPUTS), "a target has more than {MOST_INPUTS}");
+        let sizes: Vec<u64> = inputs.into_iter().flatten().map(|(size, _)| size).collect();
+        assert!(sizes.iter().sum::<u64>() <= MOST_BYTES, "{} bytes", sizes.iter().sum::<u64>());
         assert!(sizes.iter().all(|size| *size <= libfuzzer::MAX_LEN), "an input that is longer is cut off");
     }
 

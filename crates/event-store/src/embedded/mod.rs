@@ -196,7 +196,12 @@ impl EmbeddedStore {
 
     /// The total of a subject, if it is being kept.
     pub(crate) fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
-        self.shared().live_counters.get(key)
+        let (shared, started) = (self.shared(), std::time::Instant::now());
+        let known = shared.live_counters.get(key);
+        if known.is_some() {
+            shared.counters.live_us.record_duration(started.elapsed());
+        }
+        known
     }
 
     /// Drops the totals that are kept of a subject.
@@ -209,6 +214,11 @@ impl EmbeddedStore {
         if let Some(total) = self.known_total(key) {
             return Ok(total?);
         }
+        self.shared().counters.live_us.time(|| self.first_total(key))
+    }
+
+    /// Reads events for a total that is not kept yet.
+    fn first_total(&self, key: &LiveKey) -> Result<Option<Quantity>, QueryError> {
         let (shared, counters) = (self.shared(), &self.shared().live_counters);
         let (view, serial) = {
             let gate = counters.gate();
@@ -332,6 +342,7 @@ impl EmbeddedStore {
             sync_us: counters.sync_us.snapshot(),
             aggregate_us: counters.aggregate_us.snapshot(),
             list_us: counters.list_us.snapshot(),
+            live_us: counters.live_us.snapshot(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! The check of a whole store: every file is read again, counted, and compared with the others.
 //!
-//! Three things are compared that a damaged or lost file cannot keep equal: the rows of the segments with the identities
-//! of the runs (their number, and the sum of all identities, computed anew from each row), the files with the MANIFEST, and
-//! what is only in the log with the runs (an identity must not be in both).
+//! Things are compared that a damaged or lost file cannot keep equal: the rows of the segments with the identities of the
+//! runs (their number, and the sum of all identities, computed anew from each row), the files with the MANIFEST, what is
+//! only in the log with the runs (an identity must not be in both), and in a store that is open, what is only in the log
+//! with the rows in memory (their number, and the sum of keyed hashes over all that they hold).
 
 use super::codec::Payload;
 use super::dedupe::Run;
@@ -64,8 +65,7 @@ pub(crate) fn verify_open(shared: &Shared, watch: Watch<'_>) -> Result<Verificat
         }
     };
     subject.check_sealed(&mut report, watch)?;
-    let marks = || Marks { low: shared.low.load(Ordering::Acquire), durable: shared.durable.load(Ordering::Acquire) };
-    check_running_log(&subject, &marks, &mut report)?;
+    check_running_log(shared, &subject, &mut report)?;
     Ok(report)
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn verify_closed(dir: &Path, watch: Watch<'_>) -> Result<Verification
     subject.check_sealed(&mut report, watch)?;
     let marks = Marks { low: manifest.low, durable: manifest.durable };
     let runs = subject.sound_runs(&report);
-    match subject.check_log(marks, u64::MAX, runs) {
+    match subject.check_log(marks, u64::MAX, runs, None) {
         Ok(found) => report.add_log(found, &subject.layout),
         Err(error) => report.note(error)?,
     }
@@ -168,9 +168,17 @@ impl Subject {
         if report.damages.is_empty() { &self.runs } else { &[] }
     }
 
-    /// Reads the frames above the low-water mark; none of their identities may be in a run.
-    fn check_log(&self, marks: Marks, last: u64, runs: &[Arc<Run>]) -> Result<InLog, StoreError> {
-        let mut found = InLog::default();
+    /// Reads the frames above the low-water mark; none of their identities may be in a run. The first of them must hold what
+    /// is in memory; frames behind these came later.
+    fn check_log(
+        &self,
+        marks: Marks,
+        last: u64,
+        runs: &[Arc<Run>],
+        memory: Option<&Content>,
+    ) -> Result<InLog, StoreError> {
+        let mut found = InLog { is_in_memory: memory.is_none_or(|memory| memory.rows == 0), ..InLog::default() };
+        let mut content = Content::default();
         let mut take = |_, Payload { rows, .. }: Payload| {
             found.frames += 1;
             found.rows += rows.len() as u64;
@@ -179,6 +187,10 @@ impl Subject {
                 for run in runs {
                     found.sealed_too += u64::from(run.contains(identity)?);
                 }
+            }
+            if let Some(memory) = memory.filter(|memory| content.rows < memory.rows) {
+                rows.iter().for_each(|row| content.add(&self.secret, row));
+                found.is_in_memory = content == *memory;
             }
             Ok(())
         };
@@ -194,28 +206,64 @@ struct InLog {
     rows: u64,
     /// Rows whose identity is in a run, although they are in no segment.
     sealed_too: u64,
+    /// Whether the rows in memory are those of the first frames; they are, if there is no memory to look at.
+    is_in_memory: bool,
+}
+
+/// Some rows, whatever their order.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Content {
+    rows: u64,
+    /// The sum of keyed hashes over all that a row holds.
+    sum: u64,
+}
+
+impl Content {
+    fn add(&mut self, secret: &Secret, row: RowRef<'_>) {
+        let (event, mut bytes) = (row.stored.event, Vec::new());
+        let texts = [row.namespace.as_str(), event.id(), event.source(), event.event_type(), event.subject()];
+        for text in texts.into_iter().map(Some).chain([event.data(), event.extras()]) {
+            bytes.extend_from_slice(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
+        }
+        for time in [event.time(), row.stored.ingested_at] {
+            bytes.extend_from_slice(&time.as_micros().to_le_bytes());
+        }
+        self.rows += 1;
+        self.sum = self.sum.wrapping_add(secret.tag(&bytes));
+    }
+}
+
+/// The rows in memory, and the frames of the log that are not sealed at the same moment.
+fn in_memory(shared: &Shared) -> (Marks, Content) {
+    let (low, chunks) = {
+        // What is sealed leaves memory in the moment in which the mark moves.
+        let catalog = lock(&shared.catalog);
+        let view = shared.view();
+        (catalog.low, view.chunks)
+    };
+    let mut content = Content::default();
+    chunks.iter().flat_map(|chunk| chunk.iter()).for_each(|row| content.add(&shared.secret, row));
+    (Marks { low, durable: shared.durable.load(Ordering::Acquire) }, content)
 }
 
 /// While the store works, a file of the log may be taken for new frames as soon as all its old ones are sealed. So only
 /// what was durable before is read, and what looks damaged is read again.
-fn check_running_log(
-    subject: &Subject,
-    marks: &dyn Fn() -> Marks,
-    report: &mut Verification,
-) -> Result<(), StoreError> {
+fn check_running_log(shared: &Shared, subject: &Subject, report: &mut Verification) -> Result<(), StoreError> {
     let mut attempts = 0;
     let runs = subject.sound_runs(report);
     loop {
-        let before = marks();
-        let checked = subject.check_log(before, before.durable, runs);
-        attempts += usize::from(marks().low == before.low);
+        let (marks, memory) = in_memory(shared);
+        let checked = subject.check_log(marks, marks.durable, runs, Some(&memory));
+        attempts += usize::from(shared.low.load(Ordering::Acquire) == marks.low);
         match checked {
-            Ok(found) => {
+            Ok(found) if found.is_in_memory || attempts >= LOG_ATTEMPTS => {
                 report.add_log(found, &subject.layout);
+                report.memory_rows = memory.rows;
                 return Ok(());
             }
-            Err(_) if attempts < LOG_ATTEMPTS => {}
-            Err(error) => return report.note(error),
+            Err(error) if attempts >= LOG_ATTEMPTS => return report.note(error),
+            _ => {}
         }
     }
 }
@@ -265,6 +313,9 @@ impl Verification {
         if found.sealed_too > 0 {
             let what = format!("{} of its events are in a run, but in no segment", found.sealed_too);
             self.damage(&layout.wal_dir(), &what);
+        }
+        if !found.is_in_memory {
+            self.damage(&layout.wal_dir(), "its events are not those in memory, which queries see");
         }
     }
 }

@@ -3,12 +3,12 @@
 use super::operator::{as_json, bytes, run_with_bar};
 use super::table::{Align, Table};
 use super::{Ending, StoreArguments, print};
-use crate::control::{FileGroup, Request, StatsResult};
+use crate::control::{FileGroup, PartLine, Request, StatsResult};
 use clap::Args;
 
 const HELP: &str = "\
 Bytes per event count the sealed events; compression compares a sample of them as plain texts with what they take in\n\
-their files. Works beside a running server.\n\n\
+their files. Parts are what the bytes of the segments are spent on, columns of data by the path of their property. Works beside a running server.\n\n\
 Examples:\n  \
 tallystick stats\n  \
 tallystick stats --json | jq .types";
@@ -45,9 +45,13 @@ fn text(stats: &StatsResult) -> String {
         let (first, last) = (of.first.clone(), of.last.clone());
         types.push(vec![of.namespace.clone(), of.event_type.clone(), of.events.to_string(), first, last]);
     }
+    let mut parts = table(&["PART", "BYTES", "PER EVENT"], 1);
+    for PartLine { part, bytes: size, bytes_per_event_milli } in &stats.parts {
+        parts.push(vec![part.clone(), bytes(*size), thousandths(*bytes_per_event_milli)]);
+    }
     format!(
         "events               {}\nbytes per event      {} with ids, {} with the files of identities\n\
-         compression          {} times (sample of {} events)\nwaiting to be merged {} segments, {}\nstate                {}\n\n{}\n{}",
+         compression          {} times (sample of {} events)\nwaiting to be merged {} segments, {}\nstate                {}\n\n{}\n{}\n{}",
         stats.events,
         thousandths(stats.bytes_per_event_milli),
         thousandths(stats.bytes_per_event_with_index_milli),
@@ -57,6 +61,7 @@ fn text(stats: &StatsResult) -> String {
         bytes(stats.debt_bytes),
         stats.state,
         files.render(),
+        parts.render(),
         types.render(),
     )
 }

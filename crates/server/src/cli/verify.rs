@@ -7,7 +7,8 @@ use clap::Args;
 
 const HELP: &str = "\
 Reads every segment, every file of identities, the MANIFEST and the log again, checks every checksum, computes every\n\
-event's identity anew and compares: events with identities, property columns with the data, files with the MANIFEST. The\n\
+event's identity anew and compares: events with identities, property columns with the data, files with the MANIFEST, and\n\
+beside a running server the log with the events in memory. The\n\
 state store is checked by its own means. Works beside a running server, which goes on serving.\n\n\
 Examples:\n  \
 tallystick verify\n  \
@@ -43,8 +44,12 @@ fn summary(result: &VerifyResult) -> String {
         1 => "1 fault, see above".to_owned(),
         faults => format!("{faults} faults, see above"),
     };
+    let memory = match result.memory_events {
+        0 => String::new(),
+        events => format!(", {events} compared with memory"),
+    };
     format!(
-        "segments    {} with {} events\nidentities  {} in {} files\nlog         {} events in {} frames\nread        {}\n\
+        "segments    {} with {} events\nidentities  {} in {} files\nlog         {} events in {} frames{memory}\nread        {}\n\
          state       {state}\n{verdict}\n",
         result.segments,
         result.segment_events,

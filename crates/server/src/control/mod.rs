@@ -14,7 +14,7 @@ mod wire;
 pub use client::{Reached, ask, reach};
 pub use listener::ControlSocket;
 pub use perform::{Reporter, perform};
-pub use results::{BackupResult, FileGroup, RestoreResult, RetentionResult, StatsResult, VerifyResult};
+pub use results::{BackupResult, FileGroup, PartLine, RestoreResult, RetentionResult, StatsResult, VerifyResult};
 pub use wire::{ExportedEvent, Line, ProgressLine, Request};
 
 use std::path::{Path, PathBuf};

@@ -71,7 +71,7 @@ pub fn perform(
         Request::Backup { dir } => as_value(&backup::take(engine, runtime, dir, &watch)?),
         Request::Stats => {
             let content = engine.content().map_err(|error| error.to_string())?;
-            as_value(&StatsResult::of(&engine.stats().store, content, engine.state_backend()))
+            as_value(&StatsResult::of(&engine.stats().store, content, &engine.sizes(), engine.state_backend()))
         }
         Request::Export => export(engine, reporter),
         Request::Retention { apply } => as_value(&retention(engine, runtime, *apply)?),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use tallystick_engine::{Checked, Retention, StoreContent, StoreStats};
+use tallystick_engine::{Checked, Retention, SegmentSizes, StoreContent, StoreStats};
 
 /// What `tallystick verify` found.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct VerifyResult {
     pub log_events: u64,
     /// Frames of the log that hold them.
     pub log_frames: u64,
+    /// Events in memory, which were compared with those of the log; 0 without a running server.
+    #[serde(default)]
+    pub memory_events: u64,
     /// Bytes of segments and runs.
     pub bytes: u64,
     /// The kind of the state store; absent when there is none.
@@ -54,6 +57,7 @@ impl VerifyResult {
             identities: events.identities,
             log_events: events.log_rows,
             log_frames: events.log_frames,
+            memory_events: events.memory_rows,
             bytes: events.bytes,
             state: checked.state.map(|state| state.backend.to_owned()),
             damaged,
@@ -168,6 +172,9 @@ pub struct StatsResult {
     pub compression_milli: u64,
     /// Events in that sample.
     pub sample_events: u64,
+    /// What the bytes of the segments are spent on, the largest part first. Together they are the files.
+    #[serde(default)]
+    pub parts: Vec<PartLine>,
     /// Segments that wait to be merged.
     pub debt_segments: u64,
     /// Their size.
@@ -178,6 +185,17 @@ pub struct StatsResult {
     pub segment_files: Vec<SegmentLine>,
     /// Events by namespace and type.
     pub types: Vec<TypeLine>,
+}
+
+/// A part of all segments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartLine {
+    /// What it holds: `times`, `ids` and so on, or `data.` and the path of a property that has a column.
+    pub part: String,
+    /// What it takes.
+    pub bytes: u64,
+    /// The same per sealed event, in thousandths.
+    pub bytes_per_event_milli: u64,
 }
 
 /// Some files, or what is in memory.
@@ -224,7 +242,7 @@ pub struct TypeLine {
 
 impl StatsResult {
     /// The numbers of a store, and what it holds.
-    pub fn of(stats: &StoreStats, content: StoreContent, state: &str) -> Self {
+    pub fn of(stats: &StoreStats, content: StoreContent, sizes: &SegmentSizes, state: &str) -> Self {
         let segment_files = content.segments.iter().map(|segment| SegmentLine {
             file: format!("{:016x}.seg", segment.number),
             events: segment.rows,
@@ -251,6 +269,7 @@ impl StatsResult {
             bytes_per_event_with_index_milli: milli(both, stats.segment_rows),
             compression_milli: milli(content.sample.raw_bytes, content.sample.stored_bytes),
             sample_events: content.sample.events,
+            parts: parts(sizes, stats.segment_rows),
             debt_segments: stats.debt_segments,
             debt_bytes: stats.debt_bytes,
             state: state.to_owned(),
@@ -258,6 +277,41 @@ impl StatsResult {
             types: types.collect(),
         }
     }
+}
+
+/// All parts that take something, the largest first.
+fn parts(sizes: &SegmentSizes, events: u64) -> Vec<PartLine> {
+    let SegmentSizes {
+        times,
+        ingested,
+        subjects,
+        sources,
+        ids,
+        data,
+        extras,
+        shapes,
+        columns,
+        dictionaries,
+        directory,
+    } = sizes;
+    let fixed = [
+        ("times", times),
+        ("acceptance", ingested),
+        ("subjects", subjects),
+        ("sources", sources),
+        ("ids", ids),
+        ("data", data),
+        ("extras", extras),
+        ("shapes", shapes),
+        ("shared texts", dictionaries),
+        ("directory", directory),
+    ];
+    let fixed = fixed.into_iter().map(|(part, bytes)| (part.to_owned(), *bytes));
+    let columns = columns.iter().map(|(path, bytes)| (format!("data.{path}"), *bytes));
+    let line = |(part, bytes)| PartLine { part, bytes, bytes_per_event_milli: milli(bytes, events) };
+    let mut parts: Vec<_> = fixed.chain(columns).filter(|(_, bytes)| *bytes > 0).map(line).collect();
+    parts.sort_by(|left, right| right.bytes.cmp(&left.bytes).then_with(|| left.part.cmp(&right.part)));
+    parts
 }
 
 /// A ratio in thousandths, rounded; 0 of nothing.
@@ -272,6 +326,16 @@ fn milli(part: u64, whole: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_sorted_by_size_and_together_they_are_the_files() {
+        let columns = [("tokens".to_owned(), 30), ("deep.a".to_owned(), 20), ("none".to_owned(), 0)];
+        let sizes = SegmentSizes { ids: 25, directory: 25, columns: columns.into(), ..SegmentSizes::default() };
+        let parts = parts(&sizes, 10);
+        let names: Vec<_> = parts.iter().map(|line| (line.part.as_str(), line.bytes)).collect();
+        assert_eq!(names, [("data.tokens", 30), ("directory", 25), ("ids", 25), ("data.deep.a", 20)]);
+        assert_eq!(parts[0].bytes_per_event_milli, 3000);
+    }
 
     #[test]
     fn ratios_are_rounded_and_never_divide_by_nothing() {

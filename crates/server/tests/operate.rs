@@ -123,6 +123,7 @@ fn verify_finds_nothing_wrong_beside_a_server_and_without_one() {
     let number = |name: &str| found[name].as_u64().unwrap();
     assert_eq!(number("segment_events") + number("log_events"), 2000);
     assert_eq!(number("identities"), number("segment_events"));
+    assert_eq!(number("memory_events"), number("log_events"), "the log is compared with memory");
     assert!(number("segments") > 0 && found["state"] == "sqlite" && found["damaged"].as_array().unwrap().is_empty());
     server.stop();
     let stopped = operate(&data_dir, &["verify"]);
@@ -305,11 +306,13 @@ fn stats_tell_the_same_beside_a_server_and_without_one() {
     assert!(running["compression_milli"].as_u64().unwrap() > 1000);
     let (ids, index) = (&running["bytes_per_event_milli"], &running["bytes_per_event_with_index_milli"]);
     assert!(ids.as_u64().unwrap() < index.as_u64().unwrap());
+    let parts: u64 = running["parts"].as_array().unwrap().iter().map(|part| part["bytes"].as_u64().unwrap()).sum();
+    assert_eq!(parts, running["segments"]["bytes"].as_u64().unwrap());
     server.stop();
     let stopped = json(&operate(&data_dir, &["stats", "--json"]));
     assert_eq!((&stopped["events"], &stopped["types"]), (&running["events"], &running["types"]));
     let text = stdout(&operate(&data_dir, &["stats"]));
-    assert!(text.contains("bytes per event") && text.contains("prompt"), "{text}");
+    assert!(text.contains("bytes per event") && text.contains("prompt") && text.contains("data.tokens"), "{text}");
 }
 
 #[test]

@@ -84,3 +84,20 @@ fn a_failing_thread_stops_the_store_and_leaves_nobody_waiting() {
     assert!(matches!(refused, Err(AppendError::Stopped(_))), "{refused:?}");
     assert!(store.close().is_err());
 }
+
+#[test]
+fn memory_that_is_not_what_the_log_holds_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path(), small(1 << 20)).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(store.append(&Namespace::default_namespace(), events("b", 3))).unwrap();
+    let verified = || store.verify_all(&|_| std::ops::ControlFlow::Continue(())).unwrap();
+    let sound = verified();
+    assert_eq!((sound.memory_rows, sound.log_rows, sound.damages.len()), (3, 3, 0));
+    lock(&store.shared().live).active.push(rows("never-logged", 1));
+    let found = verified();
+    assert_eq!((found.memory_rows, found.log_rows, found.damages.len()), (4, 3, 1));
+    lock(&store.shared().live).active = Default::default();
+    lock(&store.shared().live).active.push(rows("other", 3));
+    assert_eq!(verified().damages.len(), 1, "as many rows, but others");
+}

@@ -61,6 +61,23 @@ pub(crate) async fn read_list<T: DeserializeOwned>(
     }
 }
 
+/// Reads a body that is one thing or a list of them, and says whether it is a list. `schema` is the name of their type in the
+/// document.
+pub(crate) async fn read_one_or_many<T: DeserializeOwned>(
+    request: Request,
+    limits: &HttpLimits,
+    schema: &str,
+) -> Result<(Vec<T>, bool), Problem> {
+    let Some(bytes) = bytes_of(request, limits).await? else {
+        return Err(Problem::body("value is required but missing"));
+    };
+    let text = text_of(&bytes)?;
+    match text.trim_start().starts_with('[') {
+        true => Ok((parse(text, schema, Shape::List)?, true)),
+        false => Ok((vec![parse(text, schema, Shape::Object)?], false)),
+    }
+}
+
 /// The bytes of a JSON body; `None` when there is nothing but blanks.
 async fn bytes_of(request: Request, limits: &HttpLimits) -> Result<Option<Bytes>, Problem> {
     let (parts, body) = request.into_parts();

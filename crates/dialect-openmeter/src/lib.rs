@@ -4,6 +4,7 @@
 //! vendor's server is listed in `docs/dialects/openmeter.md`.
 
 mod access;
+mod corrections;
 mod customers;
 mod debug;
 mod door;
@@ -53,6 +54,8 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(values::list_group_by_values))
         .routes(routes!(values::get_coverage))
         .routes(routes!(reconciliation::reconcile))
+        .routes(routes!(corrections::retract))
+        .routes(routes!(corrections::amend))
         .routes(routes!(customers::create_customer, customers::list_customers))
         .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer))
         .routes(routes!(info::list_currencies))

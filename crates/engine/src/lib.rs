@@ -6,6 +6,7 @@
 mod caller;
 mod clock;
 mod config;
+mod corrections;
 mod customers;
 mod engine;
 mod error;
@@ -26,6 +27,7 @@ mod today;
 pub use caller::Caller;
 pub use clock::{Clock, monotonic};
 pub use config::{EngineConfig, Limits, PortalTuning, StoreTuning};
+pub use corrections::NewCorrection;
 pub use customers::{Access, CustomerListing, CustomerOrder, CustomerPage};
 pub use engine::{Drift, Engine, EngineStats, OpenError};
 pub use error::{EngineError, Fault, InvalidEvent};
@@ -41,6 +43,6 @@ pub use reconcile::ReconciledHour;
 pub use retention::{Retention, RetentionRule};
 pub use subjects::MAX_SUBJECTS;
 pub use tallystick_event_store::{
-    CopiedFile, Damage, EventsBackup, HistogramSnapshot, Progress, SegmentSizes, StoreContent, StoreError,
-    StoreHistograms, StoreStats, Unit, Verification, Watch,
+    Change, CopiedFile, Corrected, Damage, EventsBackup, HistogramSnapshot, Progress, SegmentSizes, StoreContent,
+    StoreError, StoreHistograms, StoreStats, Unit, Verification, Watch,
 };

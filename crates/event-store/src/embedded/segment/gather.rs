@@ -161,7 +161,7 @@ fn order_of(sheet: &Sheet) -> io::Result<Vec<u32>> {
         (u128::from(subject) << 96 | u128::from(time) << 32 | u128::from(source), row as u32)
     };
     let mut keyed: Vec<(u128, u32)> = (0..sheet.times.len()).map(key).collect();
-    let ids = |left: u32, right: u32| sheet.ids.compare(left as usize, right as usize);
+    let ids = |left: u32, right: u32| sheet.ids.compare(left as usize, &sheet.ids, right as usize);
     keyed.sort_unstable_by(|(left, left_row), (right, right_row)| {
         left.cmp(right).then_with(|| ids(*left_row, *right_row))
     });

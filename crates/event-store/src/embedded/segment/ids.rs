@@ -74,12 +74,12 @@ impl Ids {
         arrange(&mut self.values, order);
     }
 
-    /// Compares two of them as texts.
-    pub fn compare(&self, left: usize, right: usize) -> Ordering {
-        match (self.forms[left], self.forms[right]) {
-            (OTHER, _) | (_, OTHER) => self.text(left).cmp(&self.text(right)),
+    /// Compares one of them with one of another's, as texts.
+    pub fn compare(&self, row: usize, other: &Ids, at: usize) -> Ordering {
+        match (self.forms[row], other.forms[at]) {
+            (OTHER, _) | (_, OTHER) => self.text(row).cmp(&other.text(at)),
             // Digits in lowercase are in the order of their values, and the hyphens stand at the same places.
-            _ => self.values[left].cmp(&self.values[right]),
+            _ => self.values[row].cmp(&other.values[at]),
         }
     }
 
@@ -254,7 +254,7 @@ mod tests {
             part.extend(&ids, from..texts.len());
             part.extend(&ids, 0..from);
             let turned = [&texts[from..], &texts[..from]].concat();
-            let compared = texts.iter().enumerate().map(|(row, text)| (ids.compare(0, row), texts[0].cmp(text)));
+            let compared = texts.iter().enumerate().map(|(row, text)| (ids.compare(0, &ids, row), texts[0].cmp(text)));
             compared.for_each(|(got, want)| assert_eq!(got, want));
             let mut arranged = ids.clone();
             arranged.arrange(&(from..texts.len()).chain(0..from).map(|row| row as u32).collect::<Vec<_>>());

@@ -242,14 +242,8 @@ impl<'s> Recode<'s> {
             Some(_) => left.subjects.codes[row].cmp(&other.subjects.codes[at]),
             None => left.subjects.get(row).cmp(other.subjects.get(at)),
         };
-        let source_and_id = || {
-            let id = |ids: &Ids, row: usize| {
-                let mut text = String::new();
-                ids.write(row, &mut text);
-                text
-            };
-            left.sources.get(row).cmp(other.sources.get(at)).then_with(|| id(&left.ids, row).cmp(&id(&other.ids, at)))
-        };
+        let source_and_id =
+            || left.sources.get(row).cmp(other.sources.get(at)).then_with(|| left.ids.compare(row, &other.ids, at));
         subjects.then_with(|| left.times[row].cmp(&other.times[at])).then_with(source_and_id)
     }
 }

@@ -166,3 +166,18 @@ fn word(became: Corrected) -> &'static str {
         Corrected::Expired => "expired",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expired_event_is_a_conflict_that_says_so() {
+        let refused = refuse("s", "1", Corrected::Expired).unwrap_err();
+        assert!(
+            matches!(&refused, EngineError::Conflict(text) if text.contains("older than what is kept")),
+            "{refused}"
+        );
+        assert_eq!(word(Corrected::Expired), "expired");
+    }
+}

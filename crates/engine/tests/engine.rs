@@ -12,8 +12,8 @@ use tallystick_domain::meter::{Aggregation, Filter, MeterDefinition, MeterUpdate
 use tallystick_domain::time::WindowSize;
 use tallystick_domain::{Instant, Namespace};
 use tallystick_engine::{
-    Caller, Clock, Engine, EngineConfig, EngineError, EventListing, KeyAdmin, Limits, MeterQuery, MeterRef, NewEvent,
-    OpenError, StoreTuning,
+    Caller, Change, Clock, Corrected, Engine, EngineConfig, EngineError, EventListing, KeyAdmin, Limits, MeterQuery,
+    MeterRef, NewCorrection, NewEvent, OpenError, RetentionRule, StoreTuning,
 };
 
 fn at(text: &str) -> Instant {
@@ -134,6 +134,32 @@ async fn a_live_total_follows_every_event_of_its_subject() {
         assert_eq!(total().await.as_deref(), want, "after {id}");
     }
     assert_eq!(engine.stats().store.live_counters, 1);
+    assert_eq!(engine.histograms().live_us.count(), 7, "each answer was timed");
+}
+
+#[tokio::test]
+async fn an_expired_event_is_not_corrected_and_corrections_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (namespace, event_type, keep_us) =
+        (Namespace::default_namespace(), "prompt".to_string(), 24 * 3600 * 1_000_000);
+    let retention = vec![RetentionRule { namespace, event_type, keep_us }];
+    let limits = Limits { batch_events: 2, ..Limits::default() };
+    let engine = Engine::open(EngineConfig { retention, limits, ..config(dir.path()) }).await.unwrap();
+    let caller = engine.authenticate(None).await.unwrap();
+    let old = event("old", "a", "2024-05-01T00:00:00Z", "{}");
+    let new = event("new", "a", "2024-05-31T12:00:00Z", "{}");
+    engine.ingest(&caller, vec![old, new]).await.unwrap();
+    engine.apply_retention().await.unwrap();
+    let retract = |id: &str| NewCorrection {
+        source: "test".into(),
+        id: id.into(),
+        change: Change::Retract,
+        reason: "a test".into(),
+    };
+    let became = engine.correct_events(&caller, vec![retract("old"), retract("new")]).await.unwrap();
+    assert_eq!(became, [Corrected::Expired, Corrected::Recorded]);
+    let too_many = engine.correct_events(&caller, ["old", "new", "old"].map(retract).to_vec()).await;
+    assert!(matches!(too_many, Err(EngineError::TooLarge(_))), "{too_many:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What the store must hold, may hold, and must not hold.
 
 use std::collections::{BTreeMap, BTreeSet};
-use tallystick_domain::event::{Event, EventParts, StoredEvent};
+use tallystick_domain::event::StoredEvent;
 use tallystick_domain::{Instant, Namespace};
 use tallystick_event_store::{Appended, Change, Corrected, Correction, RecordedCorrection};
 
@@ -45,27 +45,14 @@ impl Known {
         self.now = match &correction.change {
             Change::Retract => None,
             Change::Amend { data } if data.as_deref() == now.event.data() => return Corrected::AlreadySo,
-            Change::Amend { data } => Some(with_data(now, data.clone())),
+            Change::Amend { data } => {
+                Some(StoredEvent { event: now.event.with_data(data.as_deref()), ingested_at: now.ingested_at })
+            }
         };
         let Correction { change, reason, actor, known_at, .. } = correction.clone();
         self.corrections.push(RecordedCorrection { change, reason, actor, known_at });
         Corrected::Recorded
     }
-}
-
-/// The same event with other data.
-fn with_data(stored: &StoredEvent, data: Option<String>) -> StoredEvent {
-    let event = &stored.event;
-    let parts = EventParts {
-        id: event.id().to_owned(),
-        source: event.source().to_owned(),
-        event_type: event.event_type().to_owned(),
-        subject: event.subject().to_owned(),
-        time: event.time(),
-        data,
-        extras: event.extras().map(str::to_owned),
-    };
-    StoredEvent { event: Event::from_store(parts), ingested_at: stored.ingested_at }
 }
 
 /// How many events of a namespace count, and why others do not.

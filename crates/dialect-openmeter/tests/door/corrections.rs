@@ -37,6 +37,8 @@ async fn a_retracted_event_does_not_count_and_does_not_come_back() {
     assert_eq!(total(&door).await, json!(6), "sending it again does not bring it back");
     let amend = r#"{"source":"s","id":"1","data":{"v":9},"reason":"no"}"#;
     assert!(door.post(AMEND, amend).await.expect(409).detail().contains("was retracted"));
+    let in_list = door.post(AMEND, format!("[{amend}]")).await.expect(200).json();
+    assert_eq!(outcomes(&in_list), ["retracted"]);
     let listed = door.get("/api/v1/events?from=2024-05-31T00:00:00Z").await.expect(200).json();
     assert_eq!(listed.as_array().unwrap().len(), 2);
 }

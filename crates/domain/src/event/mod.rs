@@ -99,6 +99,11 @@ impl Event {
         }
     }
 
+    /// The same event with other data, which is taken as checked.
+    pub fn with_data(&self, data: Option<&str>) -> Self {
+        Self { data: data.map(Into::into), ..self.clone() }
+    }
+
     /// Identity within the source.
     pub fn id(&self) -> &str {
         &self.id

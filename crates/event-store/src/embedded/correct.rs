@@ -13,7 +13,7 @@ use crate::{AppendError, Change, CorrectError, Corrected, Correction, EventHisto
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc;
-use tallystick_domain::event::{Event, EventParts, StoredEvent};
+use tallystick_domain::event::StoredEvent;
 use tallystick_domain::{Instant, Namespace};
 
 /// What a fact takes in the queue beside its texts.
@@ -151,23 +151,13 @@ impl Deciding<'_> {
 }
 
 fn record_of(namespace: &Namespace, correction: &Correction, stored: &StoredEvent) -> CorrectionRecord {
-    let event = &stored.event;
     let (is_retraction, data) = match &correction.change {
         Change::Retract => (true, None),
-        Change::Amend { data } => (false, data.clone()),
-    };
-    let parts = EventParts {
-        id: event.id().to_owned(),
-        source: event.source().to_owned(),
-        event_type: event.event_type().to_owned(),
-        subject: event.subject().to_owned(),
-        time: event.time(),
-        data,
-        extras: event.extras().map(str::to_owned),
+        Change::Amend { data } => (false, data.as_deref()),
     };
     CorrectionRecord {
         namespace: namespace.clone(),
-        event: StoredEvent { event: Event::from_store(parts), ingested_at: stored.ingested_at },
+        event: StoredEvent { event: stored.event.with_data(data), ingested_at: stored.ingested_at },
         is_retraction,
         reason: correction.reason.clone(),
         actor: correction.actor.clone(),

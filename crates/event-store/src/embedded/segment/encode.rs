@@ -237,6 +237,14 @@ fn span(micros: &[i64]) -> io::Result<Span> {
 }
 
 impl SheetTexts {
+    /// Gives the texts the codes that they have when they are sorted.
+    pub fn sort_texts(&mut self) {
+        let (order, ranks) = self.texts.sorted();
+        self.codes.iter_mut().for_each(|code| *code = ranks[*code as usize]);
+        let sorted = order.iter().map(|code| self.texts.get(*code as usize)).collect();
+        self.texts = TextSource::Shared(Arc::new(sorted));
+    }
+
     /// The text of a row, which must exist.
     pub fn get(&self, row: usize) -> &str {
         self.texts.get(self.codes[row] as usize)

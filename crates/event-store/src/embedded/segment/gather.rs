@@ -31,11 +31,15 @@ pub(crate) struct Gathered<'a> {
 impl<'a> Gathered<'a> {
     /// The rows that `keep` wants, which sees all rows in the order in which they lie in memory.
     pub fn of(chunks: &'a [Arc<Chunk>], keep: &mut dyn FnMut(RowRef<'_>) -> bool) -> Self {
+        Self::within(Room { rows: SHEET_ROWS, text_bytes: SHEET_BYTES }, chunks, keep)
+    }
+
+    fn within(room: Room, chunks: &'a [Arc<Chunk>], keep: &mut dyn FnMut(RowRef<'_>) -> bool) -> Self {
         let mut tables = Tables::default();
         for (chunk, rows) in chunks.iter().enumerate() {
             for (at, row) in rows.iter().enumerate() {
                 if keep(row) {
-                    tables.of(row).push(row, (chunk as u32, at as u32));
+                    tables.of(row).push(row, (chunk as u32, at as u32), room);
                 }
             }
         }
@@ -59,6 +63,14 @@ impl<'a> Gathered<'a> {
         }
         writer.finish().map_err(failed())
     }
+}
+
+/// What a sheet may hold.
+#[derive(Clone, Copy)]
+struct Room {
+    rows: usize,
+    /// Looked at each time that a block is full.
+    text_bytes: usize,
 }
 
 /// The tables by namespace and type.
@@ -93,36 +105,36 @@ struct GatheredTable<'a> {
     places: Vec<Place>,
     /// What each row adds to its block, in bytes.
     weights: Vec<u32>,
-    /// Whether its rows have to be read again in segment order, as the sheet cannot hold all of them in columns.
-    in_turn: bool,
+    /// Whether the sheet has no room for their data.
+    is_full: bool,
 }
 
 impl<'a> GatheredTable<'a> {
     fn new((namespace, event_type): (&'a Namespace, &'a str)) -> Self {
         let (parser, sheet) = (Parser::default(), Sheet::default());
-        Self { namespace, event_type, parser, sheet, places: Vec::new(), weights: Vec::new(), in_turn: false }
+        Self { namespace, event_type, parser, sheet, places: Vec::new(), weights: Vec::new(), is_full: false }
     }
 
-    fn push(&mut self, row: RowRef<'_>, place: Place) {
+    fn push(&mut self, row: RowRef<'_>, place: Place, room: Room) {
         self.places.push(place);
         self.weights.push(self.sheet.push_head(row));
-        if self.in_turn {
+        if self.is_full {
             return;
         }
         let event = row.stored.event;
         self.sheet.extras.push(event.extras());
         self.parser.push_data(&mut self.sheet, event.data());
-        let is_full = self.places.len() > SHEET_ROWS
-            || (self.places.len().is_multiple_of(BLOCK_ROWS) && self.sheet.text_bytes() >= SHEET_BYTES);
-        if is_full || self.sheet.columns.iter().any(|column| column.misfits) {
-            self.in_turn = true;
+        let ends_block = self.places.len().is_multiple_of(BLOCK_ROWS);
+        if self.places.len() > room.rows || (ends_block && self.sheet.text_bytes() >= room.text_bytes) {
+            self.is_full = true;
             self.sheet.forget_data();
         }
     }
 
     fn write(mut self, chunks: &[Arc<Chunk>], writer: &mut Writer) -> io::Result<()> {
-        let order = order_of(&self.sheet)?;
-        if self.in_turn {
+        let order = order_of(&mut self.sheet)?;
+        // What columns cannot hold at one scale is read again, a block at a time and in segment order.
+        if self.is_full || self.sheet.columns.iter().any(|column| column.misfits) {
             let mut table = TableRows::default();
             for row in order {
                 let (chunk, at) = self.places[row as usize];
@@ -150,12 +162,12 @@ fn cuts(order: &[u32], weights: &[u32]) -> Vec<usize> {
     cuts
 }
 
-/// The rows of a sheet in segment order.
-fn order_of(sheet: &Sheet) -> io::Result<Vec<u32>> {
-    let (subjects, sources) = (sheet.subjects.texts.sorted().1, sheet.sources.texts.sorted().1);
+/// The rows of a sheet in segment order. The codes of its subjects and sources become those of sorted texts.
+fn order_of(sheet: &mut Sheet) -> io::Result<Vec<u32>> {
+    sheet.subjects.sort_texts();
+    sheet.sources.sort_texts();
     let key = |row: usize| {
-        let subject = subjects[sheet.subjects.codes[row] as usize];
-        let source = sources[sheet.sources.codes[row] as usize];
+        let (subject, source) = (sheet.subjects.codes[row], sheet.sources.codes[row]);
         // As unsigned, in the same order.
         let time = sheet.times[row] as u64 ^ 1 << 63;
         (u128::from(subject) << 96 | u128::from(time) << 32 | u128::from(source), row as u32)
@@ -186,10 +198,14 @@ mod tests {
 
     /// What a segment of these rows holds, given in chunks of `len`, and how many blocks it has.
     fn written(rows: &[Row], len: usize) -> (Vec<Row>, usize) {
+        written_within(Room { rows: SHEET_ROWS, text_bytes: SHEET_BYTES }, rows, len)
+    }
+
+    fn written_within(room: Room, rows: &[Row], len: usize) -> (Vec<Row>, usize) {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("a");
         let chunks: Vec<_> = rows.chunks(len.max(1)).map(|rows| Arc::new(Chunk::from(Rows::of(rows)))).collect();
-        let gathered = Gathered::of(&chunks, &mut |_| true);
+        let gathered = Gathered::within(room, &chunks, &mut |_| true);
         assert_eq!(gathered.is_empty(), rows.is_empty());
         let meta = gathered.write(&HostDisk, &path).unwrap();
         let segment = Segment::open(&HostDisk, &path).unwrap();
@@ -238,6 +254,14 @@ mod tests {
         let numbers = ["1", "0.000000000000000001", "900000000000000000", "-7.50"];
         let rows = backwards(3000, |n| format!(r#"{{"v":{}}}"#, numbers[n % 4]));
         assert_eq!(written(&rows, 500).0, sorted(rows));
+    }
+
+    #[test]
+    fn rows_that_have_no_room_in_a_sheet_are_written_all_the_same() {
+        let rows = backwards(4000, |n| format!(r#"{{"user":"user-{n}","tokens":{n}.25}}"#));
+        for room in [Room { rows: 700, text_bytes: SHEET_BYTES }, Room { rows: SHEET_ROWS, text_bytes: 1000 }] {
+            assert_eq!(written_within(room, &rows, 600), (sorted(rows.clone()), 2 + 3));
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Ids {
         }
         for row in rows {
             match from.forms[row] {
-                OTHER => self.push_other(from.others.get(from.values[row] as usize)),
+                OTHER => self.push_other(from.other(row)),
                 form => {
                     self.forms.push(form);
                     self.values.push(from.values[row]);
@@ -77,10 +77,16 @@ impl Ids {
     /// Compares one of them with one of another's, as texts.
     pub fn compare(&self, row: usize, other: &Ids, at: usize) -> Ordering {
         match (self.forms[row], other.forms[at]) {
+            (OTHER, OTHER) => self.other(row).cmp(other.other(at)),
             (OTHER, _) | (_, OTHER) => self.text(row).cmp(&other.text(at)),
             // Digits in lowercase are in the order of their values, and the hyphens stand at the same places.
             _ => self.values[row].cmp(&other.values[at]),
         }
+    }
+
+    /// The id of a row that is no UUID.
+    fn other(&self, row: usize) -> &str {
+        self.others.get(self.values[row] as usize)
     }
 
     fn text(&self, row: usize) -> String {
@@ -99,7 +105,7 @@ impl Ids {
     /// The id of a row, which must exist, at the end of `text`.
     pub fn write(&self, row: usize, text: &mut String) {
         match self.forms[row] {
-            OTHER => text.push_str(self.others.get(self.values[row] as usize)),
+            OTHER => text.push_str(self.other(row)),
             _ => write_uuid(self.values[row], text),
         }
     }

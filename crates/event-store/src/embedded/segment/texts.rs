@@ -198,6 +198,11 @@ impl Head {
         self.len <= Self::WHOLE
     }
 
+    /// Whether `text`, whose head this is, is the text of a code with the head `known`.
+    fn is_of(self, text: &str, known: Head, texts: &Texts, code: u32) -> bool {
+        known == self && (self.decides() || texts.get(code as usize) == text)
+    }
+
     fn hash(self, hasher: &DefaultHashBuilder, text: &str) -> u64 {
         if self.decides() { hasher.hash_one(self) } else { hasher.hash_one(text) }
     }
@@ -208,8 +213,7 @@ impl Dictionary {
     pub fn code(&mut self, text: &str) -> u32 {
         let Self { texts, table, hasher } = self;
         let head = Head::of(text);
-        let is_same =
-            |(known, code): &(Head, u32)| *known == head && (head.decides() || texts.get(*code as usize) == text);
+        let is_same = |(known, code): &(Head, u32)| head.is_of(text, *known, texts, *code);
         let rehash = |(head, code): &(Head, u32)| {
             let text = if head.decides() { "" } else { texts.get(*code as usize) };
             head.hash(hasher, text)
@@ -228,8 +232,7 @@ impl Dictionary {
     /// The code of a text that was seen before.
     pub fn position(&self, text: &str) -> Option<u32> {
         let head = Head::of(text);
-        let is_same =
-            |(known, code): &(Head, u32)| *known == head && (head.decides() || self.texts.get(*code as usize) == text);
+        let is_same = |(known, code): &(Head, u32)| head.is_of(text, *known, &self.texts, *code);
         self.table.find(head.hash(&self.hasher, text), is_same).map(|(_, code)| *code)
     }
 

@@ -67,18 +67,18 @@ fn faults_of((index, wanted): (usize, &NewCorrection), max_depth: usize) -> Vec<
     let mut note = |field: &str, message: String| faults.push(Fault::new(format!("$[{index}].{field}"), message));
     for (field, text) in [("source", &wanted.source), ("id", &wanted.id)] {
         if text.is_empty() {
-            note(field, "it must not be empty: it names the event".to_owned());
+            note(field, format!("{field} must not be empty: it names the event"));
         }
     }
     let reason = wanted.reason.chars().count();
     if wanted.reason.trim().is_empty() || reason > MAX_REASON_CHARS {
-        note("reason", format!("it must say why, in 1 to {MAX_REASON_CHARS} characters"));
+        note("reason", format!("reason must say why, in 1 to {MAX_REASON_CHARS} characters"));
     }
     if let Change::Amend { data: Some(data) } = &wanted.change {
         if !data.starts_with('{') {
-            note("data", "it must be a JSON object, or null for no data".to_owned());
+            note("data", "data must be a JSON object, or null for no data".to_owned());
         } else if let Err(error) = json::check(data, max_depth) {
-            note("data", error.to_string());
+            note("data", format!("data: {error}"));
         }
     }
     faults

@@ -307,6 +307,7 @@ fn base_plan(caller: &Caller, meter: &Meter, from: Option<Instant>, to: Option<I
         filters: vec![],
         customers: None,
         windows: None,
+        known_until: None,
     }
 }
 

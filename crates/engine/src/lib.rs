@@ -18,6 +18,7 @@ mod keys;
 mod meters;
 mod operate;
 mod portal;
+mod progress;
 mod query;
 mod reconcile;
 mod retention;
@@ -38,11 +39,12 @@ pub use keys::{CreatedKey, KeyAdmin};
 pub use meters::MeterRef;
 pub use operate::{Checked, EVENTS_DIR, STATE_FILE, StateCheck, verify_backup, verify_closed};
 pub use portal::{CreatedPortalToken, PortalCaller, PortalTokenDraft};
+pub use progress::{ImportPart, OperationProgress};
 pub use query::{Coverage, MeterQuery, MeterResult, MeterRow, NotCountedGroup};
 pub use reconcile::ReconciledHour;
 pub use retention::{Retention, RetentionRule};
 pub use subjects::MAX_SUBJECTS;
 pub use tallystick_event_store::{
-    Change, CopiedFile, Corrected, Damage, EventsBackup, HistogramSnapshot, Progress, SegmentSizes, StoreContent,
-    StoreError, StoreHistograms, StoreStats, Unit, Verification, Watch,
+    Change, CopiedFile, Corrected, Damage, EventsBackup, HistogramSnapshot, Progress, RecordedCorrection, SegmentSizes,
+    StoreContent, StoreError, StoreHistograms, StoreStats, Unit, Verification, Watch,
 };

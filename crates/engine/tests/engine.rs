@@ -177,6 +177,13 @@ async fn a_query_that_needs_too_much_memory_names_the_option() {
     assert!(error.contains("limits.query_memory_bytes") && error.contains("100000"), "{error}");
     let whole = engine.query_meter(&caller, &meter, MeterQuery::default()).await.unwrap();
     assert_eq!(whole.rows[0].value.to_string(), "3000");
+    // What it had left to do has failed.
+    let watched =
+        MeterQuery { group_by: vec!["subject".into()], watched_as: Some("id".into()), ..MeterQuery::default() };
+    engine.query_meter(&caller, &meter, watched).await.unwrap_err();
+    let told = engine.progress(&caller, "id").unwrap();
+    assert_eq!((told.success + told.failed, told.total), (3000, 3000));
+    assert!(told.failed > 0, "{told:?}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ pub mod customer;
 pub mod event;
 pub mod feature;
 pub mod id;
+pub mod idempotency;
 pub mod json;
 pub mod key;
 pub mod meter;

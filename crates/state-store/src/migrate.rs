@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "subjects", sql: include_str!("../migrations/0003_subjects.sql") },
     Migration { version: 4, name: "features", sql: include_str!("../migrations/0004_features.sql") },
     Migration { version: 5, name: "portal", sql: include_str!("../migrations/0005_portal.sql") },
+    Migration { version: 6, name: "idempotency", sql: include_str!("../migrations/0006_idempotency.sql") },
 ];
 
 /// A row of `schema_migrations`.

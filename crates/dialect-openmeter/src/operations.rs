@@ -92,13 +92,16 @@ fn method_of(name: &str) -> Option<(HttpMethod, MethodFilter)> {
     Some((method, filter))
 }
 
+/// What an operation can answer whether it is served or not.
+const OF_ALL: [&str; 4] = ["401", "405", "414", "429"];
+
 fn description(path: &str, ids: &[&str], taken: &mut BTreeSet<String>) -> Operation {
     let first = ids.first().copied().unwrap_or_default();
     let numbered = (1..).map(|number| if number == 1 { first.to_string() } else { format!("{first}_{number}") });
     let id = numbered.into_iter().find(|id| taken.insert(id.clone()));
     let names = ids.join(", ");
     let answers = ResponsesBuilder::new()
-        .responses_from_iter(Refused::responses().into_iter().filter(|(status, _)| status == "401" || status == "405"))
+        .responses_from_iter(Refused::responses().into_iter().filter(|(status, _)| OF_ALL.contains(&status.as_str())))
         .response("501", problem_answer("This version does not serve the operation."));
     let parameters = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parameters = parameters.map(|name| {

@@ -213,7 +213,7 @@ impl Case {
         }
         match self.counting {
             Counting::Growing => amounts.into_iter().try_fold(Quantity::ZERO, Quantity::plus),
-            Counting::Level => Ok(amounts.last().unwrap_or(Quantity::ZERO)),
+            Counting::Level => Ok(amounts.fold(Quantity::ZERO, |_, amount| amount)),
         }
     }
 

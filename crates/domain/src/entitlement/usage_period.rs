@@ -132,7 +132,9 @@ mod tests {
     #[test]
     fn the_published_timelines_of_resets_hold() {
         let kept = "02-01";
-        let cases: [(&[(&str, &str)], &str, &str, &[&str]); 7] = [
+        /// Resets with their anchors, the range, and the beginnings in it.
+        type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str, &'static [&'static str]);
+        let cases: [Case; 7] = [
             (&[], "02-02", "02-06", &["02-01"]),
             (&[("02-04", kept)], "02-02", "02-06", &["02-01", "02-04"]),
             (&[], "02-02", "03-06", &["02-01", "03-01"]),

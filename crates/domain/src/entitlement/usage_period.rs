@@ -133,8 +133,8 @@ mod tests {
     fn the_published_timelines_of_resets_hold() {
         let kept = "02-01";
         /// Resets with their anchors, the range, and the beginnings in it.
-        type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str, &'static [&'static str]);
-        let cases: [Case; 7] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a [&'a str]);
+        let cases: [Case<'_>; 7] = [
             (&[], "02-02", "02-06", &["02-01"]),
             (&[("02-04", kept)], "02-02", "02-06", &["02-01", "02-04"]),
             (&[], "02-02", "03-06", &["02-01", "03-01"]),

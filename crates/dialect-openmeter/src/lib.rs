@@ -26,6 +26,7 @@ mod query;
 mod reconciliation;
 mod subjects;
 mod values;
+mod writes;
 
 pub use events::parse_only;
 pub use problem::{Problem, ValidationError};
@@ -35,7 +36,7 @@ use axum::routing::any;
 use door::Door;
 use std::sync::Arc;
 use tallystick_engine::Engine;
-use tallystick_http_kit::{HttpLimits, panic};
+use tallystick_http_kit::{DoorRules, Gate, HttpLimits, panic};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -75,12 +76,17 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .layer(panic::catch::<Problem>())
         .layer(from_fn(problem::name_instances))
         .layer(portal::cors(&limits.portal_origins));
-    operations::with_unserved(served, portal.get_openapi())
+    let rules = DoorRules { draw: problem::draw, reading_posts: writes::READING_POSTS };
+    let gate = Gate::new(engine.clone(), limits.clone(), rules);
+    let mut all = operations::with_unserved(served, portal.get_openapi())
         .route("/api/{*rest}", any(async || Problem::no_such_route()))
         .layer(panic::catch::<Problem>())
         .layer(from_fn(problem::name_instances))
+        .layer(gate)
         .merge(portal)
-        .with_state(Door { engine, limits: Arc::new(limits) })
+        .with_state(Door { engine, limits: Arc::new(limits) });
+    writes::describe(all.get_openapi_mut());
+    all
 }
 
 /// What the document says besides its paths.

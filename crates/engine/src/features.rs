@@ -35,7 +35,7 @@ impl Engine {
         let (time_ms, random) = self.id_parts()?;
         let id = FeatureId::from_parts(time_ms, random);
         let feature = Feature::define(id, draft, meter.as_ref(), self.clock().now()).map_err(invalid)?;
-        self.state().insert_feature(caller.namespace(), &feature, meter.as_ref()).await?;
+        self.state().insert_feature(caller.writer(), &feature, meter.as_ref()).await?;
         Ok(feature)
     }
 
@@ -56,7 +56,7 @@ impl Engine {
     pub async fn archive_feature(&self, caller: &Caller, id_or_key: &str) -> Result<(), EngineError> {
         caller.require(Scope::Admin)?;
         let stored = self.find_feature(caller, id_or_key).await?;
-        match self.state().archive_feature(caller.namespace(), stored.id, self.clock().now()).await? {
+        match self.state().archive_feature(caller.writer(), stored.id, self.clock().now()).await? {
             true => Ok(()),
             false => Err(missing(id_or_key)),
         }

@@ -1,10 +1,10 @@
 //! Features at rest.
 
-use crate::StateStore;
 use crate::column::{self, Columns, filters, text};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::meters::meter_in;
 use crate::outbox::{Change, Entity, Write};
+use crate::{StateStore, Writer};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
@@ -76,11 +76,12 @@ impl StateStore {
     /// answer is [`StateError::Refused`]. [`StateError::Conflict`] names the live feature that has the key.
     pub async fn insert_feature(
         &self,
-        ns: &Namespace,
+        by: Writer<'_>,
         feature: &Feature,
         meter: Option<&Meter>,
     ) -> Result<(), StateError> {
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         if let Some(meter) = meter
             && meter_in(&mut write, ns, meter.id).await?.as_ref() != Some(meter)
         {
@@ -114,10 +115,11 @@ impl StateStore {
     }
 
     /// Archives a feature by its id; `false` when there is no live one.
-    pub async fn archive_feature(&self, ns: &Namespace, id: FeatureId, at: Instant) -> Result<bool, StateError> {
+    pub async fn archive_feature(&self, by: Writer<'_>, id: FeatureId, at: Instant) -> Result<bool, StateError> {
         const ARCHIVE: &str = "UPDATE features SET archived_at = $3, updated_at = $3 \
              WHERE namespace = $1 AND id = $2 AND archived_at IS NULL";
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         let query = sqlx::query(ARCHIVE).bind(ns.as_str()).bind(id.to_string()).bind(column::instant(at));
         if query.execute(&mut *write.tx).await.map_err(failed)?.rows_affected() == 0 {
             return Ok(false);

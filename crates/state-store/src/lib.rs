@@ -8,6 +8,7 @@ mod column;
 mod customers;
 mod error;
 mod features;
+mod idempotency;
 mod keys;
 mod meters;
 mod migrate;
@@ -17,11 +18,14 @@ mod portal;
 mod subjects;
 mod upkeep;
 mod url;
+mod writer;
 
 pub use customers::{CustomerListing, CustomerOrder};
 pub use error::StateError;
 pub use features::{FeatureListing, FeatureOrder};
+pub use idempotency::{KeptAnswer, Reservation, Reserved};
 pub use url::StateUrl;
+pub use writer::Writer;
 
 use backend::Backend;
 use error::failed;

@@ -89,7 +89,14 @@ async fn a_key_stands_for_one_request_only() {
     door.call("POST", "/api/v1/customers", &headers, CUSTOMER).await.expect(422);
     // An event in binary mode is in its headers.
     let binary = |id: &'static str| {
-        [("ce-id", id), ("ce-source", "s"), ("ce-type", "t"), ("ce-specversion", "1.0"), ("idempotency-key", "e")]
+        [
+            ("ce-id", id),
+            ("ce-source", "s"),
+            ("ce-type", "t"),
+            ("ce-subject", "c"),
+            ("ce-specversion", "1.0"),
+            ("idempotency-key", "e"),
+        ]
     };
     door.call("POST", "/api/v1/events", &binary("1"), "").await.expect(204);
     door.call("POST", "/api/v1/events", &binary("2"), "").await.expect(422);

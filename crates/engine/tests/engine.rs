@@ -13,7 +13,7 @@ use tallystick_domain::time::WindowSize;
 use tallystick_domain::{Instant, Namespace};
 use tallystick_engine::{
     Caller, Change, Clock, Corrected, Engine, EngineConfig, EngineError, EventListing, KeyAdmin, Limits, MeterQuery,
-    MeterRef, NewCorrection, NewEvent, OpenError, RetentionRule, StoreTuning,
+    MeterRef, NamespaceAdmin, NewCorrection, NewEvent, OpenError, RetentionRule, StoreTuning,
 };
 
 fn at(text: &str) -> Instant {
@@ -304,6 +304,9 @@ async fn from_the_first_key_on_a_key_is_needed_and_sees_its_namespace_only() {
     // What the engine knew a moment before a change is not believed after it.
     engine.authenticate(None).await.unwrap();
     let other = Namespace::parse("other").unwrap();
+    let unknown = admin.create(other.clone(), "foreign", vec![Scope::Admin]).await;
+    assert!(matches!(unknown, Err(EngineError::Invalid(_))), "{unknown:?}");
+    NamespaceAdmin::open(dir.path(), None).await.unwrap().create(&other).await.unwrap();
     let foreign = admin.create(other, "foreign", vec![Scope::Admin]).await.unwrap();
     let sender = admin.create(Namespace::default_namespace(), "sender", vec![Scope::Ingest]).await.unwrap();
     assert!(matches!(engine.authenticate(None).await, Err(EngineError::Unauthenticated(_))));

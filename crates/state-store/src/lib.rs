@@ -12,6 +12,7 @@ mod idempotency;
 mod keys;
 mod meters;
 mod migrate;
+mod namespaces;
 mod outbox;
 mod portal;
 mod subjects;

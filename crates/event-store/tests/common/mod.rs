@@ -200,6 +200,8 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 type Identity = (String, String);
+/// When a correction became known, and what is seen of the event from then on.
+type SeenFrom = (Instant, Option<StoredEvent>);
 
 /// The unique events of every namespace: the first one stays. Then what became known of them.
 #[derive(Clone, Default)]
@@ -207,8 +209,8 @@ pub struct Model {
     events: BTreeMap<Namespace, BTreeMap<Identity, StoredEvent>>,
     retracted: BTreeSet<(Namespace, Identity)>,
     amended: BTreeMap<(Namespace, Identity), StoredEvent>,
-    /// When each correction became known, and what was seen from then on.
-    corrections: BTreeMap<(Namespace, Identity), Vec<(Instant, Option<StoredEvent>)>>,
+    /// The corrections of each event, in the order of their recording.
+    corrections: BTreeMap<(Namespace, Identity), Vec<SeenFrom>>,
     cut_offs: BTreeMap<(Namespace, String), Instant>,
 }
 
@@ -277,8 +279,8 @@ impl Model {
     pub fn known_until(&self, name: &Namespace, until: Instant) -> Vec<&StoredEvent> {
         let known = self.events.get(name).into_iter().flatten();
         let seen = known.filter_map(|(identity, original)| {
-            let corrections = self.corrections.get(&(name.clone(), identity.clone())).into_iter().flatten();
-            let last = corrections.filter(|(known_at, _)| *known_at <= until).last();
+            let mut corrections = self.corrections.get(&(name.clone(), identity.clone())).into_iter().flatten();
+            let last = corrections.rfind(|(known_at, _)| *known_at <= until);
             last.map_or(Some(original), |(_, seen)| seen.as_ref())
         });
         seen.filter(|stored| stored.ingested_at <= until && !self.has_expired(name, stored)).collect()

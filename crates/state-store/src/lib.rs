@@ -13,13 +13,14 @@ mod meters;
 mod migrate;
 mod outbox;
 mod portal;
+mod search;
 mod subjects;
 mod upkeep;
 mod url;
 
-pub use customers::{CustomerListing, CustomerOrder};
+pub use customers::{CustomerListing, CustomerOrder, CustomerText};
 pub use error::StateError;
-pub use features::{FeatureListing, FeatureOrder};
+pub use features::{FeatureListing, FeatureOrder, FeatureText};
 pub use url::StateUrl;
 
 use backend::Backend;

@@ -25,6 +25,11 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "subjects", sql: include_str!("../migrations/0003_subjects.sql") },
     Migration { version: 4, name: "features", sql: include_str!("../migrations/0004_features.sql") },
     Migration { version: 5, name: "portal", sql: include_str!("../migrations/0005_portal.sql") },
+    Migration {
+        version: 6,
+        name: "feature_description",
+        sql: include_str!("../migrations/0006_feature_description.sql"),
+    },
 ];
 
 /// A row of `schema_migrations`.

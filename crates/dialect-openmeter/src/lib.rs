@@ -25,10 +25,12 @@ mod problem;
 mod query;
 mod reconciliation;
 mod subjects;
+mod v3;
 mod values;
 
 pub use events::parse_only;
 pub use problem::{Problem, ValidationError};
+pub use v3::InvalidParameter;
 
 use axum::middleware::from_fn;
 use axum::routing::any;
@@ -74,11 +76,12 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .layer(panic::catch::<Problem>())
         .layer(from_fn(problem::name_instances))
         .layer(portal::cors(&limits.portal_origins));
-    operations::with_unserved(served, portal.get_openapi())
+    operations::with_unserved(served, &operations::published(), &[portal.get_openapi()], "Problem")
         .route("/api/{*rest}", any(async || Problem::no_such_route()))
         .layer(panic::catch::<Problem>())
         .layer(from_fn(problem::name_instances))
         .merge(portal)
+        .merge(v3::router())
         .with_state(Door { engine, limits: Arc::new(limits) })
 }
 
@@ -101,6 +104,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         (name = "Features", description = "What customers are given access to."),
         (name = "Portal", description = "Usage for customers' own pages."),
         (name = "Info", description = "What the server knows of the world."),
+        (name = "Version 3", description = "The same objects in the shapes of the API's third version."),
         (name = "Extensions", description = "Operations of Tallystick's own."),
         (name = "Not served", description = "Operations of OpenMeter's API that answer 501."),
     ),

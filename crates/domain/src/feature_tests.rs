@@ -116,7 +116,8 @@ fn a_unit_cost_can_be_changed_and_removed() {
     let meter = meter(Aggregation::Sum);
     let feature = define(FeatureDraft { description: Some("d".into()), ..draft() }, Some(&meter)).unwrap();
     let later = Instant::from_micros(5).unwrap();
-    let manual = feature.clone().with_unit_cost(Some(UnitCostDraft::Manual("0.5".into())), Some(&meter), later).unwrap();
+    let manual =
+        feature.clone().with_unit_cost(Some(UnitCostDraft::Manual("0.5".into())), Some(&meter), later).unwrap();
     let half = UnitCost::Manual(Quantity::parse("0.5").unwrap());
     assert_eq!(manual, Feature { unit_cost: Some(half), updated_at: later, ..feature.clone() });
     let negative = UnitCostDraft::Manual("-1".into());

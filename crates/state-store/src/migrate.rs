@@ -26,9 +26,9 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "features", sql: include_str!("../migrations/0004_features.sql") },
     Migration { version: 5, name: "portal", sql: include_str!("../migrations/0005_portal.sql") },
     Migration {
-        version: 6,
+        version: 7,
         name: "feature_description",
-        sql: include_str!("../migrations/0006_feature_description.sql"),
+        sql: include_str!("../migrations/0007_feature_description.sql"),
     },
 ];
 

@@ -84,17 +84,21 @@ pub(crate) fn items(page: &[ListedEvent]) -> Result<Vec<IngestedEvent<'_>>, Prob
 
 fn item(listed: &ListedEvent) -> Result<IngestedEvent<'_>, Problem> {
     let accepted_at = listed.stored.ingested_at.to_string();
-    let event = cloud_event(&listed.stored).map_err(|error| {
-        let event = &listed.stored.event;
-        let cause = format!("stored event ({:?}, {:?}) cannot be shown: {error}", event.source(), event.id());
-        Problem::from(EngineError::Internal(cause))
-    })?;
     Ok(IngestedEvent {
-        event,
+        event: event_of(listed)?,
         customer_id: listed.customer.map(|id| id.to_string()),
         stored_at: accepted_at.clone(),
         ingested_at: accepted_at,
         validation_error: (!listed.problems.is_empty()).then(|| listed.problems.join("\n")),
+    })
+}
+
+/// A listed event as it was sent.
+pub(crate) fn event_of(listed: &ListedEvent) -> Result<CloudEvent<'_>, Problem> {
+    cloud_event(&listed.stored).map_err(|error| {
+        let event = &listed.stored.event;
+        let cause = format!("stored event ({:?}, {:?}) cannot be shown: {error}", event.source(), event.id());
+        EngineError::Internal(cause).into()
     })
 }
 

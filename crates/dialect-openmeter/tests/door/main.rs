@@ -18,4 +18,5 @@ mod query;
 mod reconciliation;
 mod subjects;
 mod support;
+mod v3;
 mod values;

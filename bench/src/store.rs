@@ -152,6 +152,7 @@ fn plans(question: &str, variant: Variant) -> Result<Vec<AggregatePlan>> {
         filters: vec![],
         customers: None,
         windows: None,
+        known_until: None,
     };
     match question {
         "day_model" | "day_model_all" => {

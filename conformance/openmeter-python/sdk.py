@@ -25,6 +25,7 @@ GROUPS = [
     "features",
     "currencies",
     "debug",
+    "progress",
     "plans",
     "portal_tokens",
     "portal_meters",

@@ -9,12 +9,17 @@ from sdk import Sdk, count, count_meter, event, refused
 from tallystick_server import binary, clean_environment
 
 
-def create_key(server, *arguments: str) -> str:
-    """Makes a key in the store of a running server and returns its secret."""
-    command = [binary(), "keys", "create", "--name", "test", "--data-dir", server.data_dir, *arguments]
+def on_the_store(server, *arguments: str) -> str:
+    """Runs a command of the operator on the store of a running server and returns what it printed."""
+    command = [binary(), *arguments, "--data-dir", server.data_dir]
     done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def create_key(server, *arguments: str) -> str:
+    """Makes a key in the store of a running server and returns its secret."""
+    return on_the_store(server, "keys", "create", "--name", "test", *arguments)
 
 
 @pytest.fixture
@@ -22,6 +27,7 @@ def keys(own_server):
     """Keys of one namespace by scope, and an admin's of another."""
     own_server.start()
     made = {scope: create_key(own_server, "--scope", scope) for scope in ("ingest", "read", "admin")}
+    on_the_store(own_server, "namespaces", "create", "other")
     return made | {"other": create_key(own_server, "--scope", "admin", "--namespace", "other")}
 
 

@@ -147,6 +147,12 @@ async def metrics(om, name):
     assert f'openmeter_events_total{{subject="{name}-today"}} 1.0' in (await om.debug.metrics()).splitlines()
 
 
+async def get_progress(om, name):
+    await om.meters.query_json(name, client_id=name[:36])
+    progress = await om.progress.get_progress(name[:36])
+    assert (progress.failed, progress.success == progress.total, progress.total >= 6) == (0, True, True)
+
+
 async def delete(om, name):
     assert await om.meters.delete(name) is None
     assert [meter.slug for meter in await om.meters.list() if meter.slug == name] == []
@@ -179,6 +185,7 @@ OPERATIONS = {
     ("features", "delete"): delete_feature,
     ("currencies", "list_currencies"): list_currencies,
     ("debug", "metrics"): metrics,
+    ("progress", "get_progress"): get_progress,
     ("meters", "delete"): delete,
 }
 
@@ -192,7 +199,7 @@ def test_the_table_names_every_operation_of_the_sdk():
     for client in [openmeter.Client(endpoint="http://localhost"), openmeter.aio.Client(endpoint="http://localhost")]:
         published = {
             (group, name)
-            for group in ("events", "events_v2", "meters", "subjects", "features", "currencies", "debug")
+            for group in ("events", "events_v2", "meters", "subjects", "features", "currencies", "debug", "progress")
             for name, _ in inspect.getmembers(getattr(client, group), inspect.isroutine)
             if not name.startswith("_")
         }

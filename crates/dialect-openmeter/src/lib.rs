@@ -61,6 +61,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(customers::create_customer, customers::list_customers))
         .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer))
         .routes(routes!(info::list_currencies))
+        .routes(routes!(info::get_progress))
         .routes(routes!(debug::metrics))
         .routes(routes!(portal::create_token, portal::list_tokens))
         .routes(routes!(portal::invalidate_tokens))

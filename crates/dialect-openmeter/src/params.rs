@@ -96,12 +96,12 @@ pub(crate) fn not_allowed(words: &[&str]) -> String {
     format!("value is not one of the allowed values [{}]", words.join(", "))
 }
 
-/// Checks the id under which a client once could watch a query: 1 to 36 characters, otherwise without effect.
-pub(crate) fn check_client_id(place: Place, text: Option<&str>) -> Result<(), Problem> {
+/// Reads the id under which a client watches an operation: 1 to 36 characters.
+pub(crate) fn client_id(place: Place, text: Option<&str>) -> Result<Option<String>, Problem> {
     match text.map(|text| text.chars().count()) {
         Some(0) => Err(place.refuse("clientId", "minimum string length is 1")),
         Some(37..) => Err(place.refuse("clientId", "maximum string length is 36")),
-        _ => Ok(()),
+        _ => Ok(text.map(str::to_owned)),
     }
 }
 

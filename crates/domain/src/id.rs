@@ -49,6 +49,14 @@ ulid_id!(
     FeatureId
 );
 ulid_id!(
+    /// Identity of an entitlement.
+    EntitlementId
+);
+ulid_id!(
+    /// Identity of a grant.
+    GrantId
+);
+ulid_id!(
     /// Identity of a portal token (not the token itself).
     PortalTokenId
 );

@@ -5,6 +5,7 @@
 
 pub mod currency;
 pub mod customer;
+pub mod entitlement;
 pub mod event;
 pub mod feature;
 pub mod id;
@@ -18,7 +19,7 @@ pub mod search;
 pub mod subject;
 pub mod time;
 
-pub use id::{CustomerId, FeatureId, KeyId, MeterId, PortalTokenId, SubjectId};
+pub use id::{CustomerId, EntitlementId, FeatureId, GrantId, KeyId, MeterId, PortalTokenId, SubjectId};
 pub use namespace::Namespace;
 pub use quantity::{ExactSum, Quantity, QuantityError};
 pub use time::{Instant, TimeError};

@@ -69,6 +69,29 @@ impl Quantity {
         self.0.scale()
     }
 
+    /// Whether it is nothing.
+    pub fn is_zero(&self) -> bool {
+        self.0.is_zero()
+    }
+
+    /// Whether it is more than nothing.
+    pub fn is_positive(&self) -> bool {
+        *self > Self::ZERO
+    }
+
+    /// The exact sum, if it fits.
+    pub fn plus(self, other: Self) -> Result<Self, QuantityError> {
+        let mut sum = ExactSum::default();
+        sum.add(self);
+        sum.add(other);
+        sum.total()
+    }
+
+    /// The exact difference, if it fits.
+    pub fn minus(self, other: Self) -> Result<Self, QuantityError> {
+        self.plus(Self(-other.0))
+    }
+
     /// The nearest float, for drawing a bar and for nothing else.
     pub fn to_f64_for_display(&self) -> f64 {
         self.to_string().parse().unwrap_or(f64::NAN)

@@ -5,6 +5,7 @@ use crate::config::{EngineConfig, Limits};
 use crate::error::EngineError;
 use crate::keys::KeyRingSlot;
 use crate::operate::{EVENTS_DIR, STATE_FILE};
+use crate::progress::ProgressBook;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,7 @@ struct Inner {
     query_slots: Arc<Semaphore>,
     drift: Vec<Drift>,
     counters: Counters,
+    progress: ProgressBook,
 }
 
 /// What was counted since the start.
@@ -137,6 +139,7 @@ impl Engine {
             key_ring: KeyRingSlot::default(),
             drift,
             counters: Counters::default(),
+            progress: ProgressBook::default(),
         })))
     }
 
@@ -158,6 +161,10 @@ impl Engine {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    pub(crate) fn progress_book(&self) -> &ProgressBook {
+        &self.0.progress
     }
 
     pub(crate) fn key_ring_slot(&self) -> &KeyRingSlot {

@@ -3,10 +3,12 @@
 use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::progress::Watched;
 use tallystick_domain::CustomerId;
 use tallystick_domain::event::{EventField, EventPosition, EventQuery, StoredEvent, TimeFilter};
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::{Filter, Meter};
+use tallystick_event_store::{Change, EventHistory, RecordedCorrection};
 
 /// Which events to show, newest first.
 #[derive(Clone, Debug, Default)]
@@ -23,16 +25,23 @@ pub struct EventListing {
     pub after: Option<EventPosition>,
     /// At most this many.
     pub limit: usize,
+    /// An id under which [`Engine::progress`] tells how far the listing is.
+    pub watched_as: Option<String>,
 }
 
 /// A stored event and what keeps it from counting.
 #[derive(Clone, Debug)]
 pub struct ListedEvent {
-    /// The event.
+    /// The event as it is now; a retracted one as it was last.
     pub stored: StoredEvent,
+    /// The data with which it was accepted, if other data took its place.
+    pub original_data: Option<Option<String>>,
+    /// Its corrections, in the order in which they were recorded.
+    pub corrections: Vec<RecordedCorrection>,
     /// The live customer that the subject belongs to.
     pub customer: Option<CustomerId>,
-    /// One line for each meter of its type for which it does not count, or that there is no such meter.
+    /// One line for each meter of its type for which it does not count, or that there is no such meter, or that it was
+    /// retracted.
     pub problems: Vec<String>,
 }
 
@@ -58,17 +67,40 @@ impl Engine {
             after: listing.after,
             limit: listing.limit,
         };
-        let found = self.read_events(move |events| events.list(&query)).await?;
+        let watched = self.watch(namespace, listing.watched_as);
+        let counts = watched.as_ref().map(Watched::counts);
+        let found = self.read_events(move |events| events.list_histories(&query, counts.as_deref())).await?;
+        if let Some(watched) = watched {
+            watched.succeed();
+        }
         let meters = self.state().list_meters(namespace, false).await?;
-        let subjects = found.iter().map(|stored| stored.event.subject().to_string());
+        let mut listed: Vec<_> = found.into_iter().filter_map(|history| listed(history, &meters)).collect();
+        let subjects = listed.iter().map(|listed| listed.stored.event.subject().to_string());
         let owners = self.subject_owners(namespace, subjects).await?;
-        let listed = found.into_iter().map(|stored| ListedEvent {
-            customer: owners.get(stored.event.subject()).copied(),
-            problems: problems_of(&stored, &meters),
-            stored,
-        });
-        Ok(listed.collect())
+        for event in &mut listed {
+            event.customer = owners.get(event.stored.event.subject()).copied();
+        }
+        Ok(listed)
     }
+}
+
+/// An event as it is now, beside what became of it; its customer is not known yet.
+fn listed(EventHistory { original, corrections }: EventHistory, meters: &[Meter]) -> Option<ListedEvent> {
+    let original = original?;
+    let amended = corrections.iter().rev().find_map(|correction| match &correction.change {
+        Change::Amend { data } => Some(data.as_deref()),
+        Change::Retract => None,
+    });
+    let stored = match amended {
+        Some(data) => StoredEvent { event: original.event.with_data(data), ingested_at: original.ingested_at },
+        None => original.clone(),
+    };
+    let problems = match corrections.last() {
+        Some(last) if last.change == Change::Retract => vec![format!("the event was retracted: {}", last.reason)],
+        _ => problems_of(&stored, meters),
+    };
+    let original_data = amended.map(|_| original.event.data().map(str::to_owned));
+    Some(ListedEvent { stored, original_data, corrections, customer: None, problems })
 }
 
 fn problems_of(stored: &StoredEvent, meters: &[Meter]) -> Vec<String> {

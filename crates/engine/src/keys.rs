@@ -47,7 +47,7 @@ impl KeyAdmin {
         Ok(Self { state: open_state(data_dir, state_url).await?, clock: Clock::System })
     }
 
-    /// Makes a key; it is in force in every server on this store when the call returns.
+    /// Makes a key of a namespace that exists; it is in force in every server on this store when the call returns.
     pub async fn create(
         &self,
         namespace: Namespace,
@@ -59,6 +59,11 @@ impl KeyAdmin {
         }
         if scopes.is_empty() {
             return Err(EngineError::invalid("scope", "name at least one scope: ingest, read or admin"));
+        }
+        if !self.state.has_namespace(&namespace).await? {
+            let message =
+                format!("there is no namespace {namespace}: create it with 'tallystick namespaces create {namespace}'");
+            return Err(EngineError::invalid("namespace", message));
         }
         let now = self.clock.now();
         let unavailable = |error: getrandom::Error| EngineError::Unavailable(format!("no randomness: {error}"));

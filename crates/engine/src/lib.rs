@@ -16,8 +16,10 @@ mod ingest;
 mod jwt;
 mod keys;
 mod meters;
+mod namespaces;
 mod operate;
 mod portal;
+mod progress;
 mod query;
 mod reconcile;
 mod retention;
@@ -36,13 +38,15 @@ pub use features::{FeatureListing, FeatureOrder, FeaturePage, FeatureText};
 pub use ingest::{IngestReport, NewEvent, check_events};
 pub use keys::{CreatedKey, KeyAdmin};
 pub use meters::MeterRef;
+pub use namespaces::NamespaceAdmin;
 pub use operate::{Checked, EVENTS_DIR, STATE_FILE, StateCheck, verify_backup, verify_closed};
 pub use portal::{CreatedPortalToken, PortalCaller, PortalTokenDraft};
+pub use progress::{ImportPart, OperationProgress};
 pub use query::{Coverage, MeterQuery, MeterResult, MeterRow, NotCountedGroup};
 pub use reconcile::ReconciledHour;
 pub use retention::{Retention, RetentionRule};
 pub use subjects::MAX_SUBJECTS;
 pub use tallystick_event_store::{
-    Change, CopiedFile, Corrected, Damage, EventsBackup, HistogramSnapshot, Progress, SegmentSizes, StoreContent,
-    StoreError, StoreHistograms, StoreStats, Unit, Verification, Watch,
+    Change, CopiedFile, Corrected, Damage, EventsBackup, HistogramSnapshot, Progress, RecordedCorrection, SegmentSizes,
+    StoreContent, StoreError, StoreHistograms, StoreStats, Unit, Verification, Watch,
 };

@@ -36,6 +36,11 @@ pub struct MeterQuery {
     pub group_by: Vec<String>,
     /// Whether the names of the subjects in the answer are wanted.
     pub subject_names: bool,
+    /// Only what was known at this instant: events that were accepted by then, with the corrections of then. It must not
+    /// lie ahead. Meters, customers and what expired are as they are now.
+    pub as_of: Option<Instant>,
+    /// An id under which [`Engine::progress`] tells how far the query is.
+    pub watched_as: Option<String>,
 }
 
 impl Default for MeterQuery {
@@ -50,6 +55,8 @@ impl Default for MeterQuery {
             filters: BTreeMap::new(),
             group_by: vec![],
             subject_names: false,
+            as_of: None,
+            watched_as: None,
         }
     }
 }
@@ -120,6 +127,10 @@ impl Engine {
         caller.require(Scope::Read)?;
         let meter = self.find_meter(caller, meter).await?;
         check_range(query.from, query.to)?;
+        if query.as_of.is_some_and(|as_of| as_of > self.now()) {
+            let message = "asOf must not lie ahead: what will be known then is not known yet";
+            return Err(EngineError::invalid("asOf", message));
+        }
         let group_by = dimensions_asked(&meter, &query)?;
         let mut plan = base_plan(caller, &meter, query.from, query.to);
         plan.customers = self.customer_owners(caller, &query.customers).await?.map(Arc::new);
@@ -131,8 +142,9 @@ impl Engine {
         if let Some(subjects) = query.subjects.filter(|subjects| !subjects.is_empty()) {
             plan.filters.push((Dimension::Subject, Filter::In(subjects.into_iter().collect())));
         }
+        plan.known_until = query.as_of;
         let lonely = plan.windows.is_none() && plan.dimensions.is_empty();
-        let rows = self.read_events(move |events| events.aggregate(&plan)).await?;
+        let rows = self.run_watched(caller.namespace(), query.watched_as, plan).await?;
         let mut rows: Vec<_> = rows.into_iter().map(|row| meter_row(row, &group_by)).collect();
         if rows.is_empty() && lonely && meter.aggregation.counts_nothing_as_zero() {
             rows.push(MeterRow {
@@ -149,6 +161,21 @@ impl Engine {
             false => BTreeMap::new(),
         };
         Ok(MeterResult { meter, group_by, rows, subject_names })
+    }
+
+    async fn run_watched(
+        &self,
+        namespace: &Namespace,
+        watched_as: Option<String>,
+        plan: AggregatePlan,
+    ) -> Result<Vec<AggregateRow>, EngineError> {
+        let Some(watched) = self.watch(namespace, watched_as) else {
+            return self.read_events(move |events| events.aggregate(&plan)).await;
+        };
+        let counts = watched.counts();
+        let rows = self.read_events(move |events| events.aggregate_watched(&plan, &counts)).await?;
+        watched.succeed();
+        Ok(rows)
     }
 
     async fn names_of(
@@ -307,6 +334,7 @@ fn base_plan(caller: &Caller, meter: &Meter, from: Option<Instant>, to: Option<I
         filters: vec![],
         customers: None,
         windows: None,
+        known_until: None,
     }
 }
 

@@ -32,6 +32,7 @@ impl Engine {
                     filters: vec![],
                     customers: None,
                     windows: None,
+                    known_until: None,
                 };
                 for row in events.aggregate(&plan)? {
                     let count = u64::try_from(row.value.mantissa()).unwrap_or(0);

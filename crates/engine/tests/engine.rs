@@ -13,7 +13,7 @@ use tallystick_domain::time::WindowSize;
 use tallystick_domain::{Instant, Namespace};
 use tallystick_engine::{
     Caller, Change, Clock, Corrected, Engine, EngineConfig, EngineError, EventListing, KeyAdmin, Limits, MeterQuery,
-    MeterRef, NewCorrection, NewEvent, OpenError, RetentionRule, StoreTuning,
+    MeterRef, NamespaceAdmin, NewCorrection, NewEvent, OpenError, RetentionRule, StoreTuning,
 };
 
 fn at(text: &str) -> Instant {
@@ -177,6 +177,13 @@ async fn a_query_that_needs_too_much_memory_names_the_option() {
     assert!(error.contains("limits.query_memory_bytes") && error.contains("100000"), "{error}");
     let whole = engine.query_meter(&caller, &meter, MeterQuery::default()).await.unwrap();
     assert_eq!(whole.rows[0].value.to_string(), "3000");
+    // What it had left to do has failed.
+    let watched =
+        MeterQuery { group_by: vec!["subject".into()], watched_as: Some("id".into()), ..MeterQuery::default() };
+    engine.query_meter(&caller, &meter, watched).await.unwrap_err();
+    let told = engine.progress(&caller, "id").unwrap();
+    assert_eq!((told.success + told.failed, told.total), (3000, 3000));
+    assert!(told.failed > 0, "{told:?}");
 }
 
 #[tokio::test]
@@ -296,6 +303,9 @@ async fn from_the_first_key_on_a_key_is_needed_and_sees_its_namespace_only() {
     // What the engine knew a moment before a change is not believed after it.
     engine.authenticate(None).await.unwrap();
     let other = Namespace::parse("other").unwrap();
+    let unknown = admin.create(other.clone(), "foreign", vec![Scope::Admin]).await;
+    assert!(matches!(unknown, Err(EngineError::Invalid(_))), "{unknown:?}");
+    NamespaceAdmin::open(dir.path(), None).await.unwrap().create(&other).await.unwrap();
     let foreign = admin.create(other, "foreign", vec![Scope::Admin]).await.unwrap();
     let sender = admin.create(Namespace::default_namespace(), "sender", vec![Scope::Ingest]).await.unwrap();
     assert!(matches!(engine.authenticate(None).await, Err(EngineError::Unauthenticated(_))));

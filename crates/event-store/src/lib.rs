@@ -6,6 +6,7 @@ mod correction;
 mod embedded;
 mod error;
 mod histogram;
+mod progress;
 mod report;
 mod store;
 
@@ -25,6 +26,7 @@ pub use embedded::stepped::{FactsAnswer, FactsTicket, SteppedStore, Ticket};
 pub use embedded::{EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
 pub use histogram::HistogramSnapshot;
+pub use progress::QueryProgress;
 pub use report::{
     CopiedFile, Damage, EventsBackup, Progress, RunContent, Sample, SegmentContent, StoreContent, TypeContent, Unit,
     Verification, Watch,

@@ -4,7 +4,8 @@ use crate::embedded::{EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
 use crate::histogram::HistogramSnapshot;
 use crate::report::{EventsBackup, StoreContent, Verification, Watch};
 use crate::{
-    AppendError, CorrectError, Corrected, Correction, EventHistory, Expirable, HourTally, QueryError, StoreError,
+    AppendError, CorrectError, Corrected, Correction, EventHistory, Expirable, HourTally, QueryError, QueryProgress,
+    StoreError,
 };
 use std::path::Path;
 use tallystick_domain::event::{EventBatch, EventQuery, StoredEvent, StoredRef};
@@ -149,14 +150,29 @@ impl EventStore {
         }
     }
 
-    /// Runs a plan over every event that was acknowledged before the call. Blocks.
+    /// Runs a plan over every event that was acknowledged before the call. With [`AggregatePlan::known_until`], over the
+    /// events as they were known then, but for those that expired since. Blocks.
     ///
     /// # Errors
     /// [`QueryError::Plan`] if the plan has no exact answer or needs too much memory, [`QueryError::Store`] if a file
     /// cannot be read.
     pub fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
         match self {
-            Self::Embedded(store) => store.aggregate(plan),
+            Self::Embedded(store) => store.aggregate(plan, None),
+        }
+    }
+
+    /// As [`EventStore::aggregate`], noting in `progress` how far it is.
+    ///
+    /// # Errors
+    /// Those of [`EventStore::aggregate`].
+    pub fn aggregate_watched(
+        &self,
+        plan: &AggregatePlan,
+        progress: &QueryProgress,
+    ) -> Result<Vec<AggregateRow>, QueryError> {
+        match self {
+            Self::Embedded(store) => store.aggregate(plan, Some(progress)),
         }
     }
 
@@ -193,6 +209,21 @@ impl EventStore {
     pub fn list(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, QueryError> {
         match self {
             Self::Embedded(store) => store.list(query),
+        }
+    }
+
+    /// Lists the events that [`EventStore::list`] lists and those that were retracted, all as they were accepted, with
+    /// their corrections. Blocks.
+    ///
+    /// # Errors
+    /// [`QueryError::Store`] if a file cannot be read.
+    pub fn list_histories(
+        &self,
+        query: &EventQuery,
+        progress: Option<&QueryProgress>,
+    ) -> Result<Vec<EventHistory>, QueryError> {
+        match self {
+            Self::Embedded(store) => store.list_histories(query, progress),
         }
     }
 

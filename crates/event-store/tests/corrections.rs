@@ -7,9 +7,9 @@ mod common;
 use common::*;
 use std::path::Path;
 use std::sync::Arc;
-use tallystick_domain::Namespace;
 use tallystick_domain::event::StoredEvent;
 use tallystick_domain::meter::{AggregatePlan, Aggregation, JsonPath};
+use tallystick_domain::{Instant, Namespace};
 use tallystick_event_store::{Change, CorrectError, Corrected, Correction, EventStore, LiveKey, StoreOptions};
 
 fn name() -> Namespace {
@@ -244,35 +244,100 @@ fn a_facts_file_that_is_damaged_or_missing_is_named() {
     assert!(error.contains(path.to_str().unwrap()), "{error}");
 }
 
-/// The sum of `$.v` over all events of the type, and the live total of the subject `c`.
-fn totals(store: &EventStore) -> (String, String) {
-    let value = JsonPath::parse("$.v").unwrap();
+fn value() -> JsonPath {
+    JsonPath::parse("$.v").unwrap()
+}
+
+/// The sum of `$.v` over all events of the type, as they are known now or were then.
+fn sum_as_of(store: &EventStore, known_until: Option<Instant>) -> String {
     let plan = AggregatePlan {
         namespace: name(),
         event_type: "t".into(),
         from: None,
         to: None,
         aggregation: Aggregation::Sum,
-        value: Some(value.clone()),
+        value: Some(value()),
         dimensions: vec![],
         filters: vec![],
         customers: None,
         windows: None,
+        known_until,
     };
+    store.aggregate(&plan).unwrap().first().map_or("none".into(), |row| row.value.to_string())
+}
+
+/// The sum over all events of the type, and the live total of the subject `c`.
+fn totals(store: &EventStore) -> (String, String) {
     let key = LiveKey {
         namespace: name(),
         event_type: "t".into(),
         aggregation: Aggregation::Sum,
-        value: Some(value),
+        value: Some(value()),
         subject: "c".into(),
         from: None,
     };
-    let sum = store.aggregate(&plan).unwrap().first().map_or("none".into(), |row| row.value.to_string());
+    let sum = sum_as_of(store, None);
     // Asked twice: the second answer is the one that is being kept.
     let total = |_| store.live_total(&key).unwrap().map_or("none".into(), |total| total.to_string());
     let asked: Vec<String> = (0..2).map(total).collect();
     assert_eq!(asked[0], asked[1]);
     (sum, asked[0].clone())
+}
+
+#[test]
+fn the_past_is_as_it_was_known_then_but_for_what_expired() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { wal_file_bytes: 4 << 20, ..unsealed() };
+    let mut store = open(dir.path(), options.clone());
+    // Accepted from 5 on, one each microsecond.
+    append_ok(&store, (0..20_000).map(|n| event_at("s", &format!("e-{n}"), "c", n, r#"{"v":1}"#)).collect());
+    let at_known = |micros: i64, change: Correction| Correction { known_at: at(micros), ..change };
+    correct(&store, at_known(50_000, amendment("s", "e-100", r#"{"v":100}"#)));
+    correct(&store, at_known(60_000, amendment("s", "e-100", r#"{"v":5}"#)));
+    correct(&store, at_known(70_000, retraction("s", "e-100")));
+    correct(&store, at_known(70_000, retraction("s", "e-101")));
+    let past =
+        [(4, "none"), (5, "1"), (14, "10"), (49_999, "20000"), (50_000, "20099"), (60_000, "20004"), (70_000, "19998")];
+    for sealed in [false, true] {
+        for (micros, expected) in past {
+            assert_eq!(sum_as_of(&store, Some(at(micros))), expected, "at {micros}, sealed: {sealed}");
+        }
+        // Nothing of the past is kept for the present.
+        assert_eq!(sum_as_of(&store, None), "19998");
+        store.flush_now().unwrap();
+    }
+    store.expire(&name(), "t", at(1_000)).unwrap();
+    store.close().unwrap();
+    store = open(dir.path(), options);
+    assert_eq!(sum_as_of(&store, Some(at(50_000))), "19000");
+}
+
+#[test]
+fn an_event_is_listed_with_its_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), unsealed());
+    append_ok(
+        &store,
+        vec![event("s", "a", r#"{"v":1}"#), event("s", "b", r#"{"v":2}"#), event("s", "c", r#"{"v":3}"#)],
+    );
+    correct(&store, amendment("s", "a", r#"{"v":9}"#));
+    correct(&store, retraction("s", "a"));
+    correct(&store, retraction("s", "b"));
+    for _ in 0..2 {
+        let histories = store.list_histories(&everything(&name()), None).unwrap();
+        let shown = histories.iter().map(|history| {
+            let original = history.original.as_ref().unwrap();
+            (original.event.data().unwrap(), history.corrections.iter().map(|known| &known.change).collect::<Vec<_>>())
+        });
+        let amended = Change::Amend { data: Some(r#"{"v":9}"#.into()) };
+        let expected = [
+            (r#"{"v":1}"#, vec![&amended, &Change::Retract]),
+            (r#"{"v":2}"#, vec![&Change::Retract]),
+            (r#"{"v":3}"#, vec![]),
+        ];
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+        store.flush_now().unwrap();
+    }
 }
 
 #[test]

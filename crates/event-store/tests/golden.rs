@@ -95,6 +95,7 @@ fn plan(name: &str, aggregation: Aggregation, path: Option<&str>) -> AggregatePl
         from: None,
         to: None,
         windows: None,
+        known_until: None,
         dimensions: vec![Dimension::Property(JsonPath::parse("$.model").unwrap())],
         filters: vec![],
         customers: None,

@@ -56,9 +56,14 @@ fn any_data() -> impl Strategy<Value = Option<String>> {
     ]
 }
 
+/// Few of them are chosen often, so that corrections meet events.
+fn any_id() -> impl Strategy<Value = u16> {
+    prop_oneof![0u16..20, 0u16..400]
+}
+
 fn any_event() -> impl Strategy<Value = StoredEvent> {
     let kind = prop::sample::select(vec!["request", "request", "upload"]);
-    (0u8..2, 0u16..400, kind, 0u8..5, any_instant(), any_data(), prop::option::weighted(0.1, Just("{\"x\":1}")))
+    (0u8..2, any_id(), kind, 0u8..5, any_instant(), any_data(), prop::option::weighted(0.1, Just("{\"x\":1}")))
         .prop_map(|(source, id, event_type, subject, time, data, extras)| {
             let parts = tallystick_domain::event::EventParts {
                 id: format!("id-{id}"),
@@ -114,9 +119,10 @@ fn any_plan() -> impl Strategy<Value = AggregatePlan> {
         prop::collection::vec(any_dimension(), 0..3),
         prop::collection::vec((any_dimension(), any_filter()), 0..2),
         prop::option::weighted(0.3, Just(Arc::new(customers))),
-        any_windows(),
+        (any_windows(), prop::option::weighted(0.3, any_instant())),
     )
-        .prop_map(|(namespace, event_type, (from, to), aggregation, dimensions, filters, customers, windows)| {
+        .prop_map(|(namespace, event_type, (from, to), aggregation, dimensions, filters, customers, more)| {
+            let (windows, known_until) = more;
             AggregatePlan {
                 namespace,
                 event_type: event_type.into(),
@@ -128,6 +134,7 @@ fn any_plan() -> impl Strategy<Value = AggregatePlan> {
                 filters,
                 customers,
                 windows,
+                known_until,
             }
         })
 }
@@ -163,8 +170,10 @@ fn any_listing() -> impl Strategy<Value = EventQuery> {
 
 fn any_correction() -> impl Strategy<Value = Correction> {
     let change = prop_oneof![Just(Change::Retract), any_data().prop_map(|data| Change::Amend { data })];
-    (0u8..2, 0u16..400, change)
-        .prop_map(|(source, id, change)| correction(&format!("source-{source}"), &format!("id-{id}"), change))
+    (0u8..2, any_id(), change, any_instant()).prop_map(|(source, id, change, known_at)| Correction {
+        known_at,
+        ..correction(&format!("source-{source}"), &format!("id-{id}"), change)
+    })
 }
 
 fn any_expiry() -> impl Strategy<Value = Step> {
@@ -236,6 +245,7 @@ impl Subject {
             Step::List(query) => {
                 let expected = query.run(self.model.of(&query.namespace));
                 assert_eq!(self.store.list(query).unwrap(), expected, "{query:?}");
+                self.compare_histories(query);
             }
             Step::LiveTotals(name) => self.compare_live_totals(name),
         }
@@ -244,11 +254,30 @@ impl Subject {
     }
 
     fn compare_aggregate(&self, plan: &AggregatePlan) {
-        let expected = fold(plan, self.model.of(&plan.namespace));
-        match (self.store.aggregate(plan), expected) {
+        let events = match plan.known_until {
+            None => self.model.of(&plan.namespace),
+            Some(until) => self.model.known_until(&plan.namespace, until),
+        };
+        match (self.store.aggregate(plan), fold(plan, events)) {
             (Ok(rows), Ok(expected)) => assert_eq!(rows, expected, "{plan:?}"),
             (Err(QueryError::Plan(_)), Err(_)) => {}
             (got, expected) => panic!("{got:?} instead of {expected:?} for {plan:?}"),
+        }
+    }
+
+    fn compare_histories(&self, query: &EventQuery) {
+        let known = self.model.histories(&query.namespace);
+        let originals = query.run(known.iter().map(|(original, _)| *original));
+        let histories = self.store.list_histories(query, None).unwrap();
+        assert_eq!(
+            histories.iter().map(|history| history.original.as_ref().unwrap()).collect::<Vec<_>>(),
+            originals.iter().collect::<Vec<_>>(),
+            "{query:?}"
+        );
+        for history in &histories {
+            let original = history.original.as_ref().unwrap();
+            let (_, corrections) = known.iter().find(|(event, _)| *event == original).unwrap();
+            assert_eq!(history.corrections.len(), *corrections, "{original:?}");
         }
     }
 
@@ -274,6 +303,7 @@ impl Subject {
                 filters: vec![(Dimension::Subject, Filter::Eq(key.subject.clone()))],
                 customers: None,
                 windows: None,
+                known_until: None,
             };
             let expected = fold(&plan, self.model.of(name)).map(|rows| rows.first().map(|row| row.value));
             match (self.store.live_total(&key), expected) {
@@ -302,6 +332,7 @@ impl Subject {
                     filters: vec![],
                     customers: None,
                     windows: Some(Windows::new(WindowSize::Day, Zone::parse("America/New_York").unwrap())),
+                    known_until: None,
                 });
             }
         }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{create_meter, event, run, server, stderr, stdout};
+use common::{create_meter, event, run, send, server, stderr, stdout};
 use std::io::Write;
 use std::process::{Output, Stdio};
 use tallystick_testkit::TestServer;
@@ -135,6 +135,33 @@ fn rows_of_two_tables_with_the_same_ids_all_count() {
         counts(&server.command(&[&fixed[..], &options[..]].concat()))
     };
     assert_eq!([ingest("download"), ingest("upload"), ingest("upload")], [[2, 2, 0, 0], [2, 2, 0, 0], [2, 0, 2, 0]]);
+}
+
+#[test]
+fn an_import_is_watched_by_its_id() {
+    let server = server();
+    create_meter(&server);
+    let invalid = [event("x", "", "2024-01-31T10:00:00Z", "1"), "not json".into()].join("\n");
+    let (_dir, path) = file("events.ndjson", format!("{}{invalid}", ndjson(298)).as_bytes());
+    let output = server.command(&["ingest", &path, "--batch", "100", "--json", "--client-id", "january"]);
+    assert_eq!((counts(&output), output.status.code()), ([300, 298, 0, 2], Some(1)), "{}", stderr(&output));
+    let told: serde_json::Value = serde_json::from_str(&server.get("/api/v1/info/progress/january").body).unwrap();
+    // The server never sees what is no event.
+    assert_eq!(["success", "failed", "total"].map(|name| told[name].as_u64().unwrap()), [298, 1, 299], "{told}");
+    let spaced = server.command(&["ingest", &path, "--client-id", "a b"]);
+    assert_eq!((spaced.status.code(), stderr(&spaced).contains("1 to 36 ASCII characters")), (Some(2), true));
+}
+
+#[test]
+fn a_query_tells_what_was_known_then() {
+    let server = server();
+    create_meter(&server);
+    send(&server, &event("1", "a", "2024-01-31T10:00:00Z", "5"));
+    assert_eq!(value(&server, &["tokens"]), "5");
+    let before = server.command(&["query", "tokens", "--as-of", "2024-02-01"]);
+    assert!(stdout(&before).contains("no events count for this query"), "{}", stdout(&before));
+    let ahead = server.command(&["query", "tokens", "--as-of", "2999-01-01"]);
+    assert_eq!((ahead.status.code(), stderr(&ahead).contains("asOf must not lie ahead")), (Some(1), true));
 }
 
 #[test]

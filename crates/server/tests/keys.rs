@@ -60,12 +60,29 @@ fn a_key_sees_its_namespace_only() {
     let server = server();
     let data_dir = server.data_dir().to_str().unwrap().to_string();
     let of = |namespace: &str| {
+        let refused = run(
+            &["keys", "create", "--name", "n", "--scope", "read", "--namespace", namespace, "--data-dir", &data_dir],
+            &[],
+        );
+        let hint = format!("tallystick namespaces create {namespace}");
+        assert_eq!((refused.status.code(), stderr(&refused).contains(&hint)), (Some(2), true), "{}", stderr(&refused));
+        let made = run(&["namespaces", "create", namespace, "--data-dir", &data_dir], &[]);
+        assert!(made.status.success(), "{}", stderr(&made));
         let arguments = ["keys", "create", "--name", "n", "--scope", "ingest,read,admin", "--namespace", namespace];
         stdout(&run(&[&arguments[..], &["--data-dir", &data_dir]].concat(), &[])).trim().to_string()
     };
     let (ours, theirs) = (of("ours"), of("theirs"));
     assert_eq!(post_event(&server, Some(&ours)).status, 204);
     assert!(server.call_with_key("GET", "/api/v2/events", &ours).body.contains("\"subject\":\"a\""));
+    let again = run(&["namespaces", "create", "ours", "--data-dir", &data_dir], &[]);
+    assert_eq!((again.status.code(), stderr(&again).contains("ours")), (Some(2), true), "{}", stderr(&again));
+    let wrong = run(&["namespaces", "create", "A b", "--data-dir", &data_dir], &[]);
+    assert_eq!((wrong.status.code(), stderr(&wrong).contains("1 to 64 of a-z")), (Some(2), true), "{}", stderr(&wrong));
+    let listed = stdout(&run(&["namespaces", "list", "--data-dir", &data_dir], &[]));
+    let names: Vec<_> = listed.lines().skip(1).map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(names, ["default", "ours", "theirs"]);
+    let metrics = server.get("/metrics").body;
+    assert!(!metrics.contains("ours") && !metrics.contains("theirs"), "metrics are of all namespaces together");
     let of_others = server.call_with_key("GET", "/api/v2/events", &theirs);
     assert_eq!((of_others.status, of_others.body.contains("\"items\":[]")), (200, true), "{}", of_others.body);
 }

@@ -112,6 +112,7 @@ pub(crate) fn plan(random: &mut Random, name: &Namespace, event_type: &str) -> A
         filters: Vec::new(),
         customers: None,
         windows: random.one_in(2).then(|| Windows::new(WindowSize::Day, zone)),
+        known_until: None,
     }
 }
 

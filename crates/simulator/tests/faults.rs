@@ -76,6 +76,7 @@ fn latest(store: &SteppedStore, event_type: &str) -> Result<String, QueryError> 
         filters: vec![],
         customers: None,
         windows: None,
+        known_until: None,
     };
     store.store().aggregate(&plan).map(|rows| rows[0].value.to_string())
 }

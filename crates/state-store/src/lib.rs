@@ -11,6 +11,7 @@ mod features;
 mod keys;
 mod meters;
 mod migrate;
+mod namespaces;
 mod outbox;
 mod portal;
 mod search;

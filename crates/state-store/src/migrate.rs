@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "subjects", sql: include_str!("../migrations/0003_subjects.sql") },
     Migration { version: 4, name: "features", sql: include_str!("../migrations/0004_features.sql") },
     Migration { version: 5, name: "portal", sql: include_str!("../migrations/0005_portal.sql") },
+    Migration { version: 6, name: "namespaces", sql: include_str!("../migrations/0006_namespaces.sql") },
     Migration {
         version: 7,
         name: "feature_description",
@@ -130,6 +131,23 @@ mod tests {
             MIGRATIONS.iter().map(|step| format!("{:04}_{}.sql", step.version, step.name)).collect();
         assert_eq!(files, table);
         assert!(MIGRATIONS.iter().map(|step| step.version).eq(1..=MIGRATIONS.len() as i64));
+    }
+
+    #[test]
+    fn what_belongs_to_a_tenant_is_kept_by_namespace() {
+        // Of the store as a whole, not of a tenant.
+        let of_the_store = ["write_probe", "secrets", "namespaces"];
+        let all: String = MIGRATIONS.iter().map(|step| step.sql).collect();
+        let tables = all.split("CREATE TABLE ").skip(1).map(|rest| rest.split_once(" (").unwrap());
+        let shared: Vec<_> = tables
+            .filter(|(_, rest)| !rest.split(");").next().unwrap().contains("PRIMARY KEY (namespace"))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(shared, of_the_store);
+        let uniques = all.split("CREATE UNIQUE INDEX ").skip(1).map(|rest| rest.split(';').next().unwrap());
+        // A key is found by its secret before its namespace is known.
+        let across: Vec<_> = uniques.filter(|index| !index.contains("(namespace, ")).collect();
+        assert!(across.iter().all(|index| index.starts_with("api_keys_")), "{across:?}");
     }
 
     #[test]

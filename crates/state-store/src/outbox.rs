@@ -17,6 +17,7 @@ pub(crate) enum Entity {
     Feature,
     PortalToken,
     Secret,
+    Namespace,
 }
 
 impl Entity {
@@ -29,6 +30,7 @@ impl Entity {
             Entity::Feature => "feature",
             Entity::PortalToken => "portal_token",
             Entity::Secret => "secret",
+            Entity::Namespace => "namespace",
         }
     }
 }

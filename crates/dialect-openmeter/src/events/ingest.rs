@@ -6,17 +6,20 @@ use crate::door::{Caller, Door};
 use crate::json::{media_type, unexpected_media_type};
 use crate::problem::{Problem, Refused, ValidationError};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeSet;
 use tallystick_domain::key::Scope;
-use tallystick_engine::{EngineError, IngestReport, InvalidEvent, Limits, check_events};
+use tallystick_engine::{EngineError, ImportPart, IngestReport, InvalidEvent, Limits, check_events};
 use tallystick_http_kit::{Refusal, body};
 
 /// How many events of a request were new.
 const ACCEPTED: HeaderName = HeaderName::from_static("tallystick-accepted");
 /// How many were stored before, or came twice in the request.
 const DUPLICATES: HeaderName = HeaderName::from_static("tallystick-duplicates");
+/// The id under which the progress of an import is told, and how many events the whole import has.
+const CLIENT_ID: HeaderName = HeaderName::from_static("tallystick-client-id");
+const IMPORT_TOTAL: HeaderName = HeaderName::from_static("tallystick-import-total");
 /// Bodies above these sizes are read beside the async threads, so that one sender does not hold up the others: those in
 /// the ordinary form, and those that need care.
 const PLAIN_ASIDE_BYTES: usize = 1 << 20;
@@ -52,6 +55,11 @@ enum Framing {
         (Vec<super::item::CloudEvent> = "application/cloudevents-batch+json"),
         (super::item::IngestBody = "application/json"),
     )),
+    params(
+        ("tallystick-client-id" = Option<String>, Header, min_length = 1, max_length = 36,
+            description = "Id under which the operation `progress_get_progress` tells how far an import of several requests is."),
+        ("tallystick-import-total" = Option<u64>, Header, description = "How many events the whole import has."),
+    ),
     responses(
         (status = 204, description = "All events are stored.", headers(
             ("tallystick-accepted" = u64, description = "Events that are new."),
@@ -79,6 +87,7 @@ pub(crate) async fn take_in(
     caller.require(Scope::Ingest)?;
     let (parts, sent) = request.into_parts();
     let framing = framing_of(&parts.headers)?;
+    let import = Import::read(&parts.headers)?;
     let bytes = body::read(&parts.headers, sent, &door.limits).await?;
     let size = bytes.len();
     let aside = |most: usize| size > most;
@@ -88,7 +97,9 @@ pub(crate) async fn take_in(
         let bytes = bytes.clone();
         let read = move || plain::read(&bytes, most, max_depth);
         if let Some(events) = beside(read, aside(PLAIN_ASIDE_BYTES)).await? {
-            return Ok(stored(status, door.engine.ingest_plain(caller, events).await?));
+            let report = door.engine.ingest_plain(caller, events).await?;
+            import.note(door, caller, report.stored + report.duplicates, 0)?;
+            return Ok(stored(status, report));
         }
     }
     // One more than allowed is read, for the engine to refuse.
@@ -104,9 +115,38 @@ pub(crate) async fn take_in(
         };
     }
     match door.engine.ingest(caller, batch.events).await {
-        Ok(report) => Ok(stored(status, report)),
-        Err(EngineError::InvalidEvents(faults)) => Err(invalid_events(&faults, batch.is_list)),
+        Ok(report) => {
+            import.note(door, caller, report.stored + report.duplicates, 0)?;
+            Ok(stored(status, report))
+        }
+        Err(EngineError::InvalidEvents(faults)) => {
+            let invalid: BTreeSet<usize> = faults.iter().map(|fault| fault.index).collect();
+            import.note(door, caller, 0, invalid.len() as u64)?;
+            Err(invalid_events(&faults, batch.is_list))
+        }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The import that a request is a part of, if its headers say so.
+struct Import(Option<(String, u64)>);
+
+impl Import {
+    fn read(headers: &HeaderMap) -> Result<Self, Problem> {
+        let (Some(id), total) = (headers.get(CLIENT_ID), headers.get(IMPORT_TOTAL)) else { return Ok(Self(None)) };
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let id = text(id).filter(|id| (1..=36).contains(&id.len()));
+        let id = id.ok_or_else(|| {
+            Problem::parameter("tallystick-client-id", "header", "1 to 36 ASCII characters name an import")
+        })?;
+        let total = total.map_or(Some(0), |total| text(total)?.parse().ok());
+        let reason = "how many events the whole import has, a whole number";
+        Ok(Self(Some((id, total.ok_or_else(|| Problem::parameter("tallystick-import-total", "header", reason))?))))
+    }
+
+    fn note(self, door: &Door, caller: &Caller, stored: u64, invalid: u64) -> Result<(), Problem> {
+        let Some((id, total)) = self.0 else { return Ok(()) };
+        Ok(door.engine.note_import(caller, ImportPart { id, total, stored, invalid })?)
     }
 }
 

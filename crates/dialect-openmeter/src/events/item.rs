@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use tallystick_domain::event::StoredEvent;
-use tallystick_engine::{EngineError, ListedEvent};
+use tallystick_engine::{Change, EngineError, ListedEvent, RecordedCorrection};
 use utoipa::ToSchema;
 
 /// A CloudEvent. Further attributes (names of ASCII letters and digits, scalar values) are kept and given back.
@@ -75,6 +75,35 @@ pub(crate) struct IngestedEvent<'a> {
     /// Why it does not count, one line for each reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     validation_error: Option<String>,
+    /// The data with which it was accepted, when an amendment took its place; `null` for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    original_data: Option<Option<&'a RawValue>>,
+    /// What became of it since it was accepted, the oldest first; absent for nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    corrections: Vec<CorrectionBody<'a>>,
+}
+
+/// A correction of an event.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventCorrection)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CorrectionBody<'a> {
+    /// `retract` or `amend`.
+    #[schema(value_type = String)]
+    kind: &'static str,
+    /// The data that the event has from then on; `null` for none. Absent for a retraction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    data: Option<Option<&'a RawValue>>,
+    /// Why.
+    reason: &'a str,
+    /// The key that asked for it.
+    actor: &'a str,
+    /// When it became known.
+    #[schema(format = DateTime)]
+    known_at: String,
 }
 
 /// The answer's items for a page of events.
@@ -84,8 +113,12 @@ pub(crate) fn items(page: &[ListedEvent]) -> Result<Vec<IngestedEvent<'_>>, Prob
 
 fn item(listed: &ListedEvent) -> Result<IngestedEvent<'_>, Problem> {
     let accepted_at = listed.stored.ingested_at.to_string();
+    let cannot_be_shown = |error| cannot_be_shown(listed, &error);
+    let original_data = listed.original_data.as_ref().map(|data| raw(data.as_deref()));
     Ok(IngestedEvent {
         event: event_of(listed)?,
+        original_data: original_data.transpose().map_err(cannot_be_shown)?,
+        corrections: listed.corrections.iter().map(correction).collect::<Result<_, _>>().map_err(cannot_be_shown)?,
         customer_id: listed.customer.map(|id| id.to_string()),
         stored_at: accepted_at.clone(),
         ingested_at: accepted_at,
@@ -93,13 +126,28 @@ fn item(listed: &ListedEvent) -> Result<IngestedEvent<'_>, Problem> {
     })
 }
 
-/// A listed event as it was sent.
+/// A listed event as it is now.
 pub(crate) fn event_of(listed: &ListedEvent) -> Result<CloudEvent<'_>, Problem> {
-    cloud_event(&listed.stored).map_err(|error| {
-        let event = &listed.stored.event;
-        let cause = format!("stored event ({:?}, {:?}) cannot be shown: {error}", event.source(), event.id());
-        EngineError::Internal(cause).into()
-    })
+    cloud_event(&listed.stored).map_err(|error| cannot_be_shown(listed, &error))
+}
+
+fn cannot_be_shown(listed: &ListedEvent, error: &serde_json::Error) -> Problem {
+    let event = &listed.stored.event;
+    let cause = format!("stored event ({:?}, {:?}) cannot be shown: {error}", event.source(), event.id());
+    EngineError::Internal(cause).into()
+}
+
+fn correction(recorded: &RecordedCorrection) -> Result<CorrectionBody<'_>, serde_json::Error> {
+    let (kind, data) = match &recorded.change {
+        Change::Retract => ("retract", None),
+        Change::Amend { data } => ("amend", Some(raw(data.as_deref())?)),
+    };
+    let known_at = recorded.known_at.to_string();
+    Ok(CorrectionBody { kind, data, reason: &recorded.reason, actor: &recorded.actor, known_at })
+}
+
+fn raw(data: Option<&str>) -> Result<Option<&RawValue>, serde_json::Error> {
+    data.map(serde_json::from_str).transpose()
 }
 
 fn cloud_event(stored: &StoredEvent) -> Result<CloudEvent<'_>, serde_json::Error> {
@@ -112,7 +160,7 @@ fn cloud_event(stored: &StoredEvent) -> Result<CloudEvent<'_>, serde_json::Error
         subject: event.subject(),
         datacontenttype: event.data().map(|_| "application/json"),
         time: Some(event.time().to_string()),
-        data: event.data().map(serde_json::from_str).transpose()?,
+        data: raw(event.data())?,
         extras: event.extras().map(serde_json::from_str).transpose()?.unwrap_or_default(),
     })
 }

@@ -4,7 +4,7 @@ use super::cursor;
 use super::item::{IngestedEvent, items};
 use crate::door::{Caller, Door};
 use crate::filter::{FilterFault, FilterReader, json_object};
-use crate::params::{Place, check_client_id, check_ulids, instant, number, refuse_unknown};
+use crate::params::{Place, check_ulids, client_id, instant, number, refuse_unknown};
 use crate::problem::{Problem, Refused};
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -39,14 +39,15 @@ pub(crate) struct Page<'a> {
 
 /// List ingested events
 ///
-/// The newest events of the last 32 days, at most 100. `validationError` says why an event does not count.
+/// The newest events of the last 32 days, at most 100. `validationError` says why an event does not count, `corrections` what
+/// became of it since it was accepted.
 #[utoipa::path(
     get,
     path = "/api/v1/events",
     operation_id = "events_list",
     tag = "Events",
     params(
-        ("clientId" = Option<String>, Query, description = "Without effect."),
+        ("clientId" = Option<String>, Query, description = "Id under which the operation `progress_get_progress` tells how far the listing is."),
         ("from" = Option<String>, Query, format = DateTime, description = "First event time that is shown (RFC 3339); 32 days ago by default."),
         ("to" = Option<String>, Query, format = DateTime, description = "First event time that is not shown any more."),
         ("ingestedAtFrom" = Option<String>, Query, format = DateTime, description = "First moment of acceptance that is shown."),
@@ -71,7 +72,7 @@ pub(crate) async fn list_events(
 }
 
 fn v1_listing(query: &QueryString, now: Instant) -> Result<EventListing, Problem> {
-    check_client_id(Place::Query, query.one("clientId")?)?;
+    let watched_as = client_id(Place::Query, query.one("clientId")?)?;
     let horizon = now.saturating_add_micros(-HORIZON_MICROS);
     let time = v1_range(query, horizon, "from", "to")?;
     let ingested_at = v1_range(query, horizon, "ingestedAtFrom", "ingestedAtTo")?;
@@ -86,7 +87,7 @@ fn v1_listing(query: &QueryString, now: Instant) -> Result<EventListing, Problem
     check_ulids(Place::Query, "customerId", &customers)?;
     let limit = number(query, "limit", 1, MAX_LIMIT)?.unwrap_or(MAX_LIMIT);
     let time = time.unwrap_or(TimeFilter::From(horizon));
-    Ok(EventListing { fields, time: Some(time), ingested_at, customers, after: None, limit })
+    Ok(EventListing { fields, time: Some(time), ingested_at, customers, after: None, limit, watched_as })
 }
 
 /// A range that may not begin before the horizon; a range without a beginning begins there.
@@ -113,7 +114,8 @@ fn v1_range(query: &QueryString, horizon: Instant, from: &str, to: &str) -> Resu
 
 /// List ingested events with filters and a cursor
 ///
-/// All events, newest first, page by page. A filter object has exactly one operator.
+/// All events, newest first, page by page, each with its corrections; retracted ones too. A filter object has exactly one
+/// operator.
 #[utoipa::path(
     get,
     path = "/api/v2/events",
@@ -122,7 +124,7 @@ fn v1_range(query: &QueryString, horizon: Instant, from: &str, to: &str) -> Resu
     params(
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before."),
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 100, description = "How many; 100 by default."),
-        ("clientId" = Option<String>, Query, description = "Without effect."),
+        ("clientId" = Option<String>, Query, description = "Id under which the operation `progress_get_progress` tells how far the listing is."),
         ("filter" = Option<String>, Query, description = "JSON object: `id`, `source`, `subject`, `type` with a string filter, \
             `time`, `ingestedAt` with a time filter, `customerId` with `{\"$in\": […]}`."),
     ),
@@ -135,11 +137,11 @@ pub(crate) async fn list_events_v2(
 ) -> Result<Response, Problem> {
     let query = QueryString::parse(raw.as_deref())?;
     refuse_unknown(&query, &V2_PARAMETERS, &[])?;
-    check_client_id(Place::Query, query.one("clientId")?)?;
+    let watched_as = client_id(Place::Query, query.one("clientId")?)?;
     let limit = number(&query, "limit", 1, MAX_LIMIT)?.unwrap_or(MAX_LIMIT);
     let after = query.one("cursor")?.map(cursor::decode).transpose()?;
     // One more than asked for, to know whether there is a next page.
-    let mut listing = EventListing { after, limit: limit + 1, ..EventListing::default() };
+    let mut listing = EventListing { after, limit: limit + 1, watched_as, ..EventListing::default() };
     if let Some(text) = query.one("filter")? {
         v2_filter(text, &mut listing).map_err(|fault| Problem::validation(format!("filter: {fault}")))?;
         check_ulids(Place::Query, "filter", &listing.customers)?;

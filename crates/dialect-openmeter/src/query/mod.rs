@@ -34,7 +34,8 @@ use tallystick_http_kit::QueryString;
     extensions(("x-openmeter-operations" = json!(["meters_query_json", "meters_query_csv"]))),
     params(
         ("meterIdOrSlug" = String, Path, description = "Slug or ULID."),
-        ("clientId" = Option<String>, Query, description = "Without effect."),
+        ("clientId" = Option<String>, Query, description = "Id under which the operation `progress_get_progress` tells how far the query is."),
+        ("asOf" = Option<String>, Query, format = DateTime, description = "Answer as known at this moment: without events that were accepted and corrections that were made after it."),
         ("from" = Option<String>, Query, format = DateTime, description = "First moment that counts (RFC 3339)."),
         ("to" = Option<String>, Query, format = DateTime, description = "First moment that does not count any more."),
         ("windowSize" = inline(Option<request::WindowSizeWord>), Query, description = "Length of the windows; one bucket when left out."),
@@ -132,6 +133,8 @@ pub(crate) async fn answer_portal(
     let mut asked = QueryBody::of_query_string(query)?.checked(Place::Query)?;
     let as_file = wants_csv(headers);
     asked.query.subject_names = as_file;
+    // Ids of operations are the operator's.
+    asked.query.watched_as = None;
     let result = door.engine.query_portal_meter(holder, slug, asked.query.clone()).await?;
     drawn(Labelled::new(result, asked), as_file)
 }

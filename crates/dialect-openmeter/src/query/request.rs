@@ -2,7 +2,7 @@
 
 use super::group_filter;
 use crate::filter::{FilterReader, json_object};
-use crate::params::{Bound, Place, bound, check_client_id, check_ulids, not_allowed, refuse_unknown};
+use crate::params::{Bound, Place, bound, check_ulids, client_id, not_allowed, refuse_unknown};
 use crate::problem::Problem;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -13,8 +13,9 @@ use tallystick_engine::MeterQuery;
 use tallystick_http_kit::QueryString;
 use utoipa::ToSchema;
 
-const PARAMETERS: [&str; 10] = [
+const PARAMETERS: [&str; 11] = [
     "clientId",
+    "asOf",
     "from",
     "to",
     "windowSize",
@@ -43,8 +44,11 @@ pub(crate) enum WindowSizeWord {
 #[schema(as = MeterQueryRequest)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct QueryBody {
-    /// Without effect.
+    /// Id under which the operation `progress_get_progress` tells how far the query is.
     client_id: Option<String>,
+    /// Answer as known at this moment: without events that were accepted and corrections that were made after it.
+    #[schema(format = DateTime)]
+    as_of: Option<String>,
     /// First moment that counts.
     #[schema(format = DateTime)]
     from: Option<String>,
@@ -90,6 +94,7 @@ impl QueryBody {
         let advanced_filters = query.one(advanced)?.map(json_object).transpose();
         Ok(Self {
             client_id: one("clientId")?,
+            as_of: one("asOf")?,
             from: one("from")?,
             to: one("to")?,
             window_size: one("windowSize")?,
@@ -108,7 +113,8 @@ impl QueryBody {
 
     /// Checks every rule but those that need the meter.
     pub(super) fn checked(self, place: Place) -> Result<Asked, Problem> {
-        check_client_id(place, self.client_id.as_deref())?;
+        let watched_as = client_id(place, self.client_id.as_deref())?;
+        let as_of = bound(place, "asOf", self.as_of.as_deref())?.map(|bound| bound.at);
         let from = bound(place, "from", self.from.as_deref())?;
         let to = bound(place, "to", self.to.as_deref())?;
         let window = self.window_size.as_deref().map(|text| window_size(place, text)).transpose()?;
@@ -136,6 +142,8 @@ impl QueryBody {
             filters,
             group_by,
             subject_names: false,
+            as_of,
+            watched_as,
         };
         Ok(Asked { query, from, to })
     }

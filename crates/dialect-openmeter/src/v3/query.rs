@@ -194,7 +194,7 @@ fn asked(body: QueryBody, faults: &mut Faults) -> Option<Asked> {
         customers,
         filters,
         group_by: body.group_by_dimensions.unwrap_or_default(),
-        subject_names: false,
+        ..MeterQuery::default()
     };
     Some(Asked { query, from, to })
 }

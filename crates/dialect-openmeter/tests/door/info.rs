@@ -40,3 +40,63 @@ async fn events_of_today_are_counted_by_subject_in_the_published_text() {
     door.key = Some(door.make_key("other", tallystick_domain::key::Scope::Admin).await);
     assert_eq!(door.get("/api/v1/debug/metrics").await.expect(200).text, head);
 }
+
+const PROGRESS: &str = "/api/v1/info/progress";
+
+#[tokio::test]
+async fn a_query_and_a_listing_tell_how_far_they_are() {
+    let mut door = Door::open().await;
+    door.meter("total", "SUM").await;
+    for id in ["1", "2", "3"] {
+        door.event(id, "c1", "2024-05-31T10:00:00Z", r#"{"v":1}"#).await;
+    }
+    let unknown = door.get(&format!("{PROGRESS}/mine")).await.expect(404);
+    assert_eq!(unknown.detail(), "not found error: progress not found for id: mine");
+    door.get("/api/v1/meters/total/query?clientId=mine").await.expect(200);
+    let done = json!({"success": 3, "failed": 0, "total": 3, "updatedAt": "2024-06-01T00:00:00Z"});
+    assert_eq!(door.get(&format!("{PROGRESS}/mine")).await.expect(200).json(), done);
+    door.post("/api/v1/meters/total/query", r#"{"clientId":"other one"}"#).await.expect(200);
+    assert_eq!(door.get(&format!("{PROGRESS}/other%20one")).await.expect(200).json(), done);
+    door.get("/api/v2/events?clientId=list").await.expect(200);
+    assert_eq!(door.get(&format!("{PROGRESS}/list")).await.expect(200).json()["failed"], 0);
+    for wrong in ["", "1234567890123456789012345678901234567"] {
+        door.get(&format!("/api/v2/events?clientId={wrong}")).await.expect(400);
+    }
+    door.set_clock("2024-06-01T00:05:00.000001Z");
+    door.get(&format!("{PROGRESS}/mine")).await.expect(404);
+    door.get("/api/v1/meters/total/query?clientId=mine").await.expect(200);
+    door.key = Some(door.make_key("other", tallystick_domain::key::Scope::Admin).await);
+    door.get(&format!("{PROGRESS}/mine")).await.expect(404);
+}
+
+#[tokio::test]
+async fn an_import_of_several_requests_tells_how_far_it_is() {
+    let door = Door::open().await;
+    let part = async |ids: &[&str], total: &str, status: u16| {
+        let event = |id: &&str| {
+            let subject = if id.starts_with("bad") { "" } else { "c1" };
+            json!({"specversion": "1.0", "id": id, "source": "s", "type": "t", "subject": subject}).to_string()
+        };
+        let body = format!("[{}]", ids.iter().map(event).collect::<Vec<_>>().join(","));
+        let headers = [
+            ("content-type", crate::support::BATCH),
+            ("tallystick-client-id", "import"),
+            ("tallystick-import-total", total),
+        ];
+        door.call("POST", "/api/v1/events", &headers, body).await.expect(status)
+    };
+    let progress = async || {
+        let told = door.get(&format!("{PROGRESS}/import")).await.expect(200).json();
+        ["success", "failed", "total"].map(|name| told[name].as_u64().unwrap())
+    };
+    part(&["1", "2"], "5", 204).await;
+    assert_eq!(progress().await, [2, 0, 5]);
+    part(&["3", "bad-4", "bad-5"], "5", 400).await;
+    assert_eq!(progress().await, [2, 2, 5]);
+    part(&["3"], "5", 204).await;
+    assert_eq!(progress().await, [3, 2, 5]);
+    part(&["1"], "2", 204).await;
+    assert_eq!(progress().await, [1, 0, 2], "what is over starts anew; a duplicate is stored");
+    assert!(part(&["6"], "many", 400).await.detail().contains("tallystick-import-total"));
+    assert_eq!(door.ids().await.len(), 3);
+}

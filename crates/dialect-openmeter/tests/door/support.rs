@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tallystick_domain::key::Scope;
 use tallystick_domain::{Instant, Namespace};
-use tallystick_engine::{Clock, Engine, EngineConfig, KeyAdmin, Limits, StoreTuning};
+use tallystick_engine::{Clock, Engine, EngineConfig, KeyAdmin, Limits, NamespaceAdmin, StoreTuning};
 use tallystick_http_kit::{HttpLimits, request_id};
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -120,6 +120,10 @@ impl Door {
     pub async fn make_key(&self, namespace: &str, scope: Scope) -> String {
         let admin = KeyAdmin::open(self.dir.path(), None).await.unwrap();
         let namespace = Namespace::parse(namespace).unwrap();
+        let namespaces = NamespaceAdmin::open(self.dir.path(), None).await.unwrap();
+        if namespaces.list().await.unwrap().iter().all(|(known, _)| *known != namespace) {
+            namespaces.create(&namespace).await.unwrap();
+        }
         admin.create(namespace, "test", vec![scope]).await.unwrap().secret
     }
 

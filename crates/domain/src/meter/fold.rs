@@ -68,6 +68,7 @@ mod tests {
             filters: vec![],
             customers: None,
             windows: None,
+            known_until: None,
         }
     }
 

@@ -53,6 +53,9 @@ pub struct AggregatePlan {
     pub customers: Option<Arc<BTreeMap<String, String>>>,
     /// Calendar windows, or one bucket for the whole time.
     pub windows: Option<Windows>,
+    /// Only what was known at this instant: events that were accepted by then, with the corrections of then. The fold
+    /// looks at acceptance alone: events are handed to it as they were.
+    pub known_until: Option<Instant>,
 }
 
 /// One row of the answer. Rows are ordered by (window, group), ascending.
@@ -111,6 +114,7 @@ impl AggregatePlan {
         let event = &stored.event;
         event.event_type() == self.event_type
             && self.covers(event.time())
+            && self.known_until.is_none_or(|until| stored.ingested_at <= until)
             && self.customers.as_ref().is_none_or(|owners| owners.contains_key(event.subject()))
             && self.filters.iter().all(|(dimension, filter)| filter.matches(&self.text_of(dimension, stored)))
     }

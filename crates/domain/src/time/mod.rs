@@ -2,9 +2,13 @@
 //!
 //! Invariant: periods are half-open `[from, to)`; all zone arithmetic happens here.
 
+mod interval;
+mod period;
 mod rfc3339;
 mod window;
 
+pub use interval::{Interval, IntervalError, Recurrence};
+pub use period::Period;
 pub use window::{Window, WindowSize, Windows, Zone};
 
 use jiff::Timestamp;
@@ -96,6 +100,11 @@ impl Instant {
     /// The start of the minute (UTC) that holds this instant.
     pub fn floor_minute(self) -> Self {
         Self(self.0.div_euclid(60_000_000) * 60_000_000)
+    }
+
+    /// This instant if a minute (UTC) begins with it, or the start of the next.
+    pub fn ceil_minute(self) -> Self {
+        self.saturating_add_micros(59_999_999).floor_minute()
     }
 
     /// The start of the millisecond that holds this instant.
@@ -206,5 +215,7 @@ mod tests {
     fn minutes_are_floored_before_1970_too() {
         assert_eq!(at("1969-12-31T23:59:30Z").floor_minute(), at("1969-12-31T23:59:00Z"));
         assert_eq!(at("2024-01-01T00:00:00Z").floor_minute(), at("2024-01-01T00:00:00Z"));
+        assert_eq!(at("2024-01-01T00:00:00Z").ceil_minute(), at("2024-01-01T00:00:00Z"));
+        assert_eq!(at("1969-12-31T23:58:00.000001Z").ceil_minute(), at("1969-12-31T23:59:00Z"));
     }
 }

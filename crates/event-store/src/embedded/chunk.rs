@@ -164,6 +164,11 @@ impl ChunkTable {
         chunk.rows.get(self.places[row] as usize).stored.event
     }
 
+    /// Moments of acceptance in microseconds, by row; `chunk` is the one that the table is of.
+    pub fn ingested<'c>(&'c self, chunk: &'c Chunk) -> impl Iterator<Item = i64> + 'c {
+        self.places.iter().map(|place| chunk.rows.get(*place as usize).stored.ingested_at.as_micros())
+    }
+
     /// The values at a path if they are kept.
     pub fn known_column(&self, path: &JsonPath) -> Option<Arc<Column>> {
         let known = lock(&self.columns).iter().find(|kept| kept.path == *path).map(|kept| Arc::clone(&kept.column));

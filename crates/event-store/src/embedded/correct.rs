@@ -257,16 +257,21 @@ impl EmbeddedStore {
         search.run(&shared.view(), namespace)?;
         let original = search.take(source, id);
         let identity = shared.secret.identity(namespace.as_str(), source, id);
-        let facts = lock(&shared.facts);
-        let corrections: Vec<_> = facts.corrections(identity).iter().map(|record| recorded(record)).collect();
+        let corrections = lock(&shared.facts).recorded(identity);
         let is_known = original.is_some() || !corrections.is_empty();
         Ok(is_known.then_some(EventHistory { original, corrections }))
     }
 }
 
-fn recorded(record: &CorrectionRecord) -> RecordedCorrection {
-    let (reason, actor, known_at) = (record.reason.clone(), record.actor.clone(), record.known_at);
-    RecordedCorrection { change: change_of(record), reason, actor, known_at }
+impl Facts {
+    /// The corrections of an identity for those who ask, oldest first.
+    pub(crate) fn recorded(&self, identity: u128) -> Vec<RecordedCorrection> {
+        let recorded = |record: &Arc<CorrectionRecord>| {
+            let (reason, actor, known_at) = (record.reason.clone(), record.actor.clone(), record.known_at);
+            RecordedCorrection { change: change_of(record), reason, actor, known_at }
+        };
+        self.corrections(identity).iter().map(recorded).collect()
+    }
 }
 
 /// About how many bytes a wanted fact takes in memory.

@@ -5,7 +5,7 @@
 use super::facts::masks::Mask;
 use super::segment::{Block, Segment, Table};
 use super::view::View;
-use crate::{QueryError, StoreError};
+use crate::{QueryError, QueryProgress, StoreError};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use tallystick_domain::Instant;
@@ -13,11 +13,18 @@ use tallystick_domain::event::{EventField, EventQuery, StoredEvent, StoredRef};
 use tallystick_domain::meter::Filter;
 
 /// A page of the events of a view.
-pub(crate) fn list(view: &View, query: &EventQuery) -> Result<Vec<StoredEvent>, QueryError> {
+pub(crate) fn list(
+    view: &View,
+    query: &EventQuery,
+    progress: Option<&QueryProgress>,
+) -> Result<Vec<StoredEvent>, QueryError> {
     if query.limit == 0 {
         return Ok(Vec::new());
     }
     let mut page = Page { query, blocks: candidates(view, query), found: BinaryHeap::new() };
+    if let Some(progress) = progress {
+        progress.expect_rows(page.blocks.iter().map(|candidate| candidate.block.rows).sum());
+    }
     let rows = view.chunks.iter().flat_map(|chunk| chunk.iter()).filter(|row| *row.namespace == query.namespace);
     let seen = rows.filter(|row| view.masks.shows(*row)).map(|row| row.stored);
     let amended = view.masks.of_namespace(&query.namespace).flat_map(Mask::amended).map(StoredEvent::view);
@@ -29,6 +36,9 @@ pub(crate) fn list(view: &View, query: &EventQuery) -> Result<Vec<StoredEvent>, 
             break;
         }
         page.search(at)?;
+        if let Some(progress) = progress {
+            progress.looked_at(page.blocks[at].block.rows);
+        }
     }
     Ok(page.events()?)
 }
@@ -294,7 +304,7 @@ mod tests {
             let query = EventQuery { namespace, fields, time, ingested_at, after, limit };
             let of_namespace = rows.iter().filter(|row| row.namespace == query.namespace);
             let want = query.run(of_namespace.map(|row| &row.stored));
-            prop_assert_eq!(list(&split(dir.path(), &rows, &places), &query).unwrap(), want);
+            prop_assert_eq!(list(&split(dir.path(), &rows, &places), &query, None).unwrap(), want);
         }
     }
 
@@ -309,7 +319,7 @@ mod tests {
             EventQuery { namespace, fields: vec![], time: None, ingested_at: None, after: None, limit: 700 };
         let mut seen = Vec::new();
         loop {
-            let page = list(&view, &query).unwrap();
+            let page = list(&view, &query, None).unwrap();
             let Some(last) = page.last() else { break };
             query.after = Some(EventPosition::of(last));
             seen.extend(page);

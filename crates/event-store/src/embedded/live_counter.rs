@@ -119,6 +119,7 @@ impl LiveKey {
             filters: vec![(Dimension::Subject, Filter::Eq(self.subject.clone()))],
             customers: None,
             windows: None,
+            known_until: None,
         }
     }
 }

@@ -48,7 +48,7 @@ pub use options::StoreOptions;
 pub use segment::SegmentSizes;
 
 use crate::report::{Damage, EventsBackup, StoreContent, Verification, Watch};
-use crate::{AppendError, Appended, QueryError, StoreError, StoreHistograms, StoreStats};
+use crate::{AppendError, Appended, EventHistory, QueryError, QueryProgress, StoreError, StoreHistograms, StoreStats};
 use disk::DiskFile;
 use queue::{Batch, BatchSize};
 use rows::{Rows, texts_len};
@@ -173,12 +173,25 @@ impl EmbeddedStore {
     }
 
     /// Runs a plan over all rows of this moment.
-    pub(crate) fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
+    pub(crate) fn aggregate(
+        &self,
+        plan: &AggregatePlan,
+        progress: Option<&QueryProgress>,
+    ) -> Result<Vec<AggregateRow>, QueryError> {
         let shared = self.shared();
-        shared.counters.aggregate_us.time(|| self.aggregate_over(&shared.view(), plan))
+        let view = || match plan.known_until {
+            None => shared.view(),
+            Some(until) => shared.view_as_of((&plan.namespace, &plan.event_type), until),
+        };
+        shared.counters.aggregate_us.time(|| self.aggregate_over(&view(), plan, progress))
     }
 
-    fn aggregate_over(&self, view: &View, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
+    fn aggregate_over(
+        &self,
+        view: &View,
+        plan: &AggregatePlan,
+        progress: Option<&QueryProgress>,
+    ) -> Result<Vec<AggregateRow>, QueryError> {
         let shared = self.shared();
         let limits = aggregate::Limits {
             max_groups: shared.options.max_groups,
@@ -190,6 +203,7 @@ impl EmbeddedStore {
             cache: &shared.partials,
             books: &shared.books,
             mask: None,
+            progress,
         };
         aggregate::aggregate(view, plan, &limits)
     }
@@ -224,7 +238,7 @@ impl EmbeddedStore {
             let gate = counters.gate();
             (shared.view(), counters.start(&gate, key))
         };
-        let total = self.aggregate_over(&view, &key.plan()).map(|rows| rows.first().map(|row| row.value));
+        let total = self.aggregate_over(&view, &key.plan(), None).map(|rows| rows.first().map(|row| row.value));
         if let Some(serial) = serial {
             counters.finish(key, serial, total.as_ref().ok().copied());
         }
@@ -234,7 +248,26 @@ impl EmbeddedStore {
     /// Lists events of this moment.
     pub(crate) fn list(&self, query: &EventQuery) -> Result<Vec<StoredEvent>, QueryError> {
         let shared = self.shared();
-        shared.counters.list_us.time(|| list::list(&shared.view(), query))
+        shared.counters.list_us.time(|| list::list(&shared.view(), query, None))
+    }
+
+    /// Lists events as they were accepted, each with its corrections.
+    pub(crate) fn list_histories(
+        &self,
+        query: &EventQuery,
+        progress: Option<&QueryProgress>,
+    ) -> Result<Vec<EventHistory>, QueryError> {
+        let shared = self.shared();
+        let view = shared.view();
+        let view = View { masks: Arc::new(view.masks.without_corrections(&query.namespace)), ..view };
+        let originals = shared.counters.list_us.time(|| list::list(&view, query, progress))?;
+        let facts = lock(&shared.facts);
+        let history = |original: StoredEvent| {
+            let event = &original.event;
+            let identity = shared.secret.identity(query.namespace.as_str(), event.source(), event.id());
+            EventHistory { corrections: facts.recorded(identity), original: Some(original) }
+        };
+        Ok(originals.into_iter().map(history).collect())
     }
 
     /// Seals what is in memory now, and waits for it.

@@ -24,6 +24,7 @@ use crate::histogram::{COUNTS, Histogram, MICROSECONDS};
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use tallystick_domain::{Instant, Namespace};
 
 /// The most bytes of codes that dictionaries have in common, about as many as those of the dictionaries in memory.
 const BOOKS_BYTES: usize = 32 << 20;
@@ -209,6 +210,14 @@ impl Shared {
             chunks: frozen.chain(&live.active.chunks).cloned().collect(),
             masks: live.masks.clone(),
         }
+    }
+
+    /// All rows of this moment, of which one type is seen as it was known at an instant.
+    pub fn view_as_of(&self, of: (&Namespace, &str), until: Instant) -> View {
+        let facts = lock(&self.facts);
+        let view = self.view();
+        let masks = Arc::new(view.masks.known_until(&facts, &self.secret, of, until));
+        View { masks, ..view }
     }
 
     /// All identities of this moment, except for those that the writer holds itself.

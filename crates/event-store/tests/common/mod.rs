@@ -200,6 +200,8 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 type Identity = (String, String);
+/// When a correction became known, and what is seen of the event from then on.
+type SeenFrom = (Instant, Option<StoredEvent>);
 
 /// The unique events of every namespace: the first one stays. Then what became known of them.
 #[derive(Clone, Default)]
@@ -207,6 +209,8 @@ pub struct Model {
     events: BTreeMap<Namespace, BTreeMap<Identity, StoredEvent>>,
     retracted: BTreeSet<(Namespace, Identity)>,
     amended: BTreeMap<(Namespace, Identity), StoredEvent>,
+    /// The corrections of each event, in the order of their recording.
+    corrections: BTreeMap<(Namespace, Identity), Vec<SeenFrom>>,
     cut_offs: BTreeMap<(Namespace, String), Instant>,
 }
 
@@ -232,13 +236,19 @@ impl Model {
         if self.has_expired(name, &current) {
             return Corrected::Expired;
         }
+        let mut recorded = |key, seen| self.corrections.entry(key).or_default().push((correction.known_at, seen));
         match &correction.change {
-            Change::Retract if self.retracted.insert(key.clone()) => Corrected::Recorded,
+            Change::Retract if self.retracted.insert(key.clone()) => {
+                recorded(key, None);
+                Corrected::Recorded
+            }
             Change::Retract => Corrected::AlreadySo,
             Change::Amend { .. } if self.retracted.contains(&key) => Corrected::Retracted,
             Change::Amend { data } if data.as_deref() == current.event.data() => Corrected::AlreadySo,
             Change::Amend { data } => {
-                self.amended.insert(key, with_data(&current, data.as_deref()));
+                let amended = with_data(&current, data.as_deref());
+                recorded(key.clone(), Some(amended.clone()));
+                self.amended.insert(key, amended);
                 Corrected::Recorded
             }
         }
@@ -263,6 +273,27 @@ impl Model {
             (!is_retracted).then(|| self.amended.get(&key).unwrap_or(original))
         });
         current.filter(|stored| !self.has_expired(name, stored)).collect()
+    }
+
+    /// The events that counted at an instant, as they were known then, but for those that expired since.
+    pub fn known_until(&self, name: &Namespace, until: Instant) -> Vec<&StoredEvent> {
+        let known = self.events.get(name).into_iter().flatten();
+        let seen = known.filter_map(|(identity, original)| {
+            let mut corrections = self.corrections.get(&(name.clone(), identity.clone())).into_iter().flatten();
+            let last = corrections.rfind(|(known_at, _)| *known_at <= until);
+            last.map_or(Some(original), |(_, seen)| seen.as_ref())
+        });
+        seen.filter(|stored| stored.ingested_at <= until && !self.has_expired(name, stored)).collect()
+    }
+
+    /// All events that did not expire, as they were accepted, and how many corrections each has.
+    pub fn histories(&self, name: &Namespace) -> Vec<(&StoredEvent, usize)> {
+        let known = self.events.get(name).into_iter().flatten();
+        let with_count = known.map(|(identity, original)| {
+            let corrections = self.corrections.get(&(name.clone(), identity.clone()));
+            (original, corrections.map_or(0, Vec::len))
+        });
+        with_count.filter(|(stored, _)| !self.has_expired(name, stored)).collect()
     }
 
     pub fn len(&self) -> u64 {

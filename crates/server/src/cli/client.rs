@@ -132,7 +132,12 @@ impl Client {
     pub fn post(&self, path: &str, content_type: &str, accept: Option<&str>, body: &[u8]) -> Result<Answer, CallError> {
         let accept = accept.map(|accept| ("accept", accept));
         let headers: Vec<_> = std::iter::once(("content-type", content_type)).chain(accept).collect();
-        self.call(Method::POST, path, &headers, Some(body))
+        self.post_with(path, &headers, body)
+    }
+
+    /// Sends a body with these headers.
+    pub fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, CallError> {
+        self.call(Method::POST, path, headers, Some(body))
     }
 
     /// Deletes.

@@ -6,9 +6,10 @@ use crate::config::{self, Config, Overrides};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use std::io::Write;
+use std::path::Path;
 use tallystick_domain::Namespace;
 use tallystick_domain::key::{ApiKey, Scope};
-use tallystick_engine::KeyAdmin;
+use tallystick_engine::{KeyAdmin, OpenError};
 
 /// What to do with the keys of a store.
 #[derive(Args)]
@@ -27,7 +28,7 @@ enum Action {
         /// What it may do: ingest (send events), read (read everything), admin (everything)
         #[arg(long, required = true, value_name = "SCOPE[,SCOPE...]", value_delimiter = ',', value_parser = scope)]
         scope: Vec<Scope>,
-        /// The only namespace that it sees
+        /// The only namespace that it sees; it must exist: tallystick namespaces create
         #[arg(long, default_value = "default", value_parser = Namespace::parse)]
         namespace: Namespace,
         #[command(flatten)]
@@ -53,29 +54,20 @@ pub fn run(arguments: KeysArguments) -> anyhow::Result<Ending> {
     runtime.block_on(async {
         match arguments.action {
             Action::Create { name, scope, namespace, store } => {
-                let admin = open(&store, true).await?;
+                let admin = store.open_state(true, KeyAdmin::open).await?;
                 let created = admin.create(namespace, &name, scope).await.map_err(refusal)?;
                 announce(&created.key)?;
                 print(&format!("{}\n", created.secret))
             }
-            Action::List { store } => print(&table(&open(&store, false).await?.list().await?).render()),
+            Action::List { store } => {
+                print(&table(&store.open_state(false, KeyAdmin::open).await?.list().await?).render())
+            }
             Action::Revoke { id, store } => {
-                open(&store, false).await?.revoke(&id).await?;
+                store.open_state(false, KeyAdmin::open).await?.revoke(&id).await?;
                 print(&format!("revoked key {id}\n"))
             }
         }
     })
-}
-
-/// Opens the store that a server with the same options uses. Only `create` may make one.
-async fn open(store: &StoreArguments, may_create: bool) -> anyhow::Result<KeyAdmin> {
-    let config = store.config(&Overrides::default())?;
-    if !may_create && config.state_url().is_none() && !config.data_dir.is_dir() {
-        let dir = config.data_dir.display();
-        return Err(refusal(format!("there is no data directory {dir}: name it with --data-dir")));
-    }
-    let opened = KeyAdmin::open(&config.data_dir, config.state_url()).await;
-    opened.context("cannot open the state store").map_err(|error| refusal(format!("{error:#}")))
 }
 
 /// On stderr, so that stdout holds the secret alone.
@@ -110,6 +102,22 @@ fn scope(text: &str) -> Result<Scope, String> {
 }
 
 impl StoreArguments {
+    /// Opens the state store that a server with the same options uses, to manage a part of it. One that is missing is made
+    /// only if it `may_create`.
+    pub(super) async fn open_state<T>(
+        &self,
+        may_create: bool,
+        open: impl AsyncFnOnce(&Path, Option<&str>) -> Result<T, OpenError>,
+    ) -> anyhow::Result<T> {
+        let config = self.config(&Overrides::default())?;
+        if !may_create && config.state_url().is_none() && !config.data_dir.is_dir() {
+            let dir = config.data_dir.display();
+            return Err(refusal(format!("there is no data directory {dir}: name it with --data-dir")));
+        }
+        let opened = open(&config.data_dir, config.state_url()).await;
+        opened.context("cannot open the state store").map_err(|error| refusal(format!("{error:#}")))
+    }
+
     /// The configuration with these arguments, the environment and `others` applied.
     pub(super) fn config(&self, others: &Overrides) -> anyhow::Result<Config> {
         let overrides =

@@ -10,6 +10,7 @@ mod export;
 mod ingest;
 mod keys;
 mod meters;
+mod namespaces;
 mod operator;
 mod query;
 mod reconcile;
@@ -46,6 +47,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Create, list and revoke API keys, also while a server runs
     Keys(keys::KeysArguments),
+    /// Create and list namespaces, also while a server runs
+    Namespaces(namespaces::NamespacesArguments),
     /// Send events from a file to a running server
     Ingest(Box<ingest::IngestArguments>),
     /// Ask a meter of a running server
@@ -113,6 +116,7 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Keys(arguments) => keys::run(arguments),
+        Command::Namespaces(arguments) => namespaces::run(arguments),
         Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Meters(arguments) => meters::run(arguments),

@@ -34,6 +34,9 @@ pub struct QueryArguments {
     /// First moment that does not count any more
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
+    /// Answer as known at this moment: without what was accepted or corrected after it
+    #[arg(long, value_name = "TIME")]
+    as_of: Option<String>,
     /// Only this subject; can be repeated
     #[arg(long)]
     subject: Vec<String>,
@@ -90,6 +93,8 @@ struct QueryBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     window_size: Option<&'static str>,
     window_time_zone: &'a str,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -140,8 +145,9 @@ pub fn run(arguments: &QueryArguments) -> anyhow::Result<Ending> {
     };
     let from = moment(&arguments.from).map_err(|error| refusal(format!("--from: {error}")))?;
     let to = moment(&arguments.to).map_err(|error| refusal(format!("--to: {error}")))?;
+    let as_of = moment(&arguments.as_of).map_err(|error| refusal(format!("--as-of: {error}")))?;
     let client = arguments.remote.connect()?;
-    let answer = ask(&client, arguments, from, to)?;
+    let answer = ask(&client, arguments, Times { from, to, as_of })?;
     if arguments.csv {
         return print(&answer.body);
     }
@@ -154,23 +160,29 @@ pub fn run(arguments: &QueryArguments) -> anyhow::Result<Ending> {
     } else {
         table(arguments, &result.data).render()
     };
-    text.push_str(&not_counted(&client, &arguments.meter, from, to)?);
+    // Of the past, only what counted is known.
+    if as_of.is_none() {
+        text.push_str(&not_counted(&client, &arguments.meter, from, to)?);
+    }
     print(&text)
 }
 
-fn ask(
-    client: &Client,
-    arguments: &QueryArguments,
+/// The moments of a query.
+struct Times {
     from: Option<Instant>,
     to: Option<Instant>,
-) -> anyhow::Result<Answer> {
+    as_of: Option<Instant>,
+}
+
+fn ask(client: &Client, arguments: &QueryArguments, times: Times) -> anyhow::Result<Answer> {
     let mut filters: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, value) in &arguments.filter {
         filters.entry(name).or_default().push(value);
     }
     let body = QueryBody {
-        from: from.map(|instant| instant.to_string()),
-        to: to.map(|instant| instant.to_string()),
+        from: times.from.map(|instant| instant.to_string()),
+        to: times.to.map(|instant| instant.to_string()),
+        as_of: times.as_of.map(|instant| instant.to_string()),
         window_size: arguments.window.map(WindowName::published),
         window_time_zone: &arguments.time_zone,
         subject: &arguments.subject,

@@ -7,6 +7,7 @@
 mod features;
 mod keys;
 mod meters;
+mod namespaces;
 mod outbox;
 mod place;
 mod portal;
@@ -55,6 +56,8 @@ contract! {
     features::a_meter_keeps_what_its_live_features_need,
     features::the_unit_cost_of_a_live_feature_changes,
     features::features_are_listed_in_pages,
+    namespaces::one_is_made_once_and_the_default_one_is_always_there,
+    namespaces::those_with_keys_were_there_before,
     portal::tokens_are_kept_listed_and_invalidated,
     portal::old_tokens_are_forgotten,
     portal::all_servers_share_one_secret,

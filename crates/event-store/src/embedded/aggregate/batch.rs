@@ -10,6 +10,7 @@ use crate::embedded::segment::{
     Block, BlockReader, Bodies, CodedTexts, Column, ColumnBuilder, NumberStats, Segment, Table, Texts,
 };
 use std::sync::Arc;
+use tallystick_domain::Instant;
 use tallystick_domain::json::lookup;
 use tallystick_domain::meter::JsonPath;
 
@@ -168,6 +169,24 @@ impl<'v, 'p> Batch<'v, 'p> {
             }
         }
         Ok(&self.times)
+    }
+
+    /// No event was accepted later.
+    pub fn last_ingested(&self) -> Instant {
+        match &self.place {
+            Place::Stored { block, .. } => block.ingested.last,
+            Place::Nowhere | Place::Memory { .. } => Instant::MAX,
+        }
+    }
+
+    /// Moments of acceptance in microseconds.
+    pub fn ingested(&mut self) -> Result<Vec<i64>, StoreError> {
+        self.times()?;
+        match &mut self.place {
+            Place::Nowhere => Ok(Vec::new()),
+            Place::Memory { chunk, table, .. } => Ok(table.ingested(chunk).collect()),
+            Place::Stored { reader, block } => reader.ingested(block, &self.times),
+        }
     }
 
     /// The rows that a correction is about, ascending.

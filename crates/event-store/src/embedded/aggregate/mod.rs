@@ -25,7 +25,7 @@ use super::chunk::{Chunk, ChunkTable};
 use super::facts::masks::Mask;
 use super::segment::{Block, Segment, Span, Table};
 use super::view::View;
-use crate::QueryError;
+use crate::{QueryError, QueryProgress};
 pub(crate) use books::Books;
 pub(crate) use partial::Partial;
 use scan::Scan;
@@ -64,6 +64,8 @@ pub(crate) struct Limits<'m> {
     pub books: &'m Books,
     /// What of the stored rows is not seen; [`aggregate`] takes it from the view.
     pub mask: Option<&'m Mask>,
+    /// Where it is noted how far the query is.
+    pub progress: Option<&'m QueryProgress>,
 }
 
 /// A part of the rows of a view that one thread looks at.
@@ -73,6 +75,15 @@ enum Piece<'v> {
     /// The rows of a chunk in memory that have the plan's type.
     /// `is_amended` if they are seen in the place of stored rows.
     Memory { chunk: &'v Chunk, table: Arc<ChunkTable>, is_amended: bool },
+}
+
+impl Piece<'_> {
+    fn rows(&self) -> usize {
+        match self {
+            Piece::Blocks { blocks, .. } => blocks.iter().map(|block| block.rows).sum(),
+            Piece::Memory { table, .. } => table.rows(),
+        }
+    }
 }
 
 /// The answer of a plan over the rows of a view.
@@ -88,6 +99,9 @@ pub(crate) fn aggregate(
     let plan = without_expired.as_ref().unwrap_or(plan);
     let limits = &Limits { mask, ..*limits };
     let pieces = pieces(view, plan, limits);
+    if let Some(progress) = limits.progress {
+        progress.expect_rows(pieces.iter().map(Piece::rows).sum());
+    }
     let threads = threads(&pieces, limits);
     let whole = match threads {
         1 => run(&pieces, &AtomicUsize::new(0), &AtomicBool::new(false), plan, limits)?.finish(),
@@ -139,11 +153,7 @@ fn exact_subjects(plan: &AggregatePlan) -> Option<Vec<&str>> {
 }
 
 fn threads(pieces: &[Piece<'_>], limits: &Limits<'_>) -> usize {
-    let rows_of = |piece: &Piece<'_>| match piece {
-        Piece::Blocks { blocks, .. } => blocks.iter().map(|block| block.rows).sum(),
-        Piece::Memory { table, .. } => table.rows(),
-    };
-    let worth = pieces.iter().map(rows_of).sum::<usize>() / limits.rows_per_thread;
+    let worth = pieces.iter().map(Piece::rows).sum::<usize>() / limits.rows_per_thread;
     let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
     let allowed = if limits.threads == 0 { cores() } else { limits.threads };
     allowed.min(worth).max(1)
@@ -163,6 +173,9 @@ fn run<'v, 'p>(
             break;
         }
         take(&mut scan, piece, plan, limits).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        if let Some(progress) = limits.progress {
+            progress.looked_at(piece.rows());
+        }
     }
     Ok(scan)
 }
@@ -195,7 +208,8 @@ fn cache_key(piece: &Piece<'_>, plan: &AggregatePlan, limits: &Limits<'_>) -> Op
     let rows = blocks.iter().filter(|block| may_hold(plan, block)).map(|block| block.rows).sum();
     // Corrections change what rows count; they never stop to, so nothing kept from before is used again.
     let is_masked = || limits.mask.is_some_and(|mask| blocks.iter().any(|block| mask.may_touch(block)));
-    if !limits.cache.takes(rows) || is_masked() {
+    // Of the past, other rows are seen; it is seldom asked for.
+    if plan.known_until.is_some() || !limits.cache.takes(rows) || is_masked() {
         return None;
     }
     // Of all blocks: those that are left out because of their times must not be left out for other bounds.
@@ -233,6 +247,7 @@ fn may_hold(plan: &AggregatePlan, block: &Block) -> bool {
     let subjects = &*block.first_subject..=&*block.last_subject;
     plan.from.is_none_or(|from| from <= block.times.last)
         && plan.to.is_none_or(|to| block.times.first < to)
+        && plan.known_until.is_none_or(|until| block.ingested.first <= until)
         && plan.filters.iter().all(|(dimension, filter)| {
             *dimension != Dimension::Subject
                 || filter.exact_texts().is_none_or(|texts| texts.iter().any(|text| subjects.contains(text)))

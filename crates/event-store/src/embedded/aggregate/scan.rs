@@ -146,6 +146,10 @@ impl<'v, 'p> Scan<'v, 'p> {
             let times = self.batch.times()?;
             self.selection.keep(|row| from <= times[row] && times[row] < to);
         }
+        if let Some(until) = self.plan.known_until.filter(|until| self.batch.last_ingested() > *until) {
+            let ingested = self.batch.ingested()?;
+            self.selection.keep(|row| ingested[row] <= until.as_micros());
+        }
         for condition in &mut self.conditions {
             if self.selection.is_empty() {
                 return Ok(());

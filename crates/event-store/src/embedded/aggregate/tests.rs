@@ -15,6 +15,7 @@ static MEMORY: LazyLock<Arc<MemoryPool>> = LazyLock::new(|| Arc::new(MemoryPool:
 static BOOKS: LazyLock<Books> = LazyLock::new(|| Books::new(1 << 20));
 static NO_CACHE: LazyLock<PartialCache> = LazyLock::new(|| PartialCache::new(0));
 static NO_LIMITS: LazyLock<Limits<'static>> = LazyLock::new(|| Limits {
+    progress: None,
     max_groups: 1_000_000,
     max_distinct: 1_000_000,
     threads: 1,
@@ -38,6 +39,7 @@ fn plan(aggregation: Aggregation, value: &str) -> AggregatePlan {
         filters: vec![],
         customers: None,
         windows: None,
+        known_until: None,
     }
 }
 
@@ -119,17 +121,20 @@ fn any_plan() -> impl Strategy<Value = AggregatePlan> {
         prop::collection::vec(dimension(), 0..3),
         prop::collection::vec((dimension(), filter()), 0..2),
         prop::option::weighted(0.2, customers),
-        prop::option::of(windows()),
+        (prop::option::of(windows()), prop::option::weighted(0.2, instant())),
     )
-        .prop_map(|(aggregation, value, from, to, dimensions, filters, customers, windows)| AggregatePlan {
-            value,
-            from,
-            to,
-            dimensions,
-            filters,
-            customers: customers.map(Arc::new),
-            windows,
-            ..plan(aggregation, "$.v")
+        .prop_map(|(aggregation, value, from, to, dimensions, filters, customers, (windows, known_until))| {
+            AggregatePlan {
+                value,
+                from,
+                to,
+                dimensions,
+                filters,
+                customers: customers.map(Arc::new),
+                windows,
+                known_until,
+                ..plan(aggregation, "$.v")
+            }
         })
 }
 

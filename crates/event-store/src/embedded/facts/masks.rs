@@ -3,7 +3,7 @@
 //! Invariant: a row is seen if and only if its time is not before the cut-off of its type and no correction is about it;
 //! the newest amendment of an event that was not retracted is seen as a row of its own. A type without facts has no mask.
 
-use super::{CorrectionRecord, Fact};
+use super::{CorrectionRecord, Fact, Facts};
 use crate::StoreError;
 use crate::embedded::chunk::Chunk;
 use crate::embedded::identity::Secret;
@@ -79,6 +79,31 @@ impl Masks {
             }
             Fact::Tally { .. } | Fact::Dropped { .. } => {}
         }
+    }
+
+    /// The mask of one type with its corrections as they were known at an instant. Its cut-off is that of now: what
+    /// expired is gone.
+    pub fn known_until(&self, facts: &Facts, secret: &Secret, of: (&Namespace, &str), until: Instant) -> Self {
+        let (namespace, event_type) = of;
+        let mut masks = Self::default();
+        if let Some(cut_off) = self.of(namespace, event_type).and_then(Mask::cut_off) {
+            masks.mask(secret, namespace, event_type).cut_off = Some(cut_off);
+        }
+        for record in facts.corrections_of_type(namespace, event_type).filter(|record| record.known_at <= until) {
+            masks.mask(secret, namespace, event_type).correct(record);
+        }
+        masks
+    }
+
+    /// The masks of a namespace without their corrections: all that is hidden has expired.
+    pub fn without_corrections(&self, namespace: &Namespace) -> Self {
+        let cut_off = |mask: &Arc<Mask>| {
+            let (chunk, corrected) = (OnceLock::new(), BTreeMap::new());
+            Arc::new(Mask { corrected, chunk, namespace: namespace.clone(), ..**mask })
+        };
+        let of_namespace = self.tables.get(namespace).into_iter().flatten();
+        let types = of_namespace.map(|(event_type, mask)| (event_type.clone(), cut_off(mask))).collect();
+        Self { tables: BTreeMap::from([(namespace.clone(), types)]) }
     }
 
     /// The mask of a type, to be changed; a reader that holds it keeps what it has.

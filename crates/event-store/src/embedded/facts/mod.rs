@@ -105,6 +105,16 @@ impl Facts {
         self.chains.get(&identity).map_or(&[], Vec::as_slice)
     }
 
+    /// The corrections of events of a type; those of one event are in the order of their recording.
+    pub fn corrections_of_type<'f>(
+        &'f self,
+        namespace: &'f Namespace,
+        event_type: &'f str,
+    ) -> impl Iterator<Item = &'f Arc<CorrectionRecord>> {
+        let all = self.chains.values().flatten();
+        all.filter(move |record| record.namespace == *namespace && record.event.event.event_type() == event_type)
+    }
+
     /// What of an event counts now.
     pub fn standing(&self, identity: u128) -> Standing {
         match self.corrections(identity).last() {

@@ -14,7 +14,7 @@ use super::{Ending, print, refusal};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use progress::Progress;
-use send::{Batch, Sender};
+use send::{Batch, Import, Sender};
 use std::fs::File;
 use std::io::Read;
 use std::sync::Mutex;
@@ -45,6 +45,9 @@ pub struct IngestArguments {
     /// Requests at the same time; 1 keeps the order of the file
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     parallel: u32,
+    /// Id under which the server tells how far this import is: GET /api/v1/info/progress/ID
+    #[arg(long, value_name = "ID", value_parser = client_id)]
+    client_id: Option<String>,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -92,13 +95,19 @@ pub fn run(arguments: &IngestArguments) -> anyhow::Result<Ending> {
     let started = monotonic();
     let tally = Tally::default();
     let progress = Progress::start(length);
-    let sender = Sender { client: &client, tally: &tally, progress: &progress };
+    let import = arguments.client_id.as_deref().map(|id| Import::new(id, &arguments.file, format)).transpose()?;
+    let sender = Sender { client: &client, tally: &tally, progress: &progress, import };
     let sent = send_all(lines, &sender, arguments);
     progress.finish();
     let summary = tally.summary(started.elapsed());
     print(&if arguments.json { summary.json()? } else { summary.text() })?;
     sent.with_context(|| format!("stopped after {} lines; run the same command again to go on", summary.settled()))?;
     Ok(if summary.is_complete() { Ending::Complete } else { Ending::Incomplete })
+}
+
+fn client_id(text: &str) -> Result<String, String> {
+    let is_good = (1..=36).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_good { Ok(text.to_owned()) } else { Err("use 1 to 36 ASCII characters without spaces".to_owned()) }
 }
 
 fn format_of(file: &str) -> Format {
@@ -165,7 +174,7 @@ fn read_batches(lines: Lines, tally: &Tally, size: usize, batches: &SyncSender<B
         batch.source_bytes += bytes;
         match event {
             Ok(event) => batch.push(number, event),
-            Err(reason) => tally.invalid(number, &reason),
+            Err(reason) => tally.no_event(number, &reason),
         }
         if batch.len() >= size || batch.event_bytes() >= BATCH_BYTES {
             // Nobody takes it any more only after a failure, which the workers report.

@@ -1,10 +1,13 @@
 //! Sending batches: again when the server is busy or away, without the lines that it refuses.
 
 use super::super::client::{Answer, CallError, Client, Problem};
+use super::Format;
 use super::progress::Progress;
 use super::summary::Tally;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::time::Duration;
 
 const PATH: &str = "/api/v1/events";
@@ -49,6 +52,39 @@ pub struct Sender<'a> {
     pub tally: &'a Tally,
     /// What the user sees meanwhile.
     pub progress: &'a Progress,
+    /// What others see meanwhile.
+    pub import: Option<Import<'a>>,
+}
+
+/// What the server is told so that it can tell others how far the import is.
+pub struct Import<'a> {
+    id: &'a str,
+    /// About how many events there are; unknown for what is not a file.
+    events: u64,
+}
+
+impl<'a> Import<'a> {
+    /// Counts the lines of the file.
+    pub fn new(id: &'a str, file: &str, format: Format) -> anyhow::Result<Self> {
+        let events = match file {
+            "-" => 0,
+            name => lines_of(&mut File::open(name).with_context(|| format!("cannot read {name}"))?)?,
+        };
+        Ok(Self { id, events: events.saturating_sub(u64::from(format == Format::Csv)) })
+    }
+}
+
+fn lines_of(file: &mut dyn Read) -> anyhow::Result<u64> {
+    let (mut buffer, mut lines, mut last) = (vec![0; 1 << 16], 0, b'\n');
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(lines + u64::from(last != b'\n')),
+            count => {
+                lines += buffer[..count].iter().filter(|byte| **byte == b'\n').count() as u64;
+                last = buffer[count - 1];
+            }
+        }
+    }
 }
 
 enum Outcome {
@@ -93,13 +129,23 @@ impl Sender<'_> {
         Ok(())
     }
 
+    /// The events that the server will see, as far as it is known.
+    fn total(&self, import: &Import<'_>) -> u64 {
+        import.events.max(self.tally.read()).saturating_sub(self.tally.unsendable())
+    }
+
     fn send(&self, events: &[(u64, String)]) -> anyhow::Result<Outcome> {
         let texts: Vec<&str> = events.iter().map(|(_, event)| event.as_str()).collect();
         let body = format!("[{}]", texts.join(","));
+        let total = self.import.as_ref().map(|import| (import.id, self.total(import).to_string()));
+        let named =
+            total.as_ref().map(|(id, total)| [("tallystick-client-id", *id), ("tallystick-import-total", total)]);
+        let headers: Vec<_> =
+            std::iter::once(("content-type", CONTENT_TYPE)).chain(named.into_iter().flatten()).collect();
         let mut wait = FIRST_WAIT;
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
-            match self.client.post(PATH, CONTENT_TYPE, None, body.as_bytes()) {
+            match self.client.post_with(PATH, &headers, body.as_bytes()) {
                 Ok(answer) if is_temporary(answer.status) => last = answer.reason(),
                 Ok(answer) => return outcome(&answer, events.len()),
                 Err(error @ (CallError::NoServer(_) | CallError::Broken(_))) => last = error.to_string(),

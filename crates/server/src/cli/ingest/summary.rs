@@ -18,6 +18,7 @@ pub struct Tally {
     accepted: AtomicU64,
     duplicates: AtomicU64,
     invalid: AtomicU64,
+    unsendable: AtomicU64,
     gaps_and_folds: AtomicU64,
     failed: AtomicBool,
     first_invalid: Mutex<BTreeMap<u64, String>>,
@@ -49,6 +50,22 @@ impl Tally {
         if first.len() > SHOWN_INVALID {
             first.pop_last();
         }
+    }
+
+    /// A line is no event, so that the server never sees it.
+    pub fn no_event(&self, line: u64, reason: &str) {
+        self.unsendable.fetch_add(1, Ordering::Relaxed);
+        self.invalid(line, reason);
+    }
+
+    /// How many lines are no events.
+    pub fn unsendable(&self) -> u64 {
+        self.unsendable.load(Ordering::Relaxed)
+    }
+
+    /// How many lines were read.
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// Sending failed; nothing more is worth trying.

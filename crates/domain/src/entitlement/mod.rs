@@ -1,0 +1,13 @@
+//! Entitlements: what a customer may use of a feature, and how much is left.
+//!
+//! Invariant: burn order = priority, expiry, creation, id; balance from a snapshot equals balance from zero; Σ burned +
+//! overage = usage. Usage is passed in, so the same rules hold for usage that came late.
+
+pub mod burn_down;
+pub mod grant;
+pub mod history;
+pub mod usage_period;
+
+pub use burn_down::{Counting, Rules, Run, Segment, State, Usage};
+pub use grant::{Expiration, ExpirationUnit, Grant};
+pub use usage_period::{Reset, UsagePeriods};

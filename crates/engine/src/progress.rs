@@ -1,0 +1,181 @@
+//! How far long operations are, for those who started them under an id of their own.
+//!
+//! Operations of a namespace under one id are counted together while one of them runs; the next one after that starts
+//! anew. What was not asked for within five minutes after its end is forgotten. It is kept in memory: another server and
+//! a restart know nothing of it.
+
+use crate::caller::Caller;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use hashbrown::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tallystick_domain::key::Scope;
+use tallystick_domain::{Instant, Namespace};
+use tallystick_event_store::QueryProgress;
+
+/// How long an operation is remembered after its end.
+const KEPT_US: i64 = 5 * 60 * 1_000_000;
+/// How many ids are remembered at a time; operations under further ones are not counted.
+const MAX_IDS: usize = 10_000;
+
+/// How far operations are. Queries count rows, imports count events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperationProgress {
+    /// What is done.
+    pub success: u64,
+    /// What failed.
+    pub failed: u64,
+    /// What there is to do, as far as it is known.
+    pub total: u64,
+    /// When these numbers were true.
+    pub updated_at: Instant,
+}
+
+/// A part of an import that came in one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportPart {
+    /// The id under which the import is watched.
+    pub id: String,
+    /// Events of the whole import.
+    pub total: u64,
+    /// Events of this part that are stored.
+    pub stored: u64,
+    /// Events of this part that are invalid.
+    pub invalid: u64,
+}
+
+type Id = (Namespace, String);
+
+/// What is remembered of all ids.
+#[derive(Default)]
+pub(crate) struct ProgressBook(Mutex<HashMap<Id, Entry>>);
+
+struct Entry {
+    running: Vec<Arc<QueryProgress>>,
+    success: u64,
+    failed: u64,
+    total: u64,
+    updated_at: Instant,
+}
+
+/// A query that is counted while it exists. Without [`Watched::succeed`] what it had left to do has failed.
+pub(crate) struct Watched {
+    engine: Engine,
+    id: Id,
+    counts: Arc<QueryProgress>,
+    has_succeeded: bool,
+}
+
+impl Entry {
+    fn new(now: Instant) -> Self {
+        Self { running: Vec::new(), success: 0, failed: 0, total: 0, updated_at: now }
+    }
+
+    fn is_over(&self) -> bool {
+        self.running.is_empty() && self.success.saturating_add(self.failed) >= self.total
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        self.running.is_empty() && self.updated_at.saturating_add_micros(KEPT_US) < now
+    }
+
+    fn read(&self, now: Instant) -> OperationProgress {
+        let sum = |of: fn(&QueryProgress) -> u64| self.running.iter().map(|counts| of(counts)).sum::<u64>();
+        OperationProgress {
+            success: self.success + sum(QueryProgress::done),
+            failed: self.failed,
+            total: self.total + sum(QueryProgress::expected),
+            updated_at: if self.running.is_empty() { self.updated_at } else { now },
+        }
+    }
+}
+
+impl ProgressBook {
+    fn entries(&self) -> MutexGuard<'_, HashMap<Id, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the entry of an id, which starts anew if all of it is over. Nothing happens when there are too many ids.
+    fn with(&self, id: &Id, now: Instant, change: impl FnOnce(&mut Entry)) {
+        let mut entries = self.entries();
+        if entries.len() >= MAX_IDS && !entries.contains_key(id) {
+            entries.retain(|_, entry| !entry.is_stale(now));
+            if entries.len() >= MAX_IDS {
+                return;
+            }
+        }
+        let entry = entries.entry(id.clone()).or_insert_with(|| Entry::new(now));
+        if entry.is_over() || entry.is_stale(now) {
+            *entry = Entry::new(now);
+        }
+        change(entry);
+    }
+}
+
+impl Watched {
+    /// Where the query counts.
+    pub fn counts(&self) -> Arc<QueryProgress> {
+        Arc::clone(&self.counts)
+    }
+
+    /// The query is answered, whatever rows it did not have to look at.
+    pub fn succeed(mut self) {
+        self.has_succeeded = true;
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let now = self.engine.now();
+        let mut entries = self.engine.progress_book().entries();
+        let Some(entry) = entries.get_mut(&self.id) else { return };
+        entry.running.retain(|counts| !Arc::ptr_eq(counts, &self.counts));
+        let (expected, done) = (self.counts.expected(), self.counts.done());
+        entry.total += expected;
+        let success = if self.has_succeeded { expected } else { done.min(expected) };
+        entry.success += success;
+        entry.failed += expected - success;
+        entry.updated_at = now;
+    }
+}
+
+impl Engine {
+    /// Counts a query under an id from now on.
+    pub(crate) fn watch(&self, namespace: &Namespace, id: Option<String>) -> Option<Watched> {
+        let id = (namespace.clone(), id?);
+        let counts = Arc::new(QueryProgress::default());
+        self.progress_book().with(&id, self.now(), |entry| entry.running.push(Arc::clone(&counts)));
+        Some(Watched { engine: self.clone(), id, counts, has_succeeded: false })
+    }
+
+    /// Counts a part of an import that was stored or refused.
+    ///
+    /// # Errors
+    /// If the caller may not send events.
+    pub fn note_import(&self, caller: &Caller, part: ImportPart) -> Result<(), EngineError> {
+        caller.require(Scope::Ingest)?;
+        let (id, now) = ((caller.namespace().clone(), part.id), self.now());
+        self.progress_book().with(&id, now, |entry| {
+            entry.success = entry.success.saturating_add(part.stored);
+            entry.failed = entry.failed.saturating_add(part.invalid);
+            // What is done was there to do, whatever the sender thought.
+            entry.total = part.total.max(entry.success.saturating_add(entry.failed));
+            entry.updated_at = now;
+        });
+        Ok(())
+    }
+
+    /// How far the operations under an id are. The id is known from when the first of them began until five minutes after
+    /// the last one ended.
+    ///
+    /// # Errors
+    /// If the id is not known, or the caller may not read.
+    pub fn progress(&self, caller: &Caller, id: &str) -> Result<OperationProgress, EngineError> {
+        caller.require(Scope::Read)?;
+        let now = self.now();
+        let entries = self.progress_book().entries();
+        let entry = entries.get(&(caller.namespace().clone(), id.to_owned())).filter(|entry| !entry.is_stale(now));
+        let unknown = || EngineError::NotFound { what: "progress for id", key: id.to_owned() };
+        entry.map(|entry| entry.read(now)).ok_or_else(unknown)
+    }
+}

@@ -19,4 +19,5 @@ mod query;
 mod reconciliation;
 mod subjects;
 mod support;
+mod v3;
 mod values;

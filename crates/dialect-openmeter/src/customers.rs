@@ -12,10 +12,19 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tallystick_domain::customer::{Address, Customer, CustomerDraft};
-use tallystick_engine::{CustomerListing, CustomerOrder};
+use tallystick_domain::search::TextCondition;
+use tallystick_engine::{CustomerListing, CustomerOrder, CustomerText};
 use tallystick_http_kit::QueryString;
 use utoipa::openapi::{RefOr, Response as Answer};
 use utoipa::{IntoResponses, ToSchema};
+
+/// The texts of customers of which a part can be searched.
+const SEARCHED: [(&str, CustomerText); 4] = [
+    ("key", CustomerText::Key),
+    ("name", CustomerText::Name),
+    ("primaryEmail", CustomerText::PrimaryEmail),
+    ("subject", CustomerText::SubjectKey),
+];
 
 /// A customer. Its fields are in the vendor's order.
 #[derive(Serialize, ToSchema)]
@@ -235,11 +244,12 @@ pub(crate) async fn list_customers(
     let paging = Paging::read(&query)?.unwrap_or_default();
     let orders = [("name", CustomerOrder::Name), ("id", CustomerOrder::Id), ("createdAt", CustomerOrder::CreatedAt)];
     let (order, descending) = sorting(&query, &orders)?;
+    let mut conditions = Vec::new();
+    for (name, text) in SEARCHED {
+        conditions.extend(part(&query, name)?.map(|part| (text, TextCondition::Contains(part))));
+    }
     let listing = CustomerListing {
-        key: part(&query, "key")?,
-        name: part(&query, "name")?,
-        primary_email: part(&query, "primaryEmail")?,
-        subject: part(&query, "subject")?,
+        conditions,
         include_deleted: boolean(&query, "includeDeleted")?.unwrap_or(false),
         order,
         descending,

@@ -47,9 +47,14 @@ pub(crate) struct MeterPath {
 pub(crate) struct PathTexts(Vec<(String, String)>);
 
 impl PathTexts {
+    /// The one of this name as it was sent; `""` when the path has none.
+    pub(crate) fn raw(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text)
+    }
+
     /// The one of this name, which has 1 to `most` characters.
     pub(crate) fn get(&self, name: &str, most: usize) -> Result<&str, Problem> {
-        let text = self.0.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text);
+        let text = self.raw(name);
         match (1..=most).contains(&text.chars().count()) {
             true => Ok(text),
             false => Err(Problem::parameter(name, "path", format!("it must have 1 to {most} characters"))),

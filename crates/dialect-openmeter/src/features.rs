@@ -15,7 +15,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use tallystick_domain::feature::{Feature, FeatureDraft, Source, SourceDraft, UnitCost, UnitCostDraft};
 use tallystick_domain::meter::Filter;
-use tallystick_engine::{FeatureListing, FeatureOrder};
+use tallystick_domain::search::TextCondition;
+use tallystick_engine::{FeatureListing, FeatureOrder, FeatureText};
 use tallystick_http_kit::QueryString;
 use utoipa::openapi::{RefOr, Response as Answer};
 use utoipa::{IntoResponses, ToSchema};
@@ -197,6 +198,7 @@ fn draft_of(input: FeatureInput) -> Result<FeatureDraft, Problem> {
     Ok(FeatureDraft {
         key: input.key,
         name: input.name,
+        description: None,
         metadata: input.metadata.unwrap_or_default(),
         filters,
         unit_cost: input.unit_cost.map(cost_draft).transpose()?,
@@ -292,7 +294,9 @@ pub(crate) async fn list_features(
     let without_pages = (bounded(offset.unwrap_or(0)), bounded(limit.unwrap_or(DEFAULT_PAGE_SIZE)));
     let (offset, limit) = paging.map_or(without_pages, |paging| (paging.offset(), paging.limit()));
     let include_archived = boolean(&query, "includeArchived")?.unwrap_or(false);
-    let listing = FeatureListing { meters, include_archived, order, descending, offset, limit };
+    let of_meters = (!meters.is_empty()).then_some((FeatureText::MeterSlug, TextCondition::OneOf(meters)));
+    let conditions = of_meters.into_iter().collect();
+    let listing = FeatureListing { conditions, include_archived, order, descending, offset, limit };
     let found = door.engine.list_features(&caller, listing).await?;
     let items: Vec<_> = found.features.into_iter().map(body_of).collect();
     let list = match paging {

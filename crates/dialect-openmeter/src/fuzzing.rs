@@ -45,7 +45,7 @@ pub fn cloudevents_body(bytes: &[u8]) -> Option<usize> {
 
 /// The events of a body in which nothing is wrong.
 fn carefully(bytes: &[u8]) -> Option<Vec<Event>> {
-    let batch = structured::read(bytes, MOST_EVENTS).ok()?;
+    let batch = structured::read(bytes, MOST_EVENTS, structured::Specversion::Required).ok()?;
     let events = batch.events.into_iter().map(valid).collect::<Option<Vec<Event>>>();
     events.filter(|events| events.len() <= MOST_EVENTS)
 }

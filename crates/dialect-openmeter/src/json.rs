@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use tallystick_domain::json;
 use tallystick_http_kit::{HttpLimits, body};
 
@@ -47,6 +48,17 @@ pub(crate) async fn read<T: DeserializeOwned>(
         None if missing == Missing::IsEmpty => parse("{}", schema, Shape::Object),
         None => Err(Problem::body("value is required but missing")),
     }
+}
+
+/// Reads a body that is an object as it is, for a reader that names everything that is wrong with it.
+pub(crate) async fn read_object(request: Request, limits: &HttpLimits) -> Result<Value, Problem> {
+    let Some(bytes) = bytes_of(request, limits).await? else {
+        return Err(Problem::body("value is required but missing"));
+    };
+    let text = text_of(&bytes)?;
+    let unreadable = |error: String| Problem::body(format!("failed to decode request body: {error}"));
+    json::check(text, MAX_DEPTH).map_err(|error| unreadable(error.to_string()))?;
+    serde_json::from_str(text).map_err(|error| unreadable(error.to_string()))
 }
 
 /// Reads a body that is a list; `schema` is the name of its members' type in the document.

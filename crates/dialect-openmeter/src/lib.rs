@@ -25,11 +25,13 @@ mod problem;
 mod query;
 mod reconciliation;
 mod subjects;
+mod v3;
 mod values;
 mod writes;
 
 pub use events::parse_only;
 pub use problem::{Problem, ValidationError};
+pub use v3::InvalidParameter;
 
 use axum::middleware::from_fn;
 use axum::routing::any;
@@ -79,12 +81,14 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .layer(Gate::for_portal(engine.clone(), limits.clone(), rules))
         .layer(portal::cors(&limits.portal_origins));
     let gate = Gate::new(engine.clone(), limits.clone(), rules);
-    let mut all = operations::with_unserved(served, portal.get_openapi())
+    let v3_gate = Gate::new(engine.clone(), limits.clone(), v3::RULES);
+    let mut all = operations::with_unserved(served, &operations::published(), &[portal.get_openapi()], "Problem")
         .route("/api/{*rest}", any(async || Problem::no_such_route()))
         .layer(panic::catch::<Problem>())
         .layer(from_fn(problem::name_instances))
         .layer(gate)
         .merge(portal)
+        .merge(v3::router(v3_gate))
         .with_state(Door { engine, limits: Arc::new(limits) });
     writes::describe(all.get_openapi_mut());
     all
@@ -109,6 +113,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         (name = "Features", description = "What customers are given access to."),
         (name = "Portal", description = "Usage for customers' own pages."),
         (name = "Info", description = "What the server knows of the world."),
+        (name = "Version 3", description = "The same objects in the shapes of the API's third version."),
         (name = "Extensions", description = "Operations of Tallystick's own."),
         (name = "Not served", description = "Operations of OpenMeter's API that answer 501."),
     ),

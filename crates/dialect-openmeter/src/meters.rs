@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use tallystick_domain::meter::{Aggregation, Meter, MeterDefinition, MeterUpdate};
+use tallystick_domain::meter::{Aggregation, DescriptionUpdate, Meter, MeterDefinition, MeterUpdate};
 use tallystick_engine::EngineError;
 use tallystick_http_kit::QueryString;
 use utoipa::{IntoResponses, ToSchema};
@@ -281,7 +281,7 @@ pub(crate) async fn update_meter(
     let body: MeterUpdateBody = json::read(request, &door.limits, "MeterUpdate", Missing::IsAnError).await?;
     let update = MeterUpdate {
         name: body.name,
-        description: body.description,
+        description: body.description.map_or(DescriptionUpdate::Keep, DescriptionUpdate::Set),
         group_by: body.group_by.unwrap_or_default(),
         metadata: body.metadata,
     };

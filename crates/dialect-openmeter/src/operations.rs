@@ -1,14 +1,14 @@
 //! Every operation that the vendor publishes: the served ones have handlers, the others answer 501 and say so.
 
 use crate::door::{Caller, Door};
-use crate::problem::{Problem, Refused, problem_answer};
+use crate::problem::{Problem, Refused, problem_answer_of};
 use axum::routing::{MethodFilter, MethodRouter};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::IntoResponses;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{OpenApi, PathItem, Required, ResponsesBuilder};
+use utoipa::openapi::{OpenApi, PathItem, RefOr, Required, Response as Answer, ResponsesBuilder};
 use utoipa_axum::PathItemExt;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -23,9 +23,14 @@ pub struct Published {
     pub id: &'static str,
 }
 
-/// All operations of the vendor's published SDK, by path.
+/// All operations of the first versions, as the vendor's published SDK has them, by path.
 pub fn published() -> Vec<Published> {
     include_str!("../operations.txt").lines().filter_map(parse_line).collect()
+}
+
+/// All operations of the third version, as the vendor's client has them, by path.
+pub fn published_v3() -> Vec<Published> {
+    include_str!("../operations-v3.txt").lines().filter_map(parse_line).collect()
 }
 
 fn parse_line(line: &'static str) -> Option<Published> {
@@ -57,12 +62,19 @@ fn ids_of(item: &PathItem) -> impl Iterator<Item = String> {
     ids.into_iter()
 }
 
-/// Adds a route and a description for every published operation that neither the router has nor `elsewhere`.
-pub(crate) fn with_unserved(mut router: OpenApiRouter<Door>, elsewhere: &OpenApi) -> OpenApiRouter<Door> {
+/// Adds a route and a description for every published operation that neither the router has nor `elsewhere`. `schema` is the
+/// name of error bodies.
+pub(crate) fn with_unserved(
+    mut router: OpenApiRouter<Door>,
+    published: &[Published],
+    elsewhere: &[&OpenApi],
+    schema: &str,
+) -> OpenApiRouter<Door> {
     let mut missing: BTreeMap<(&str, &str), Vec<&'static str>> = BTreeMap::new();
-    for operation in published() {
-        let known = [router.get_openapi(), elsewhere].map(|document| document.paths.paths.get(operation.path));
-        if !known.into_iter().flatten().any(|item| operation_of(item, operation.method).is_some()) {
+    for operation in published {
+        let documents = elsewhere.iter().copied().chain([router.get_openapi()]);
+        let mut known = documents.filter_map(|document| document.paths.paths.get(operation.path));
+        if !known.any(|item| operation_of(item, operation.method).is_some()) {
             missing.entry((operation.path, operation.method)).or_default().push(operation.id);
         }
     }
@@ -73,7 +85,7 @@ pub(crate) fn with_unserved(mut router: OpenApiRouter<Door>, elsewhere: &OpenApi
         let names = ids.join(" / ");
         let handler = move |_: Caller| async move { Problem::not_served(&names) };
         let mut paths = Paths::new();
-        paths.add_path_operation(path, vec![method], description(path, &ids, &mut taken));
+        paths.add_path_operation(path, vec![method], description(path, &ids, &mut taken, schema));
         router = router.routes((vec![], paths, MethodRouter::new().on(filter, handler)));
     }
     router
@@ -95,14 +107,14 @@ fn method_of(name: &str) -> Option<(HttpMethod, MethodFilter)> {
 /// What an operation can answer whether it is served or not.
 const OF_ALL: [&str; 4] = ["401", "405", "414", "429"];
 
-fn description(path: &str, ids: &[&str], taken: &mut BTreeSet<String>) -> Operation {
+fn description(path: &str, ids: &[&str], taken: &mut BTreeSet<String>, schema: &str) -> Operation {
     let first = ids.first().copied().unwrap_or_default();
     let numbered = (1..).map(|number| if number == 1 { first.to_string() } else { format!("{first}_{number}") });
     let id = numbered.into_iter().find(|id| taken.insert(id.clone()));
     let names = ids.join(", ");
     let answers = ResponsesBuilder::new()
-        .responses_from_iter(Refused::responses().into_iter().filter(|(status, _)| OF_ALL.contains(&status.as_str())))
-        .response("501", problem_answer("This version does not serve the operation."));
+        .responses_from_iter(answers_of_all(schema))
+        .response("501", problem_answer_of("This version does not serve the operation.", schema));
     let parameters = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parameters = parameters.map(|name| {
         let schema = ObjectBuilder::new().schema_type(Type::String);
@@ -117,4 +129,13 @@ fn description(path: &str, ids: &[&str], taken: &mut BTreeSet<String>) -> Operat
         .responses(answers)
         .extensions(Some(Extensions::builder().add("x-openmeter-operations", ids).build()))
         .build()
+}
+
+/// The answers of every operation, with the error body of this version of the API.
+fn answers_of_all(schema: &str) -> impl Iterator<Item = (String, Answer)> {
+    let of_all = Refused::responses().into_iter().filter(|(status, _)| OF_ALL.contains(&status.as_str()));
+    of_all.filter_map(move |(status, answer)| match answer {
+        RefOr::T(answer) => Some((status, problem_answer_of(&answer.description, schema))),
+        RefOr::Ref(_) => None,
+    })
 }

@@ -1,5 +1,6 @@
 //! Error bodies: `application/problem+json` with the vendor's detail prefixes.
 
+use crate::v3::InvalidParameter;
 use axum::Json;
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -13,12 +14,18 @@ use tallystick_http_kit::{Refusal, RequestId};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
-/// An error, until its body is drawn.
+const OF_BODY: &str = "request body has an error: ";
+
+/// An error, until its body is drawn: each version of the API has a form of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    status: StatusCode,
-    detail: Option<String>,
-    faults: Vec<ValidationError>,
+    pub(crate) status: StatusCode,
+    /// What the first versions write before the text.
+    prefix: &'static str,
+    pub(crate) text: Option<String>,
+    pub(crate) faults: Vec<ValidationError>,
+    /// What is wrong, as the third version lists it.
+    pub(crate) parameters: Vec<InvalidParameter>,
     retry_after_s: Option<u32>,
 }
 
@@ -70,12 +77,16 @@ pub(crate) struct Extensions<'a> {
 }
 
 impl Problem {
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: Some(detail.into()), faults: vec![], retry_after_s: None }
+    fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), ..Self::bare(status) }
+    }
+
+    fn prefixed(status: StatusCode, prefix: &'static str, text: impl Into<String>) -> Self {
+        Self { prefix, ..Self::new(status, text) }
     }
 
     fn bare(status: StatusCode) -> Self {
-        Self { status, detail: None, faults: vec![], retry_after_s: None }
+        Self { status, prefix: "", text: None, faults: vec![], parameters: vec![], retry_after_s: None }
     }
 
     /// A request that cannot be understood or breaks a rule: 400. The text is taken as it is.
@@ -85,22 +96,26 @@ impl Problem {
 
     /// A request that breaks a rule of the service: 400 with the vendor's prefix.
     pub fn validation(detail: impl AsRef<str>) -> Self {
-        Self::bad_request(format!("validation error: {}", detail.as_ref()))
+        Self::prefixed(StatusCode::BAD_REQUEST, "validation error: ", detail.as_ref())
     }
 
     /// A parameter that breaks a rule: 400. `place` is `query` or `path`.
-    pub fn parameter(name: &str, place: &str, reason: impl AsRef<str>) -> Self {
-        Self::bad_request(format!("parameter \"{name}\" in {place} has an error: {}", reason.as_ref()))
+    pub fn parameter(name: &str, place: &'static str, reason: impl AsRef<str>) -> Self {
+        let reason = reason.as_ref();
+        let text = format!("parameter \"{name}\" in {place} has an error: {reason}");
+        Self::bad_request(text).with_parameters(vec![InvalidParameter::new(name, place, "invalid", reason)])
     }
 
     /// A body that breaks a rule: 400.
     pub fn body(reason: impl AsRef<str>) -> Self {
-        Self::bad_request(format!("request body has an error: {}", reason.as_ref()))
+        let reason = reason.as_ref();
+        Self::prefixed(StatusCode::BAD_REQUEST, OF_BODY, reason)
+            .with_parameters(vec![InvalidParameter::new("body", "body", "invalid", reason)])
     }
 
     /// Something that is not in the caller's namespace: 404.
     pub fn not_found(what: impl AsRef<str>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, format!("not found error: {}", what.as_ref()))
+        Self::prefixed(StatusCode::NOT_FOUND, "not found error: ", what.as_ref())
     }
 
     /// A path that is no operation: 404 without a detail.
@@ -110,14 +125,17 @@ impl Problem {
 
     /// A published operation that is not served: 501.
     pub fn not_served(operation_ids: &str) -> Self {
-        let detail =
-            format!("not implemented error: operation {operation_ids} is not served by this version of Tallystick");
-        Self::new(StatusCode::NOT_IMPLEMENTED, detail)
+        let text = format!("operation {operation_ids} is not served by this version of Tallystick");
+        Self::prefixed(StatusCode::NOT_IMPLEMENTED, "not implemented error: ", text)
     }
 
     /// The same problem with everything that is wrong as a list.
     pub fn with_faults(self, faults: Vec<ValidationError>) -> Self {
         Self { faults, ..self }
+    }
+
+    pub(crate) fn with_parameters(self, parameters: Vec<InvalidParameter>) -> Self {
+        Self { parameters, ..self }
     }
 
     fn with_retry_after(self, seconds: u32) -> Self {
@@ -132,15 +150,21 @@ impl Problem {
 
     fn draw(&self, request_id: Option<&RequestId>) -> Response {
         let extensions = (!self.faults.is_empty()).then_some(Extensions { validation_errors: &self.faults });
+        let detail = self.text.as_ref().map(|text| format!("{}{text}", self.prefix));
         let body = Body {
             kind: "about:blank",
             title: self.status.canonical_reason().unwrap_or_default(),
             status: self.status.as_u16(),
-            detail: self.detail.as_deref(),
-            instance: request_id.map(|id| format!("urn:request:{id}")),
+            detail: detail.as_deref(),
+            instance: request_id.map(instance),
             extensions,
         };
-        let mut response = (self.status, Json(body)).into_response();
+        self.answer(self.status, body)
+    }
+
+    /// An answer with an error body, and the headers that go with it.
+    pub(crate) fn answer(&self, status: StatusCode, body: impl Serialize) -> Response {
+        let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_s {
@@ -162,14 +186,28 @@ impl IntoResponse for Problem {
     }
 }
 
+/// What names a request in an error body.
+pub(crate) fn instance(id: &RequestId) -> String {
+    format!("urn:request:{id}")
+}
+
 /// Middleware: gives every error body the request's id, and a body to the router's own 405.
 pub(crate) async fn name_instances(request: Request, next: Next) -> Response {
+    redraw(request, next, Problem::draw).await
+}
+
+/// Draws the error bodies of a version of the API.
+pub(crate) async fn redraw(
+    request: Request,
+    next: Next,
+    draw: fn(&Problem, Option<&RequestId>) -> Response,
+) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let response = next.run(request).await;
     match response.extensions().get::<Problem>() {
-        Some(problem) => problem.draw(id.as_ref()),
+        Some(problem) => draw(problem, id.as_ref()),
         None if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
-            Problem::bare(StatusCode::METHOD_NOT_ALLOWED).draw(id.as_ref())
+            draw(&Problem::bare(StatusCode::METHOD_NOT_ALLOWED), id.as_ref())
         }
         None => response,
     }
@@ -184,21 +222,19 @@ impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         let text = error.to_string();
         match error {
-            EngineError::Unauthenticated(_) => {
-                Self::new(StatusCode::UNAUTHORIZED, format!("unauthorized error: {text}"))
-            }
-            EngineError::Forbidden { .. } => Self::new(StatusCode::FORBIDDEN, format!("forbidden error: {text}")),
+            EngineError::Unauthenticated(_) => Self::prefixed(StatusCode::UNAUTHORIZED, "unauthorized error: ", text),
+            EngineError::Forbidden { .. } => Self::prefixed(StatusCode::FORBIDDEN, "forbidden error: ", text),
             EngineError::Invalid(faults) => {
                 Self::validation(text).with_faults(faults.into_iter().map(ValidationError::from).collect())
             }
             EngineError::InvalidEvents(_) => Self::validation(text),
             EngineError::NotFound { .. } => Self::not_found(text),
-            EngineError::Conflict(_) => Self::new(StatusCode::CONFLICT, format!("conflict error: {text}")),
+            EngineError::Conflict(_) => Self::prefixed(StatusCode::CONFLICT, "conflict error: ", text),
             EngineError::Gone(_) => {
-                Self::new(StatusCode::PRECONDITION_FAILED, format!("precondition failed error: {text}"))
+                Self::prefixed(StatusCode::PRECONDITION_FAILED, "precondition failed error: ", text)
             }
             EngineError::TooLarge(_) => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("request entity too large error: {text}"))
+                Self::prefixed(StatusCode::PAYLOAD_TOO_LARGE, "request entity too large error: ", text)
             }
             EngineError::Overloaded(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, text).with_retry_after(1),
             EngineError::Unavailable(cause) => {
@@ -218,7 +254,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::Engine(error) => error.into(),
             Refusal::BodyTooLarge { .. } => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("request entity too large error: {text}"))
+                Self::prefixed(StatusCode::PAYLOAD_TOO_LARGE, "request entity too large error: ", text)
             }
             Refusal::UnsupportedEncoding(_) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
             Refusal::BadEncoding { .. } | Refusal::BodyInterrupted(_) => Self::body(text),
@@ -274,6 +310,11 @@ impl IntoResponses for Refused {
 
 /// The document's description of an answer with an error body.
 pub(crate) fn problem_answer(text: &str) -> utoipa::openapi::Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    problem_answer_of(text, "Problem")
+}
+
+/// The same with the body of another version of the API.
+pub(crate) fn problem_answer_of(text: &str, schema: &str) -> utoipa::openapi::Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
     ResponseBuilder::new().description(text).content("application/problem+json", content).build()
 }

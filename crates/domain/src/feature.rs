@@ -12,7 +12,7 @@ const METERED: [Aggregation; 4] = [Aggregation::Sum, Aggregation::Count, Aggrega
 /// Kinds of tokens of language models.
 const TOKEN_TYPES: [&str; 7] = ["input", "output", "cache_read", "reasoning", "cache_write", "request", "response"];
 
-/// A feature. It is never changed, only archived.
+/// A feature. Nothing of it is ever changed but its unit cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
     /// Identity.
@@ -21,6 +21,8 @@ pub struct Feature {
     pub key: String,
     /// Name for people.
     pub name: String,
+    /// Longer text for people.
+    pub description: Option<String>,
     /// The user's own labels.
     pub metadata: BTreeMap<String, String>,
     /// What measures its use; a feature without one is there or not.
@@ -103,6 +105,8 @@ pub struct FeatureDraft {
     pub key: String,
     /// Name for people.
     pub name: String,
+    /// Longer text for people.
+    pub description: Option<String>,
     /// The user's own labels.
     pub metadata: BTreeMap<String, String>,
     /// Conditions on the meter's dimensions.
@@ -141,6 +145,7 @@ impl Feature {
             id,
             key: draft.key,
             name: draft.name,
+            description: draft.description,
             metadata: draft.metadata,
             meter: meter.map(|meter| FeatureMeter { id: meter.id, slug: meter.slug.clone() }),
             filters: draft.filters,
@@ -149,6 +154,21 @@ impl Feature {
             updated_at: now,
             archived_at: None,
         })
+    }
+
+    /// This feature with another unit cost, or with none. `meter` is its meter.
+    pub fn with_unit_cost(
+        self,
+        cost: Option<UnitCostDraft>,
+        meter: Option<&Meter>,
+        now: Instant,
+    ) -> Result<Self, Vec<FeatureFault>> {
+        let mut faults = Faults(vec![]);
+        let unit_cost = cost.and_then(|cost| unit_cost(cost, meter, &mut faults));
+        match faults.0.is_empty() {
+            true => Ok(Self { unit_cost, updated_at: now, ..self }),
+            false => Err(faults.0),
+        }
     }
 
     /// The dimensions of its meter that it needs.
@@ -196,6 +216,9 @@ fn text_faults(draft: &FeatureDraft) -> Vec<FeatureFault> {
     }
     if !(1..=1024).contains(&draft.name.chars().count()) {
         faults.add("name", "name must have 1 to 1024 characters");
+    }
+    if draft.description.as_deref().is_some_and(|text| text.chars().count() > 1024) {
+        faults.add("description", "description must have at most 1024 characters");
     }
     faults.0
 }

@@ -110,3 +110,18 @@ fn a_meter_keeps_what_its_features_need() {
     let deleted = Meter { deleted_at: Some(Instant::MIN), ..tokens };
     assert!(meter_change_obstacle(&deleted, &users).unwrap().contains("gpt_4_tokens"));
 }
+
+#[test]
+fn a_unit_cost_can_be_changed_and_removed() {
+    let meter = meter(Aggregation::Sum);
+    let feature = define(FeatureDraft { description: Some("d".into()), ..draft() }, Some(&meter)).unwrap();
+    let later = Instant::from_micros(5).unwrap();
+    let manual =
+        feature.clone().with_unit_cost(Some(UnitCostDraft::Manual("0.5".into())), Some(&meter), later).unwrap();
+    let half = UnitCost::Manual(Quantity::parse("0.5").unwrap());
+    assert_eq!(manual, Feature { unit_cost: Some(half), updated_at: later, ..feature.clone() });
+    let negative = UnitCostDraft::Manual("-1".into());
+    assert_eq!(fields(manual.clone().with_unit_cost(Some(negative), Some(&meter), later)), ["unitCost.amount"]);
+    let none = manual.with_unit_cost(None, Some(&meter), later).unwrap();
+    assert_eq!(none, Feature { updated_at: later, ..feature });
+}

@@ -16,6 +16,7 @@ pub mod meter;
 pub mod namespace;
 pub mod portal;
 pub mod quantity;
+pub mod search;
 pub mod subject;
 pub mod time;
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tallystick_domain::customer::{Customer, CustomerDraft, CustomerFault};
 use tallystick_domain::key::Scope;
 use tallystick_domain::{CustomerId, Namespace};
-pub use tallystick_state_store::{CustomerListing, CustomerOrder};
+pub use tallystick_state_store::{CustomerListing, CustomerOrder, CustomerText};
 
 /// A page of customers.
 #[derive(Clone, Debug)]

@@ -1,14 +1,14 @@
-//! Features: create, list, get, archive.
+//! Features: create, list, get, change the unit cost, archive.
 
 use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::error::{EngineError, Fault};
 use crate::meters::MeterRef;
 use tallystick_domain::FeatureId;
-use tallystick_domain::feature::{Feature, FeatureDraft, FeatureFault};
+use tallystick_domain::feature::{Feature, FeatureDraft, FeatureFault, UnitCostDraft};
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::Meter;
-pub use tallystick_state_store::{FeatureListing, FeatureOrder};
+pub use tallystick_state_store::{FeatureListing, FeatureOrder, FeatureText};
 
 /// A page of features.
 #[derive(Clone, Debug)]
@@ -50,6 +50,26 @@ impl Engine {
     pub async fn get_feature(&self, caller: &Caller, id_or_key: &str) -> Result<Feature, EngineError> {
         caller.require(Scope::Read)?;
         self.find_feature(caller, id_or_key).await
+    }
+
+    /// Gives a live feature another unit cost, or none.
+    pub async fn update_feature_cost(
+        &self,
+        caller: &Caller,
+        id_or_key: &str,
+        cost: Option<UnitCostDraft>,
+    ) -> Result<Feature, EngineError> {
+        caller.require(Scope::Admin)?;
+        let stored = self.find_feature(caller, id_or_key).await?;
+        let meter = match &stored.meter {
+            Some(meter) => self.state().get_meter(caller.namespace(), meter.id).await?,
+            None => None,
+        };
+        let feature = stored.with_unit_cost(cost, meter.as_ref(), self.clock().now()).map_err(invalid)?;
+        match self.state().update_feature_cost(caller.writer(), &feature, meter.as_ref()).await? {
+            true => Ok(feature),
+            false => Err(missing(id_or_key)),
+        }
     }
 
     /// Archives a live feature; its key can be used again.

@@ -38,6 +38,11 @@ impl QueryString {
         self.0.iter().filter_map(move |(key, value)| Some((member_of(key, name)?, value.as_str())))
     }
 
+    /// All pairs, in their order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The first parameter that is neither one of `plain` nor a member of one of `objects`.
     pub fn unknown(&self, plain: &[&str], objects: &[&str]) -> Option<&str> {
         let known = |key: &str| plain.contains(&key) || objects.iter().any(|object| member_of(key, object).is_some());

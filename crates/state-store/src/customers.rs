@@ -3,13 +3,15 @@
 use crate::column::{self, Columns, text};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::outbox::{Change, Entity, Write};
+use crate::search::{Part, Wanted};
 use crate::subjects;
 use crate::{StateStore, Writer};
+use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 use tallystick_domain::customer::{Address, Customer};
+use tallystick_domain::search::TextCondition;
 use tallystick_domain::subject::Subject;
 use tallystick_domain::{CustomerId, Namespace};
 
@@ -21,17 +23,11 @@ const UPDATE: &str = "UPDATE customers SET key = $3, name = $4, description = $5
      billing_address = $8, metadata = $9, subject_keys = $10, created_at = $11, updated_at = $12, deleted_at = $13 \
      WHERE namespace = $1 AND id = $2";
 
-/// Which customers to list. Texts are searched without regard to the case of ASCII letters.
+/// Which customers to list.
 #[derive(Clone, Debug, Default)]
 pub struct CustomerListing {
-    /// Part of the key.
-    pub key: Option<String>,
-    /// Part of the name.
-    pub name: Option<String>,
-    /// Part of the primary email.
-    pub primary_email: Option<String>,
-    /// Part of a live subject key.
-    pub subject: Option<String>,
+    /// Conditions on texts; all must hold.
+    pub conditions: Vec<(CustomerText, TextCondition)>,
     /// Deleted ones too.
     pub include_deleted: bool,
     /// What to sort by; ties are sorted by id.
@@ -42,6 +38,19 @@ pub struct CustomerListing {
     pub offset: u32,
     /// How many to give at most.
     pub limit: u32,
+}
+
+/// A text of a customer that can be searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CustomerText {
+    /// The key.
+    Key,
+    /// The name.
+    Name,
+    /// The primary email.
+    PrimaryEmail,
+    /// The subject keys of a live customer, of which one must meet the condition.
+    SubjectKey,
 }
 
 /// What customers are sorted by.
@@ -139,42 +148,23 @@ impl StateStore {
         ns: &Namespace,
         listing: &CustomerListing,
     ) -> Result<(Vec<Customer>, u64), StateError> {
-        let mut wanted = String::from("WHERE namespace = $1");
+        const SUBJECTS_OF: &str = "SELECT customer_id FROM customer_subjects WHERE namespace = $1";
+        let mut wanted = Wanted::of(ns);
         if !listing.include_deleted {
-            wanted.push_str(" AND deleted_at IS NULL");
+            wanted.and("deleted_at IS NULL");
         }
-        let texts = [("key", &listing.key), ("name", &listing.name), ("primary_email", &listing.primary_email)];
-        let mut patterns = Vec::new();
-        for (column, part) in texts.into_iter().filter_map(|(column, part)| part.as_ref().map(|part| (column, part))) {
-            patterns.push(containing(part));
-            wanted.push_str(&format!(" AND {}", contains(column, patterns.len() + 1)));
+        for (searched, condition) in &listing.conditions {
+            match searched {
+                CustomerText::Key => wanted.text("key", condition),
+                CustomerText::Name => wanted.text("name", condition),
+                CustomerText::PrimaryEmail => wanted.text("primary_email", condition),
+                CustomerText::SubjectKey => wanted.one_of_its(SUBJECTS_OF, "subject_key", condition),
+            }
         }
-        if let Some(part) = &listing.subject {
-            patterns.push(containing(part));
-            wanted.push_str(&format!(
-                " AND id IN (SELECT customer_id FROM customer_subjects WHERE namespace = $1 \
-                 AND {})",
-                contains("subject_key", patterns.len() + 1)
-            ));
-        }
-        let (order, direction) = (listing.order.column(), if listing.descending { "DESC" } else { "ASC" });
-        let (offset, limit) = (listing.offset, listing.limit);
-        // Every part of the text is ours; what the user wrote is bound.
-        let page = format!(
-            "{} {wanted} ORDER BY {order} {direction}, id {direction} LIMIT {limit} OFFSET {offset}",
-            select!("")
-        );
-        let count = format!("SELECT COUNT(*) AS total FROM customers {wanted}");
-        let mut page_query = sqlx::query(AssertSqlSafe(page)).bind(ns.as_str());
-        let mut count_query = sqlx::query(AssertSqlSafe(count)).bind(ns.as_str());
-        for pattern in patterns {
-            page_query = page_query.bind(pattern.clone());
-            count_query = count_query.bind(pattern);
-        }
-        let rows = page_query.fetch_all(&self.pool).await.map_err(failed)?;
-        let counted = count_query.fetch_one(&self.pool).await.map_err(failed)?;
-        let total: i64 = counted.try_get("total").map_err(failed)?;
-        Ok((rows.iter().map(read).collect::<Result<_, _>>()?, u64::try_from(total).unwrap_or(0)))
+        let (column, descending) = (listing.order.column(), listing.descending);
+        let part = Part { column, descending, offset: listing.offset, limit: listing.limit };
+        let (rows, total) = wanted.page(self, "customers", select!(""), part).await?;
+        Ok((rows.iter().map(read).collect::<Result<_, _>>()?, total))
     }
 
     /// The live customer that an event subject belongs to: the one with that key, else the one with that subject key.
@@ -216,18 +206,6 @@ impl CustomerOrder {
             CustomerOrder::CreatedAt => "created_at",
         }
     }
-}
-
-/// The condition that a column matches the pattern in a parameter. By bytes on both sides: lowered by a language's rules on one
-/// side only, "É" would not be part of "É".
-fn contains(column: &str, parameter: usize) -> String {
-    format!(r#"LOWER({column} COLLATE "binary") LIKE LOWER(${parameter} COLLATE "binary") ESCAPE '!'"#)
-}
-
-/// A pattern for texts that hold this part; `!` takes the next character literally.
-fn containing(part: &str) -> String {
-    let literal = text(part).replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    format!("%{literal}%")
 }
 
 async fn link_subjects(write: &mut Write, ns: &Namespace, customer: &Customer) -> Result<(), StateError> {

@@ -4,23 +4,24 @@ use crate::column::{self, Columns, filters, text};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::meters::meter_in;
 use crate::outbox::{Change, Entity, Write};
+use crate::search::{Part, Wanted};
 use crate::{StateStore, Writer};
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 use tallystick_domain::feature::{Feature, FeatureMeter, Source, UnitCost};
 use tallystick_domain::meter::Meter;
 use tallystick_domain::quantity::Quantity;
+use tallystick_domain::search::TextCondition;
 use tallystick_domain::{FeatureId, Instant, MeterId, Namespace};
 
 const INSERT: &str = "INSERT INTO features (namespace, id, key, name, metadata, meter_id, meter_slug, filters, unit_cost, \
-     created_at, updated_at, archived_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+     created_at, updated_at, archived_at, description) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, key, name, metadata, meter_id, meter_slug, filters, unit_cost, created_at, updated_at, archived_at ",
-            "FROM features ",
+            "SELECT id, key, name, metadata, meter_id, meter_slug, filters, unit_cost, created_at, updated_at, archived_at, ",
+            "description FROM features ",
             $rest
         )
     };
@@ -29,8 +30,8 @@ macro_rules! select {
 /// Which features to list.
 #[derive(Clone, Debug, Default)]
 pub struct FeatureListing {
-    /// Only those of these meters, by slug; all when empty.
-    pub meters: Vec<String>,
+    /// Conditions on texts; all must hold.
+    pub conditions: Vec<(FeatureText, TextCondition)>,
     /// Archived ones too.
     pub include_archived: bool,
     /// What to sort by; ties are sorted by id.
@@ -41,6 +42,19 @@ pub struct FeatureListing {
     pub offset: u32,
     /// How many to give at most.
     pub limit: u32,
+}
+
+/// A text of a feature that can be searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeatureText {
+    /// The key.
+    Key,
+    /// The name.
+    Name,
+    /// The id of its meter.
+    MeterId,
+    /// The slug of its meter.
+    MeterSlug,
 }
 
 /// What features are sorted by.
@@ -57,6 +71,17 @@ pub enum FeatureOrder {
     CreatedAt,
     /// Last change.
     UpdatedAt,
+}
+
+impl FeatureText {
+    fn column(self) -> &'static str {
+        match self {
+            FeatureText::Key => "key",
+            FeatureText::Name => "name",
+            FeatureText::MeterId => "meter_id",
+            FeatureText::MeterSlug => "meter_slug",
+        }
+    }
 }
 
 impl FeatureOrder {
@@ -82,12 +107,7 @@ impl StateStore {
     ) -> Result<(), StateError> {
         let ns = by.namespace();
         let mut write = Write::begin(self, by).await?;
-        if let Some(meter) = meter
-            && meter_in(&mut write, ns, meter.id).await?.as_ref() != Some(meter)
-        {
-            let message = format!("meter {} was changed at the same time: send the request again", meter.slug);
-            return Err(StateError::Refused(message));
-        }
+        check_meter(&mut write, ns, meter).await?;
         let query = sqlx::query("SELECT id FROM features WHERE namespace = $1 AND key = $2 AND archived_at IS NULL");
         let query = query.bind(ns.as_str()).bind(text(&feature.key));
         if let Some(row) = query.fetch_optional(&mut *write.tx).await.map_err(failed)? {
@@ -108,10 +128,34 @@ impl StateStore {
             .bind(column::instant(feature.created_at))
             .bind(column::instant(feature.updated_at))
             .bind(feature.archived_at.map(column::instant))
+            .bind(feature.description.as_deref().map(text))
             .execute(&mut *write.tx)
             .await
             .map_err(|error| conflict_or_failed(error, || format!("feature {id} with key {}", feature.key)))?;
         write.commit(Entity::Feature, &id, Change::Created, feature.created_at).await
+    }
+
+    /// Stores the unit cost of a feature; `false` when it is not live any more. `meter` is its meter as the cost was checked
+    /// against it: when it is another one by now the answer is [`StateError::Refused`].
+    pub async fn update_feature_cost(
+        &self,
+        by: Writer<'_>,
+        feature: &Feature,
+        meter: Option<&Meter>,
+    ) -> Result<bool, StateError> {
+        const UPDATE: &str = "UPDATE features SET unit_cost = $3, updated_at = $4 \
+             WHERE namespace = $1 AND id = $2 AND archived_at IS NULL";
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
+        check_meter(&mut write, ns, meter).await?;
+        let id = feature.id.to_string();
+        let query = sqlx::query(UPDATE).bind(ns.as_str()).bind(&id).bind(feature.unit_cost.as_ref().map(cost_text));
+        let query = query.bind(column::instant(feature.updated_at));
+        if query.execute(&mut *write.tx).await.map_err(failed)?.rows_affected() == 0 {
+            return Ok(false);
+        }
+        write.commit(Entity::Feature, &id, Change::Updated, feature.updated_at).await?;
+        Ok(true)
     }
 
     /// Archives a feature by its id; `false` when there is no live one.
@@ -148,31 +192,27 @@ impl StateStore {
         ns: &Namespace,
         listing: &FeatureListing,
     ) -> Result<(Vec<Feature>, u64), StateError> {
-        let mut wanted = String::from("WHERE namespace = $1");
+        let mut wanted = Wanted::of(ns);
         if !listing.include_archived {
-            wanted.push_str(" AND archived_at IS NULL");
+            wanted.and("archived_at IS NULL");
         }
-        if !listing.meters.is_empty() {
-            let places: Vec<_> = (2..2 + listing.meters.len()).map(|number| format!("${number}")).collect();
-            wanted.push_str(&format!(" AND meter_slug IN ({})", places.join(", ")));
+        for (searched, condition) in &listing.conditions {
+            wanted.text(searched.column(), condition);
         }
-        let (order, direction) = (listing.order.column(), if listing.descending { "DESC" } else { "ASC" });
-        let (offset, limit) = (listing.offset, listing.limit);
-        // Every part of the text is ours; what the user wrote is bound.
-        let sorted = format!("ORDER BY {order} {direction}, id {direction} LIMIT {limit} OFFSET {offset}");
-        let page = format!("{} {wanted} {sorted}", select!(""));
-        let count = format!("SELECT COUNT(*) AS total FROM features {wanted}");
-        let mut page_query = sqlx::query(AssertSqlSafe(page)).bind(ns.as_str());
-        let mut count_query = sqlx::query(AssertSqlSafe(count)).bind(ns.as_str());
-        for slug in &listing.meters {
-            page_query = page_query.bind(text(slug));
-            count_query = count_query.bind(text(slug));
-        }
-        let rows = page_query.fetch_all(&self.pool).await.map_err(failed)?;
-        let counted = count_query.fetch_one(&self.pool).await.map_err(failed)?;
-        let total: i64 = counted.try_get("total").map_err(failed)?;
-        Ok((rows.iter().map(read).collect::<Result<_, _>>()?, u64::try_from(total).unwrap_or(0)))
+        let (column, descending) = (listing.order.column(), listing.descending);
+        let part = Part { column, descending, offset: listing.offset, limit: listing.limit };
+        let (rows, total) = wanted.page(self, "features", select!(""), part).await?;
+        Ok((rows.iter().map(read).collect::<Result<_, _>>()?, total))
     }
+}
+
+/// Whether a meter is still as it was read.
+async fn check_meter(write: &mut Write, ns: &Namespace, meter: Option<&Meter>) -> Result<(), StateError> {
+    let Some(meter) = meter else { return Ok(()) };
+    if meter_in(write, ns, meter.id).await?.as_ref() == Some(meter) {
+        return Ok(());
+    }
+    Err(StateError::Refused(format!("meter {} was changed at the same time: send the request again", meter.slug)))
 }
 
 /// The live features that measure by this meter, by key.
@@ -228,6 +268,7 @@ fn read(row: &AnyRow) -> Result<Feature, StateError> {
         id: columns.parsed("id", |text| FeatureId::parse(text).ok_or("it is not a ULID"))?,
         key: columns.text("key")?,
         name: columns.text("name")?,
+        description: columns.optional_text("description")?,
         metadata: columns.map("metadata")?,
         meter,
         filters: columns.parsed("filters", filters::of_text)?,

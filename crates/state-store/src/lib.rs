@@ -15,14 +15,15 @@ mod migrate;
 mod namespaces;
 mod outbox;
 mod portal;
+mod search;
 mod subjects;
 mod upkeep;
 mod url;
 mod writer;
 
-pub use customers::{CustomerListing, CustomerOrder};
+pub use customers::{CustomerListing, CustomerOrder, CustomerText};
 pub use error::StateError;
-pub use features::{FeatureListing, FeatureOrder};
+pub use features::{FeatureListing, FeatureOrder, FeatureText};
 pub use idempotency::{KeptAnswer, Reservation, Reserved};
 pub use url::StateUrl;
 pub use writer::Writer;

@@ -27,6 +27,11 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "portal", sql: include_str!("../migrations/0005_portal.sql") },
     Migration { version: 6, name: "namespaces", sql: include_str!("../migrations/0006_namespaces.sql") },
     Migration { version: 7, name: "idempotency", sql: include_str!("../migrations/0007_idempotency.sql") },
+    Migration {
+        version: 8,
+        name: "feature_description",
+        sql: include_str!("../migrations/0008_feature_description.sql"),
+    },
 ];
 
 /// A row of `schema_migrations`.

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use tallystick_domain::customer::{Address, Customer};
+use tallystick_domain::search::TextCondition;
 use tallystick_domain::{CustomerId, Instant, Namespace};
-use tallystick_state_store::{CustomerListing, CustomerOrder, StateError, StateStore, StateUrl, Writer};
+use tallystick_state_store::{CustomerListing, CustomerOrder, CustomerText, StateError, StateStore, StateUrl, Writer};
 use tallystick_testkit::postgres::Postgres;
 
 fn ns(name: &str) -> Namespace {
@@ -119,13 +120,79 @@ async fn lists_pages_in_order_with_conditions(store: StateStore) {
     assert_eq!(numbers(CustomerListing { include_deleted: true, ..all.clone() }).await.1, 5);
     let newest = CustomerListing { order: CustomerOrder::CreatedAt, descending: true, limit: 1, ..all.clone() };
     assert_eq!(numbers(newest).await, (vec![4], 4));
-    let named = CustomerListing { name: Some("CUSTOMER 2".into()), ..all.clone() };
-    assert_eq!(numbers(named).await, (vec![2], 1));
+    let part = |text, part: &str| CustomerListing {
+        conditions: vec![(text, TextCondition::Contains(part.into()))],
+        ..all.clone()
+    };
+    assert_eq!(numbers(part(CustomerText::Name, "CUSTOMER 2")).await, (vec![2], 1));
     // What means something in a pattern stands for itself.
-    assert_eq!(numbers(CustomerListing { key: Some("y_3".into()), ..all.clone() }).await, (vec![3], 1));
-    assert_eq!(numbers(CustomerListing { key: Some("key%".into()), ..all.clone() }).await, (vec![], 0));
-    assert_eq!(numbers(CustomerListing { subject: Some("B%4".into()), ..all.clone() }).await, (vec![4], 1));
-    assert_eq!(numbers(CustomerListing { subject: Some("sub%5".into()), ..all }).await, (vec![], 0));
+    assert_eq!(numbers(part(CustomerText::Key, "y_3")).await, (vec![3], 1));
+    assert_eq!(numbers(part(CustomerText::Key, "key%")).await, (vec![], 0));
+    assert_eq!(numbers(part(CustomerText::SubjectKey, "B%4")).await, (vec![4], 1));
+    assert_eq!(numbers(part(CustomerText::SubjectKey, "sub%5")).await, (vec![], 0));
+}
+
+async fn finds_what_a_condition_means(store: StateStore) {
+    let keys = [None, Some("a"), Some("B"), Some("b"), Some("é"), Some("a'b%_!\0")];
+    for (number, key) in (1..).zip(keys) {
+        let subject = format!("s{number}");
+        let made = Customer { primary_email: key.map(Into::into), ..customer(number, key, &[&subject]) };
+        store.insert_customer(Writer::of(&ns("a")), &made, &[]).await.unwrap();
+    }
+    let words: Vec<String> = ["a", "b", "B", "é", "É", "'b%", "_!\0", "c", ""].map(Into::into).into();
+    let mut conditions = vec![
+        TextCondition::Present(true),
+        TextCondition::Present(false),
+        TextCondition::OneOf(words.clone()),
+        TextCondition::OneOf(vec![]),
+        TextCondition::Any(words.iter().cloned().map(TextCondition::Is).collect()),
+        TextCondition::Any(vec![]),
+    ];
+    for word in words {
+        conditions.extend([
+            TextCondition::Is(word.clone()),
+            TextCondition::IsNot(word.clone()),
+            TextCondition::Contains(word.clone()),
+            TextCondition::Above(word.clone()),
+            TextCondition::AtLeast(word.clone()),
+            TextCondition::Below(word.clone()),
+            TextCondition::AtMost(word),
+        ]);
+    }
+    for condition in conditions {
+        let expected: Vec<_> = keys.into_iter().filter(|key| condition.matches(*key)).collect();
+        for text in [CustomerText::Key, CustomerText::PrimaryEmail] {
+            let listing = CustomerListing {
+                conditions: vec![(text, condition.clone())],
+                order: CustomerOrder::CreatedAt,
+                limit: 10,
+                ..CustomerListing::default()
+            };
+            let (found, total) = store.list_customers(&ns("a"), &listing).await.unwrap();
+            let found: Vec<_> = found.iter().map(|customer| customer.key.as_deref()).collect();
+            assert_eq!((found, total), (expected.clone(), expected.len() as u64), "{text:?} {condition:?}");
+        }
+    }
+}
+
+async fn of_its_subjects_one_must_meet_a_condition(store: StateStore) {
+    for (number, subjects) in [(1, &["1x", "1y"][..]), (2, &["2y"]), (3, &[])] {
+        let key = format!("c{number}");
+        store.insert_customer(Writer::of(&ns("a")), &customer(number, Some(&key), subjects), &[]).await.unwrap();
+    }
+    for (condition, expected) in [
+        (TextCondition::Is("1x".into()), vec![1]),
+        (TextCondition::Contains("Y".into()), vec![1, 2]),
+        (TextCondition::IsNot("1x".into()), vec![2, 3]),
+        (TextCondition::Present(true), vec![1, 2]),
+        (TextCondition::Present(false), vec![3]),
+    ] {
+        let conditions = vec![(CustomerText::SubjectKey, condition.clone())];
+        let listing = CustomerListing { conditions, limit: 10, ..CustomerListing::default() };
+        let (found, _) = store.list_customers(&ns("a"), &listing).await.unwrap();
+        let found: Vec<_> = found.iter().map(|customer| customer.created_at.as_micros()).collect();
+        assert_eq!(found, expected, "{condition:?}");
+    }
 }
 
 async fn finds_parts_without_the_case_of_ascii_letters_only(store: StateStore) {
@@ -134,13 +201,14 @@ async fn finds_parts_without_the_case_of_ascii_letters_only(store: StateStore) {
     store.insert_customer(Writer::of(&ns("a")), &one, &[]).await.unwrap();
     let all = CustomerListing { limit: 10, ..CustomerListing::default() };
     for (text, expected) in [("É", 1), ("é", 0)] {
-        let part = |rest: &str| Some(format!("{text}{rest}"));
-        for listing in [
-            CustomerListing { key: part("kEY"), ..all.clone() },
-            CustomerListing { name: part("nAME"), ..all.clone() },
-            CustomerListing { primary_email: part("@mAIL"), ..all.clone() },
-            CustomerListing { subject: part("sUB"), ..all.clone() },
+        let part = |rest: &str| TextCondition::Contains(format!("{text}{rest}"));
+        for searched in [
+            (CustomerText::Key, part("kEY")),
+            (CustomerText::Name, part("nAME")),
+            (CustomerText::PrimaryEmail, part("@mAIL")),
+            (CustomerText::SubjectKey, part("sUB")),
         ] {
+            let listing = CustomerListing { conditions: vec![searched], ..all.clone() };
             assert_eq!(store.list_customers(&ns("a"), &listing).await.unwrap().1, expected, "{listing:?}");
         }
     }
@@ -190,6 +258,8 @@ on_both_backends! {
     a_key_and_a_subject_belong_to_one_live_customer,
     the_owner_of_a_subject_is_found_by_key_first,
     lists_pages_in_order_with_conditions,
+    finds_what_a_condition_means,
+    of_its_subjects_one_must_meet_a_condition,
     finds_parts_without_the_case_of_ascii_letters_only,
     of_many_concurrent_claims_to_a_subject_one_wins,
 }

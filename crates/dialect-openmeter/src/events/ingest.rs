@@ -1,6 +1,6 @@
 //! `POST /api/v1/events`: durable and counted once, or refused whole with every fault named.
 
-use super::structured::Batch;
+use super::structured::{Batch, Specversion};
 use super::{binary, plain, structured};
 use crate::door::{Caller, Door};
 use crate::json::{media_type, unexpected_media_type};
@@ -73,6 +73,17 @@ pub(crate) async fn ingest_events(
     State(door): State<Door>,
     request: Request,
 ) -> Result<Response, Problem> {
+    take_in(&caller, &door, request, Specversion::Required, StatusCode::NO_CONTENT).await
+}
+
+/// Takes in the events of a request and answers with this status.
+pub(crate) async fn take_in(
+    caller: &Caller,
+    door: &Door,
+    request: Request,
+    specversion: Specversion,
+    status: StatusCode,
+) -> Result<Response, Problem> {
     caller.require(Scope::Ingest)?;
     let (parts, sent) = request.into_parts();
     let framing = framing_of(&parts.headers)?;
@@ -86,31 +97,31 @@ pub(crate) async fn ingest_events(
         let bytes = bytes.clone();
         let read = move || plain::read(&bytes, most, max_depth);
         if let Some(events) = beside(read, aside(PLAIN_ASIDE_BYTES)).await? {
-            let report = door.engine.ingest_plain(&caller, events).await?;
-            import.note(&door, &caller, report.stored + report.duplicates, 0)?;
-            return Ok(stored(report));
+            let report = door.engine.ingest_plain(caller, events).await?;
+            import.note(door, caller, report.stored + report.duplicates, 0)?;
+            return Ok(stored(status, report));
         }
     }
     // One more than allowed is read, for the engine to refuse.
     let read = move || match framing {
         Framing::Binary => binary::read(&parts.headers, &bytes).map(Batch::of_one),
-        Framing::Json | Framing::CloudEvents => structured::read(&bytes, most),
+        Framing::Json | Framing::CloudEvents => structured::read(&bytes, most, specversion),
     };
     let batch = beside(read, aside(CAREFUL_ASIDE_BYTES)).await??;
     if batch.events.is_empty() {
         return match framing {
             Framing::Json => Err(Problem::bad_request("invalid event: no events found")),
-            Framing::CloudEvents | Framing::Binary => Ok(stored(IngestReport { stored: 0, duplicates: 0 })),
+            Framing::CloudEvents | Framing::Binary => Ok(stored(status, IngestReport { stored: 0, duplicates: 0 })),
         };
     }
-    match door.engine.ingest(&caller, batch.events).await {
+    match door.engine.ingest(caller, batch.events).await {
         Ok(report) => {
-            import.note(&door, &caller, report.stored + report.duplicates, 0)?;
-            Ok(stored(report))
+            import.note(door, caller, report.stored + report.duplicates, 0)?;
+            Ok(stored(status, report))
         }
         Err(EngineError::InvalidEvents(faults)) => {
             let invalid: BTreeSet<usize> = faults.iter().map(|fault| fault.index).collect();
-            import.note(&door, &caller, 0, invalid.len() as u64)?;
+            import.note(door, caller, 0, invalid.len() as u64)?;
             Err(invalid_events(&faults, batch.is_list))
         }
         Err(error) => Err(error.into()),
@@ -153,7 +164,7 @@ pub fn parse_only(body: &[u8], limits: &Limits) -> Option<u64> {
     if let Some(events) = plain::read(body, limits.batch_events, limits.json_depth) {
         return Some(events.len() as u64);
     }
-    let batch = structured::read(body, limits.batch_events).ok()?;
+    let batch = structured::read(body, limits.batch_events, Specversion::Required).ok()?;
     check_events(batch.events, limits.json_depth).ok()
 }
 
@@ -169,8 +180,8 @@ fn framing_of(headers: &HeaderMap) -> Result<Framing, Problem> {
     }
 }
 
-fn stored(report: IngestReport) -> Response {
-    (StatusCode::NO_CONTENT, [(ACCEPTED, report.stored), (DUPLICATES, report.duplicates)]).into_response()
+fn stored(status: StatusCode, report: IngestReport) -> Response {
+    (status, [(ACCEPTED, report.stored), (DUPLICATES, report.duplicates)]).into_response()
 }
 
 /// The refusal of a batch: the first faults in words, all of them as a list.

@@ -113,14 +113,10 @@ pub(crate) fn items(page: &[ListedEvent]) -> Result<Vec<IngestedEvent<'_>>, Prob
 
 fn item(listed: &ListedEvent) -> Result<IngestedEvent<'_>, Problem> {
     let accepted_at = listed.stored.ingested_at.to_string();
-    let cannot_be_shown = |error: serde_json::Error| {
-        let event = &listed.stored.event;
-        let cause = format!("stored event ({:?}, {:?}) cannot be shown: {error}", event.source(), event.id());
-        Problem::from(EngineError::Internal(cause))
-    };
+    let cannot_be_shown = |error| cannot_be_shown(listed, &error);
     let original_data = listed.original_data.as_ref().map(|data| raw(data.as_deref()));
     Ok(IngestedEvent {
-        event: cloud_event(&listed.stored).map_err(cannot_be_shown)?,
+        event: event_of(listed)?,
         original_data: original_data.transpose().map_err(cannot_be_shown)?,
         corrections: listed.corrections.iter().map(correction).collect::<Result<_, _>>().map_err(cannot_be_shown)?,
         customer_id: listed.customer.map(|id| id.to_string()),
@@ -128,6 +124,17 @@ fn item(listed: &ListedEvent) -> Result<IngestedEvent<'_>, Problem> {
         ingested_at: accepted_at,
         validation_error: (!listed.problems.is_empty()).then(|| listed.problems.join("\n")),
     })
+}
+
+/// A listed event as it is now.
+pub(crate) fn event_of(listed: &ListedEvent) -> Result<CloudEvent<'_>, Problem> {
+    cloud_event(&listed.stored).map_err(|error| cannot_be_shown(listed, &error))
+}
+
+fn cannot_be_shown(listed: &ListedEvent, error: &serde_json::Error) -> Problem {
+    let event = &listed.stored.event;
+    let cause = format!("stored event ({:?}, {:?}) cannot be shown: {error}", event.source(), event.id());
+    EngineError::Internal(cause).into()
 }
 
 fn correction(recorded: &RecordedCorrection) -> Result<CorrectionBody<'_>, serde_json::Error> {

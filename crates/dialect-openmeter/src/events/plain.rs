@@ -106,7 +106,7 @@ mod tests {
 
     /// What the careful reader and the rules of events make of a body; `None` if they refuse it.
     fn carefully(body: &[u8]) -> Option<Vec<Event>> {
-        let batch = structured::read(body, 5).ok()?;
+        let batch = structured::read(body, 5, structured::Specversion::Required).ok()?;
         let checked = |event: NewEvent| {
             let parts = EventParts {
                 id: event.id,

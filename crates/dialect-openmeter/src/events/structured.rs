@@ -10,6 +10,15 @@ use std::fmt;
 use tallystick_domain::event::EventFault;
 use tallystick_engine::NewEvent;
 
+/// What an event without a `specversion` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Specversion {
+    /// Not an event.
+    Required,
+    /// One of version 1.0.
+    Assumed,
+}
+
 /// The events of a request.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -28,7 +37,7 @@ impl Batch {
 
 /// Reads a body. What is wrong with one event is noted with it; only what makes the whole unreadable is an error here.
 /// Reading stops one event after `most`, so that the engine refuses the batch without it being held.
-pub(crate) fn read(bytes: &[u8], most: usize) -> Result<Batch, Problem> {
+pub(crate) fn read(bytes: &[u8], most: usize, specversion: Specversion) -> Result<Batch, Problem> {
     let text = text_of(bytes)?;
     if text.trim().is_empty() {
         return Err(Problem::body("value is required but missing"));
@@ -46,7 +55,7 @@ pub(crate) fn read(bytes: &[u8], most: usize) -> Result<Batch, Problem> {
     {
         return Err(unreadable(text, error));
     }
-    Ok(Batch { events: raw.into_iter().map(|one| event_of(one.get())).collect(), is_list })
+    Ok(Batch { events: raw.into_iter().map(|one| event_of(one.get(), specversion)).collect(), is_list })
 }
 
 fn unreadable(text: &str, error: &serde_json::Error) -> Problem {
@@ -85,14 +94,20 @@ impl<'de> Visitor<'de> for Elements<'_, 'de> {
     }
 }
 
-fn event_of(text: &str) -> NewEvent {
+fn event_of(text: &str, specversion: Specversion) -> NewEvent {
     let unreadable =
         |code, message: String| NewEvent { faults: vec![EventFault::new("", code, message)], ..NewEvent::default() };
     if !text.starts_with('{') {
         return unreadable("not_an_object", "an event must be a JSON object".into());
     }
     match serde_json::from_str::<Pairs<'_>>(text) {
-        Ok(pairs) => envelope_of(pairs).into_event(),
+        Ok(pairs) => {
+            let mut envelope = envelope_of(pairs);
+            if specversion == Specversion::Assumed {
+                envelope.texts.entry("specversion").or_insert_with(|| "1.0".into());
+            }
+            envelope.into_event()
+        }
         Err(error) => unreadable("invalid_json", error.to_string()),
     }
 }

@@ -17,7 +17,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 const MINUTE_MICROS: i64 = 60_000_000;
 
 /// An answer whose rows know how their windows are written.
-pub(super) struct Labelled {
+pub(crate) struct Labelled {
     pub slug: String,
     pub group_by: Vec<String>,
     pub rows: Vec<LabelledRow>,
@@ -27,7 +27,7 @@ pub(super) struct Labelled {
 }
 
 /// One row.
-pub(super) struct LabelledRow {
+pub(crate) struct LabelledRow {
     pub start: String,
     pub end: String,
     pub row: MeterRow,
@@ -82,7 +82,7 @@ fn exact_number() -> Object {
 
 impl Labelled {
     /// Labels the rows of a result.
-    pub(super) fn new(result: MeterResult, asked: Asked) -> Self {
+    pub(crate) fn new(result: MeterResult, asked: Asked) -> Self {
         let mut rows: Vec<LabelledRow> = result.rows.into_iter().map(|row| labelled(row, &asked)).collect();
         if asked.query.window.is_none() {
             // In one bucket the published end-to-end suite expects subjects in descending order.
@@ -92,15 +92,18 @@ impl Labelled {
         Self { slug: result.meter.slug, group_by: result.group_by, rows, subject_names, asked }
     }
 
+    /// The bounds as they were asked for.
+    pub(crate) fn asked_bounds(&self) -> (Option<&str>, Option<&str>) {
+        let (from, to) = (self.asked.from.as_ref(), self.asked.to.as_ref());
+        (from.map(|bound| bound.text.as_str()), to.map(|bound| bound.text.as_str()))
+    }
+
     /// The answer as JSON.
     pub(super) fn json(&self) -> Result<Response, Problem> {
         let data: Result<_, Problem> = self.rows.iter().map(row_body).collect();
-        let body = ResultBody {
-            data: data?,
-            from: self.asked.from.as_ref().map(|bound| bound.text.as_str()),
-            to: self.asked.to.as_ref().map(|bound| bound.text.as_str()),
-            window_size: self.asked.query.window.map(WindowSize::as_str),
-        };
+        let (from, to) = self.asked_bounds();
+        let window_size = self.asked.query.window.map(WindowSize::as_str);
+        let body = ResultBody { data: data?, from, to, window_size };
         Ok(Json(body).into_response())
     }
 }

@@ -17,47 +17,55 @@ const DECIMALS: usize = 6;
 
 /// The answer as a file.
 pub(super) fn response(labelled: &Labelled) -> Result<Response, Problem> {
-    let failed = |error: String| Problem::from(EngineError::Internal(format!("writing CSV: {error}")));
-    let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::Any(b'\n')).from_writer(Vec::new());
     let has_subject = labelled.group_by.iter().any(|name| name == SUBJECT);
     let names = Some(&labelled.subject_names).filter(|names| has_subject && !names.is_empty());
     // The subject is always the third column, whatever the order asked for.
     let dimensions: Vec<&str> = labelled.group_by.iter().map(String::as_str).filter(|name| *name != SUBJECT).collect();
-    let header = ["window_start", "window_end"]
+    let header: Vec<&str> = ["window_start", "window_end"]
         .into_iter()
         .chain(has_subject.then_some(SUBJECT))
         .chain(names.map(|_| SUBJECT_NAME))
         .chain(dimensions.iter().copied())
-        .chain(once("value"));
+        .chain(once("value"))
+        .collect();
+    let records = labelled.rows.iter().map(|row| record_of(row, has_subject, names, &dimensions));
+    file(&labelled.slug, &header, records)
+}
+
+/// A CSV file with a header row, named after a meter.
+pub(crate) fn file(
+    slug: &str,
+    header: &[&str],
+    records: impl Iterator<Item = Vec<String>>,
+) -> Result<Response, Problem> {
+    let failed = |error: String| Problem::from(EngineError::Internal(format!("writing CSV: {error}")));
+    let mut writer = ::csv::WriterBuilder::new().terminator(::csv::Terminator::Any(b'\n')).from_writer(Vec::new());
     writer.write_record(header).map_err(|error| failed(error.to_string()))?;
-    for row in &labelled.rows {
-        write_row(&mut writer, row, has_subject, names, &dimensions).map_err(|error| failed(error.to_string()))?;
+    for record in records {
+        writer.write_record(record).map_err(|error| failed(error.to_string()))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(error.to_string()))?;
-    let name = format!("attachment; filename={}.csv", labelled.slug);
+    let name = format!("attachment; filename={slug}.csv");
     Ok(([(CONTENT_TYPE, "text/csv".to_string()), (CONTENT_DISPOSITION, name)], bytes).into_response())
 }
 
-fn write_row(
-    writer: &mut ::csv::Writer<Vec<u8>>,
+fn record_of(
     labelled: &LabelledRow,
     has_subject: bool,
     names: Option<&BTreeMap<String, Option<String>>>,
     dimensions: &[&str],
-) -> ::csv::Result<()> {
+) -> Vec<String> {
     let row = &labelled.row;
-    let value = padded(&row.value);
-    let subject = has_subject.then(|| row.subject.as_deref().unwrap_or_default());
+    let mut record = vec![labelled.start.clone(), labelled.end.clone()];
+    record.extend(has_subject.then(|| row.subject.clone().unwrap_or_default()));
     let name_of = |names: &BTreeMap<String, Option<String>>| names.get(row.subject.as_deref()?)?.clone();
-    let name = names.map(|names| name_of(names).unwrap_or_default());
-    let groups = dimensions.iter().map(|name| match *name {
-        CUSTOMER => row.customer.as_deref().unwrap_or_default(),
-        name => row.groups.get(name).map_or("", String::as_str),
-    });
-    let fields = [labelled.start.as_str(), labelled.end.as_str()];
-    writer.write_record(
-        fields.into_iter().chain(subject).chain(name.as_deref()).chain(groups).chain(once(value.as_str())),
-    )
+    record.extend(names.map(|names| name_of(names).unwrap_or_default()));
+    record.extend(dimensions.iter().map(|name| match *name {
+        CUSTOMER => row.customer.clone().unwrap_or_default(),
+        name => row.groups.get(name).cloned().unwrap_or_default(),
+    }));
+    record.push(padded(&row.value));
+    record
 }
 
 /// The exact value, with at least six decimals.

@@ -10,14 +10,15 @@ use crate::json::{self, Missing};
 use crate::meters::NoMeter;
 use crate::params::Place;
 use crate::problem::{Problem, Refused};
-use answer::Labelled;
-pub(crate) use answer::ResultBody;
+pub(crate) use answer::{Labelled, LabelledRow, ResultBody};
 use axum::extract::{RawQuery, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::response::Response;
+pub(crate) use csv::file as csv_file;
+pub(crate) use request::Asked;
+use request::QueryBody;
 pub(crate) use request::WindowSizeWord;
-use request::{Asked, QueryBody};
 use tallystick_engine::{EngineError, PortalCaller};
 use tallystick_http_kit::QueryString;
 
@@ -143,7 +144,7 @@ fn drawn(labelled: Labelled, as_file: bool) -> Result<Response, Problem> {
 }
 
 /// Whether exactly CSV is accepted; a list of types is answered with JSON, as the vendor does.
-fn wants_csv(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_csv(headers: &HeaderMap) -> bool {
     let text = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = text.split(';').map(str::trim);
     let is_csv = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("text/csv"));

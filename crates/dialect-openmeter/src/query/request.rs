@@ -75,7 +75,7 @@ pub(crate) struct QueryBody {
 
 /// A query that can be asked, with the words in which its answer is labelled.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     pub query: MeterQuery,
     pub from: Option<Bound>,
     pub to: Option<Bound>,

@@ -20,4 +20,5 @@ mod rate;
 mod reconciliation;
 mod subjects;
 mod support;
+mod v3;
 mod values;

@@ -5,16 +5,19 @@ use axum::body::Body;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use tallystick_dialect_openmeter::operations::{Published, is_served, published};
+use tallystick_dialect_openmeter::operations::{Published, is_served, published, published_v3};
 use tallystick_domain::key::Scope;
 use utoipa::openapi::{OpenApi, PathItem};
 
 const DOCUMENTATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/dialects/openmeter.md");
-const NOT_SERVED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/not-served.txt");
+const NOT_SERVED: [&str; 2] =
+    [concat!(env!("CARGO_MANIFEST_DIR"), "/not-served.txt"), concat!(env!("CARGO_MANIFEST_DIR"), "/not-served-v3.txt")];
 /// Paths that go on with the name of one thing.
 const NAMED: [&str; 4] = ["/meters/", "/subjects/", "/customers/", "/features/"];
-const TABLE_START: &str = "<!-- operations: start -->\n";
-const TABLE_END: &str = "<!-- operations: end -->";
+const TABLE_STARTS: [&str; 2] = ["<!-- operations: start -->\n", "<!-- operations of version 3: start -->\n"];
+const TABLE_ENDS: [&str; 2] = ["<!-- operations: end -->", "<!-- operations of version 3: end -->"];
+/// Paths of the third version.
+const V3: &str = "/api/v3/";
 
 fn ids_of(item: &PathItem) -> Vec<(&'static str, String)> {
     let operations = [
@@ -38,9 +41,9 @@ fn filled(path: &str, id: &str) -> String {
 }
 
 /// The operations with the names of the SDK's functions that call them.
-fn operations() -> BTreeMap<(&'static str, &'static str), Vec<&'static str>> {
+fn operations(published: Vec<Published>) -> BTreeMap<(&'static str, &'static str), Vec<&'static str>> {
     let mut operations: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for published in published() {
+    for published in published {
         operations.entry((published.path, published.method)).or_default().push(published.id);
     }
     operations
@@ -52,10 +55,16 @@ async fn call(door: &Door, method: &str, path: &str) -> Answer {
 }
 
 #[test]
-fn all_153_operations_are_known() {
-    // Five of the SDK's functions share a method and path with another.
-    assert_eq!(published().into_iter().collect::<BTreeSet<_>>().len(), 158);
-    assert_eq!(operations().len(), 153);
+fn all_153_and_138_operations_are_known() {
+    // Five of the SDK's functions share a method and path with another, and four of the client's.
+    for (published, functions, count) in [(published(), 158, 153), (published_v3(), 142, 138)] {
+        assert_eq!(published.iter().collect::<BTreeSet<_>>().len(), functions);
+        assert_eq!(operations(published).len(), count);
+    }
+}
+
+fn all_published() -> impl Iterator<Item = Published> {
+    published().into_iter().chain(published_v3())
 }
 
 #[tokio::test]
@@ -69,12 +78,12 @@ async fn the_document_describes_every_operation_once() {
         .collect();
     let unique: BTreeSet<_> = described.values().collect();
     assert_eq!(unique.len(), described.len(), "operation ids repeat");
-    for operation in published() {
+    for operation in all_published() {
         assert!(described.contains_key(&(operation.path.to_string(), operation.method)), "{operation:?}");
     }
     let text = document.to_json().unwrap();
     assert!(text.contains("\"openapi\":\"3.1.0\""));
-    for operation in published() {
+    for operation in all_published() {
         assert!(text.contains(&format!("\"{}\"", operation.id)), "{} is not in the document", operation.id);
     }
     // Every reference leads somewhere.
@@ -117,14 +126,17 @@ async fn the_document_names_the_window_sizes_and_the_form_of_times() {
 #[tokio::test]
 async fn every_described_operation_has_a_route_and_unserved_ones_say_so() {
     let door = Door::open().await;
-    for operation in published() {
+    for operation in all_published() {
         let answer = call(&door, operation.method, &filled(operation.path, "x")).await;
         if is_served(&door.document, &operation) {
             assert!(answer.status != 501 && answer.status != 405, "{operation:?}");
-            assert!(answer.status != 404 || !answer.detail().is_empty(), "{operation:?} has no route");
+            let has_route =
+                answer.status != 404 || !["", "there is no such operation"].contains(&answer.detail().as_str());
+            assert!(has_route, "{operation:?} has no route");
         } else {
             let answer = answer.expect(501);
-            assert!(answer.detail().starts_with("not implemented error: operation "), "{}", answer.detail());
+            let start = if operation.path.starts_with(V3) { "operation " } else { "not implemented error: operation " };
+            assert!(answer.detail().starts_with(start), "{}", answer.detail());
             assert!(answer.detail().contains(operation.id), "{operation:?}: {}", answer.detail());
         }
     }
@@ -133,25 +145,27 @@ async fn every_described_operation_has_a_route_and_unserved_ones_say_so() {
 #[tokio::test]
 async fn the_list_of_what_is_not_served_is_true() {
     let document = Door::open().await.document;
-    let not_served = published().into_iter().filter(|operation| !is_served(&document, operation));
-    let mut actual = String::new();
-    for operation in not_served {
-        writeln!(actual, "{} {} {}", operation.method, operation.path, operation.id).unwrap();
+    for (file, published) in NOT_SERVED.into_iter().zip([published(), published_v3()]) {
+        let not_served = published.into_iter().filter(|operation| !is_served(&document, operation));
+        let mut actual = String::new();
+        for operation in not_served {
+            writeln!(actual, "{} {} {}", operation.method, operation.path, operation.id).unwrap();
+        }
+        let committed = std::fs::read_to_string(file).unwrap();
+        assert_eq!(committed, actual, "take out of {file} what is served now, and add nothing to it");
     }
-    let committed = std::fs::read_to_string(NOT_SERVED).unwrap();
-    assert_eq!(committed, actual, "take out of {NOT_SERVED} what is served now, and add nothing to it");
 }
 
-fn table(document: &OpenApi) -> String {
+fn table(document: &OpenApi, published: Vec<Published>, functions_of: &str) -> String {
     let (mut lines, mut served) = (String::new(), 0);
-    let all = operations();
+    let all = operations(published);
     for ((path, method), ids) in &all {
         let is_served = is_served(document, &Published { method, path, id: ids[0] });
         served += usize::from(is_served);
         let answer = if is_served { "yes" } else { "501" };
         writeln!(lines, "| `{method} {path}` | `{}` | {answer} |", ids.join("` `")).unwrap();
     }
-    let head = "| operation | function of the SDK | served |\n| --- | --- | --- |\n";
+    let head = format!("| operation | function of the {functions_of} | served |\n| --- | --- | --- |\n");
     format!("{served} of {} operations are served.\n\n{head}{lines}", all.len())
 }
 
@@ -159,10 +173,14 @@ fn table(document: &OpenApi) -> String {
 async fn the_documentation_lists_every_operation() {
     let document = Door::open().await.document;
     let text = std::fs::read_to_string(DOCUMENTATION).unwrap();
-    let (_, rest) = text.split_once(TABLE_START).expect("the documentation has a table");
-    let (committed, _) = rest.split_once(TABLE_END).expect("the table ends");
-    let actual = table(&document);
-    assert_eq!(committed, actual, "the table between the marks in {DOCUMENTATION} must be:\n{actual}");
+    for ((start, end), (published, functions_of)) in
+        TABLE_STARTS.into_iter().zip(TABLE_ENDS).zip([(published(), "SDK"), (published_v3(), "client")])
+    {
+        let (_, rest) = text.split_once(start).expect("the documentation has a table");
+        let (committed, _) = rest.split_once(end).expect("the table ends");
+        let actual = table(&document, published, functions_of);
+        assert_eq!(committed, actual, "the table between the marks in {DOCUMENTATION} must be:\n{actual}");
+    }
 }
 
 #[tokio::test]
@@ -176,7 +194,8 @@ async fn no_operation_answers_without_a_key_or_with_a_wrong_one() {
             for (method, operation) in ids_of(&item) {
                 let answer = call(&door, method, &filled(&path, "total")).await;
                 assert_eq!(answer.status, 401, "{operation}: {}", answer.text);
-                assert!(answer.detail().starts_with("unauthorized error: "), "{operation}: {}", answer.text);
+                let start = if path.starts_with(V3) { "" } else { "unauthorized error: " };
+                assert!(answer.detail().starts_with(start), "{operation}: {}", answer.text);
             }
         }
     }
@@ -216,8 +235,10 @@ async fn another_namespace_sees_nothing() {
                 let is_hidden = [400, 404, 501].contains(&answer.status.as_u16());
                 assert!(!names_one || is_hidden, "{operation}: {} {}", answer.status, answer.text);
                 let is_its_own = [id.as_str(), "total"].contains(&name.as_str()) && path.contains("/meters/");
+                // The third version knows no names but ids, and refuses a body before it looks for its meter.
+                let is_refused = path.starts_with(V3) && answer.status == 400;
                 assert!(
-                    !is_its_own || path.contains("/portal/") || answer.status == 404,
+                    !is_its_own || path.contains("/portal/") || answer.status == 404 || is_refused,
                     "{operation}: {}",
                     answer.status
                 );

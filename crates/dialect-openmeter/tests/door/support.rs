@@ -79,6 +79,19 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// What the third version's `invalid_parameters` say: the field, its source and the rule.
+    #[track_caller]
+    pub fn rules(&self) -> Vec<String> {
+        let faults = self.json()["invalid_parameters"].as_array().cloned().unwrap_or_default();
+        let text = |fault: &Value, name: &str| fault[name].as_str().unwrap().to_string();
+        faults
+            .iter()
+            .map(|one| format!("{} {} {}", text(one, "field"), text(one, "source"), text(one, "rule")))
+            .collect()
+    }
+}
+
 impl Door {
     pub async fn open() -> Self {
         Self::open_with(Limits::default(), HttpLimits::default()).await

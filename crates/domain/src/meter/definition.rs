@@ -64,17 +64,43 @@ pub struct MeterDefinition {
     pub metadata: Option<BTreeMap<String, String>>,
 }
 
-/// What a user may change: what is absent returns to its default, except for the description, which stays.
+/// What a user may change: what is absent returns to its default; the description says for itself what happens to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MeterUpdate {
     /// Name for people; the slug when absent.
     pub name: Option<String>,
-    /// Longer text for people; stays when absent.
-    pub description: Option<String>,
+    /// Longer text for people.
+    pub description: DescriptionUpdate,
     /// JSONPath of each dimension; replaces all.
     pub group_by: BTreeMap<String, String>,
     /// The user's own labels; replaces all.
     pub metadata: Option<BTreeMap<String, String>>,
+}
+
+/// What happens to a description.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DescriptionUpdate {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It is removed.
+    Clear,
+    /// It becomes this.
+    Set(String),
+}
+
+impl DescriptionUpdate {
+    fn new_text(&self) -> Option<&str> {
+        if let Self::Set(text) = self { Some(text) } else { None }
+    }
+
+    fn applied_to(self, old: Option<&String>) -> Option<String> {
+        match self {
+            Self::Keep => old.cloned(),
+            Self::Clear => None,
+            Self::Set(text) => Some(text),
+        }
+    }
 }
 
 /// One thing that is wrong with a definition.
@@ -127,7 +153,7 @@ impl Meter {
 
     /// This meter with an update applied.
     pub fn updated(&self, update: MeterUpdate, now: Instant) -> Result<Self, Vec<MeterFault>> {
-        let mut faults = text_faults(update.name.as_deref(), update.description.as_deref());
+        let mut faults = text_faults(update.name.as_deref(), update.description.new_text());
         let value_text = self.value_property.as_ref().map(JsonPath::as_str);
         let group_by = group_paths(&update.group_by, value_text, &mut faults);
         if !faults.is_empty() {
@@ -135,7 +161,7 @@ impl Meter {
         }
         Ok(Self {
             name: update.name.unwrap_or_else(|| self.slug.clone()),
-            description: update.description.or_else(|| self.description.clone()),
+            description: update.description.applied_to(self.description.as_ref()),
             group_by,
             metadata: update.metadata,
             updated_at: now,
@@ -348,5 +374,11 @@ mod tests {
             (updated.name.as_str(), updated.description.as_deref(), updated.group_by.len()),
             ("tokens_total", Some("d"), 0)
         );
+        for (description, expected) in
+            [(DescriptionUpdate::Clear, None), (DescriptionUpdate::Set("e".into()), Some("e".to_string()))]
+        {
+            let update = MeterUpdate { description, ..MeterUpdate::default() };
+            assert_eq!(meter.updated(update, meter.created_at).unwrap().description, expected);
+        }
     }
 }

@@ -96,6 +96,18 @@ impl LikePattern {
         Self { text: pattern.into(), tokens, ignore_case }
     }
 
+    /// The pattern of all texts that hold this part.
+    pub fn containing(part: &str, ignore_case: bool) -> Self {
+        let escaped = part.chars().flat_map(|c| matches!(c, '%' | '_' | '\\').then_some('\\').into_iter().chain([c]));
+        Self::new(&format!("%{}%", escaped.collect::<String>()), ignore_case)
+    }
+
+    /// The part that a text has to hold, when the pattern says nothing else.
+    pub fn part(&self) -> Option<String> {
+        let literals = self.tokens.strip_prefix(&[Token::AnyText])?.strip_suffix(&[Token::AnyText])?;
+        literals.iter().map(|token| if let Token::Literal(c) = token { Some(*c) } else { None }).collect()
+    }
+
     /// The pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -163,6 +175,18 @@ mod tests {
         }
         assert!(LikePattern::new("GPT-%", true).matches("gpt-4"));
         assert!(LikePattern::new("É", true).matches("é"));
+    }
+
+    #[test]
+    fn a_part_is_a_pattern_and_back() {
+        for part in ["b", "5%_\\", "é", ""] {
+            let pattern = LikePattern::containing(part, false);
+            assert!(pattern.matches(&format!("a{part}c")), "{part}");
+            assert_eq!(pattern.part().as_deref(), (!part.is_empty()).then_some(part));
+        }
+        for other in ["a%", "%a", "%a%b%", "%a_%", "a"] {
+            assert_eq!(LikePattern::new(other, false).part(), None, "{other}");
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ mod plan;
 mod value;
 
 pub use aggregation::{Accumulator, Aggregation, Sample};
-pub use definition::{Meter, MeterDefinition, MeterFault, MeterUpdate, valid_group_by_key, valid_slug};
+pub use definition::{
+    DescriptionUpdate, Meter, MeterDefinition, MeterFault, MeterUpdate, valid_group_by_key, valid_slug,
+};
 pub use filter::{Filter, LikePattern};
 pub use fold::fold;
 pub use json_path::{JsonPath, JsonPathError, Step};

@@ -7,13 +7,15 @@ use tallystick_domain::FeatureId;
 use tallystick_domain::feature::{Feature, FeatureMeter, Source, UnitCost};
 use tallystick_domain::meter::{Filter, LikePattern, Meter};
 use tallystick_domain::quantity::Quantity;
-use tallystick_state_store::{FeatureListing, FeatureOrder, StateError, Writer};
+use tallystick_domain::search::TextCondition;
+use tallystick_state_store::{FeatureListing, FeatureOrder, FeatureText, StateError, Writer};
 
 fn feature(number: u128, key: &str) -> Feature {
     Feature {
         id: FeatureId::from_parts(1_700_000_000_000, number),
         key: key.into(),
         name: key.to_uppercase(),
+        description: None,
         metadata: BTreeMap::new(),
         meter: None,
         filters: BTreeMap::new(),
@@ -43,6 +45,7 @@ pub async fn a_feature_keeps_every_field(place: Place) {
         token_type: Source::Fixed("input".into()),
     };
     let full = Feature {
+        description: Some("lo\0ng".into()),
         metadata: BTreeMap::from([("team".into(), "re\0d".into())]),
         unit_cost: Some(llm),
         ..measured(1, "full", &meter)
@@ -105,6 +108,24 @@ pub async fn a_meter_keeps_what_its_live_features_need(place: Place) {
     store.update_meter(Writer::of(&ns("a")), &deleted(&used, 50)).await.unwrap();
 }
 
+pub async fn the_unit_cost_of_a_live_feature_changes(place: Place) {
+    let store = place.open().await;
+    let known = full_meter();
+    store.insert_meter(Writer::of(&ns("a")), &known).await.unwrap();
+    let made = measured(1, "api", &known);
+    store.insert_feature(Writer::of(&ns("a")), &made, Some(&known)).await.unwrap();
+    let manual = Some(UnitCost::Manual(Quantity::parse("0.5").unwrap()));
+    let costly = Feature { unit_cost: manual, updated_at: at(70), ..made.clone() };
+    assert!(store.update_feature_cost(Writer::of(&ns("a")), &costly, Some(&known)).await.unwrap());
+    assert_eq!(store.get_feature(&ns("a"), made.id).await.unwrap().as_ref(), Some(&costly));
+    assert!(!store.update_feature_cost(Writer::of(&ns("b")), &costly, None).await.unwrap());
+    let stale = Meter { group_by: BTreeMap::new(), ..known.clone() };
+    let refused = store.update_feature_cost(Writer::of(&ns("a")), &made, Some(&stale)).await;
+    assert!(matches!(refused, Err(StateError::Refused(text)) if text.contains("send the request again")));
+    assert!(store.archive_feature(Writer::of(&ns("a")), made.id, at(80)).await.unwrap());
+    assert!(!store.update_feature_cost(Writer::of(&ns("a")), &made, Some(&known)).await.unwrap());
+}
+
 pub async fn features_are_listed_in_pages(place: Place) {
     let store = place.open().await;
     let (tokens, calls) = (full_meter(), meter(2, "calls"));
@@ -125,6 +146,8 @@ pub async fn features_are_listed_in_pages(place: Place) {
     };
     let all = FeatureListing { limit: 10, ..FeatureListing::default() };
     let sorted = |order, descending| FeatureListing { order, descending, ..all.clone() };
+    let with = |text, condition| FeatureListing { conditions: vec![(text, condition)], ..all.clone() };
+    let one_of = |texts: &[&str]| TextCondition::OneOf(texts.iter().map(|text| text.to_string()).collect());
     for (listing, shown) in [
         (all.clone(), ("a b c", 3)),
         (FeatureListing { include_archived: true, ..all.clone() }, ("a b c c_1", 4)),
@@ -133,8 +156,13 @@ pub async fn features_are_listed_in_pages(place: Place) {
         (sorted(FeatureOrder::CreatedAt, true), ("c a b", 3)),
         (sorted(FeatureOrder::UpdatedAt, false), ("c a b", 3)),
         (sorted(FeatureOrder::Name, true), ("c b a", 3)),
-        (FeatureListing { meters: vec!["tokens".into()], ..all.clone() }, ("b", 1)),
-        (FeatureListing { meters: vec!["tokens".into(), "calls".into(), "%".into()], ..all.clone() }, ("b c", 2)),
+        (with(FeatureText::MeterSlug, one_of(&["tokens"])), ("b", 1)),
+        (with(FeatureText::MeterSlug, one_of(&["tokens", "calls", "%"])), ("b c", 2)),
+        (with(FeatureText::MeterSlug, one_of(&[])), ("", 0)),
+        (with(FeatureText::MeterId, TextCondition::IsNot(tokens.id.to_string())), ("a c", 2)),
+        (with(FeatureText::MeterId, TextCondition::Present(false)), ("a", 1)),
+        (with(FeatureText::Key, TextCondition::Above("a".into())), ("b c", 2)),
+        (with(FeatureText::Name, TextCondition::Contains("b".into())), ("b", 1)),
     ] {
         assert_eq!(keys(listing.clone()).await, (shown.0.to_string(), shown.1), "{listing:?}");
     }

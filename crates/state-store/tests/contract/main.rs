@@ -55,6 +55,7 @@ contract! {
     features::a_key_belongs_to_one_live_feature,
     features::a_feature_is_checked_against_the_meter_that_is_stored,
     features::a_meter_keeps_what_its_live_features_need,
+    features::the_unit_cost_of_a_live_feature_changes,
     features::features_are_listed_in_pages,
     namespaces::one_is_made_once_and_the_default_one_is_always_there,
     namespaces::those_with_keys_were_there_before,

@@ -1,0 +1,3 @@
+-- Features can have a longer text for people.
+
+ALTER TABLE features ADD COLUMN description TEXT;

@@ -27,6 +27,7 @@ mod reconciliation;
 mod subjects;
 mod v3;
 mod values;
+mod writes;
 
 pub use events::parse_only;
 pub use problem::{Problem, ValidationError};
@@ -37,7 +38,7 @@ use axum::routing::any;
 use door::Door;
 use std::sync::Arc;
 use tallystick_engine::Engine;
-use tallystick_http_kit::{HttpLimits, panic};
+use tallystick_http_kit::{DoorRules, Gate, HttpLimits, panic};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -77,13 +78,18 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .layer(panic::catch::<Problem>())
         .layer(from_fn(problem::name_instances))
         .layer(portal::cors(&limits.portal_origins));
-    operations::with_unserved(served, &operations::published(), &[portal.get_openapi()], "Problem")
+    let rules = DoorRules { draw: problem::draw, reading_posts: writes::READING_POSTS };
+    let gate = Gate::new(engine.clone(), limits.clone(), rules);
+    let mut all = operations::with_unserved(served, &operations::published(), &[portal.get_openapi()], "Problem")
         .route("/api/{*rest}", any(async || Problem::no_such_route()))
         .layer(panic::catch::<Problem>())
         .layer(from_fn(problem::name_instances))
+        .layer(gate)
         .merge(portal)
-        .merge(v3::router())
-        .with_state(Door { engine, limits: Arc::new(limits) })
+        .merge(v3::router(&engine, &limits))
+        .with_state(Door { engine, limits: Arc::new(limits) });
+    writes::describe(all.get_openapi_mut());
+    all
 }
 
 /// What the document says besides its paths.

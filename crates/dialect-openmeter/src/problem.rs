@@ -213,6 +213,11 @@ pub(crate) async fn redraw(
     }
 }
 
+/// Draws the refusal of a request that did not reach the door's own layers.
+pub(crate) fn draw(refusal: Refusal, request_id: Option<&RequestId>) -> Response {
+    Problem::from(refusal).draw(request_id)
+}
+
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         let text = error.to_string();
@@ -254,7 +259,14 @@ impl From<Refusal> for Problem {
             Refusal::UnsupportedEncoding(_) => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text),
             Refusal::BadEncoding { .. } | Refusal::BodyInterrupted(_) => Self::body(text),
             Refusal::BodyTimeout(_) => Self::new(StatusCode::REQUEST_TIMEOUT, text),
-            Refusal::BadQuery(_) => Self::bad_request(text),
+            Refusal::BadQuery(_) | Refusal::BadIdempotencyKey(_) => Self::bad_request(text),
+            Refusal::IdempotencyKeyReused => {
+                Self::prefixed(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable entity error: ", text)
+            }
+            Refusal::IdempotencyKeyInFlight => {
+                Self::prefixed(StatusCode::CONFLICT, "conflict error: ", text).with_retry_after(1)
+            }
+            Refusal::IdempotentAnswerLost => Self::prefixed(StatusCode::CONFLICT, "conflict error: ", text),
             Refusal::Panicked => Self::bare(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }

@@ -9,6 +9,7 @@ pub mod entitlement;
 pub mod event;
 pub mod feature;
 pub mod id;
+pub mod idempotency;
 pub mod json;
 pub mod key;
 pub mod meter;

@@ -24,6 +24,8 @@ pub struct EngineConfig {
     pub retention: Vec<RetentionRule>,
     /// Tokens for customers' own pages.
     pub portal: PortalTuning,
+    /// How long answers are kept for requests that are sent again.
+    pub idempotency: IdempotencyTuning,
     /// Where "now" comes from.
     pub clock: Clock,
 }
@@ -47,6 +49,21 @@ impl std::fmt::Debug for PortalTuning {
 impl Default for PortalTuning {
     fn default() -> Self {
         Self { token_secret: None, token_lifetime_us: 3_600_000_000 }
+    }
+}
+
+/// Answers that are kept for requests that are sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyTuning {
+    /// How long an answer is kept, in microseconds.
+    pub keep_us: i64,
+    /// The longest answer that is kept, in bytes; of a longer one is known only that the request was done.
+    pub answer_bytes: usize,
+}
+
+impl Default for IdempotencyTuning {
+    fn default() -> Self {
+        Self { keep_us: 24 * 3_600_000_000, answer_bytes: 1 << 20 }
     }
 }
 

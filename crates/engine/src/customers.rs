@@ -34,7 +34,7 @@ impl Engine {
         let id = CustomerId::from_parts(time_ms, random);
         let customer = Customer::define(id, draft, self.clock().now()).map_err(invalid)?;
         let descriptions = self.descriptions_of(&customer)?;
-        self.state().insert_customer(caller.namespace(), &customer, &descriptions).await?;
+        self.state().insert_customer(caller.writer(), &customer, &descriptions).await?;
         Ok(customer)
     }
 
@@ -63,7 +63,7 @@ impl Engine {
         let stored = self.find_live_customer(caller, id_or_key).await?;
         let replaced = stored.replaced(draft, self.clock().now()).map_err(invalid)?;
         let descriptions = self.descriptions_of(&replaced)?;
-        self.state().update_customer(caller.namespace(), &replaced, &descriptions).await?;
+        self.state().update_customer(caller.writer(), &replaced, &descriptions).await?;
         Ok(replaced)
     }
 
@@ -73,7 +73,7 @@ impl Engine {
         let stored = self.find_live_customer(caller, id_or_key).await?;
         let now = self.clock().now();
         let deleted = Customer { deleted_at: Some(now), updated_at: now, ..stored };
-        Ok(self.state().update_customer(caller.namespace(), &deleted, &[]).await?)
+        Ok(self.state().update_customer(caller.writer(), &deleted, &[]).await?)
     }
 
     /// What a live customer may use, by the key of the feature. Nobody was given anything yet: there are no entitlements.

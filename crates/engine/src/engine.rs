@@ -3,7 +3,7 @@
 use crate::clock::{Clock, random_bytes};
 use crate::config::{EngineConfig, Limits};
 use crate::error::EngineError;
-use crate::keys::KeyRingSlot;
+use crate::keys::{KeyRingSlot, hex};
 use crate::operate::{EVENTS_DIR, STATE_FILE};
 use crate::progress::ProgressBook;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tallystick_domain::meter::{Meter, MeterFault};
 use tallystick_domain::{MeterId, Namespace};
 use tallystick_event_store::{EventStore, StoreError, StoreOptions, StoreStats};
-use tallystick_state_store::{StateError, StateStore, StateUrl};
+use tallystick_state_store::{StateError, StateStore, StateUrl, Writer};
 use tokio::sync::Semaphore;
 
 /// The engine: cheap to clone, shared by every dialect.
@@ -24,6 +24,7 @@ struct Inner {
     state: StateStore,
     events: EventStore,
     key_ring: KeyRingSlot,
+    process: String,
     query_slots: Arc<Semaphore>,
     drift: Vec<Drift>,
     counters: Counters,
@@ -130,6 +131,7 @@ impl Engine {
         }
         let opening = tokio::task::spawn_blocking(move || EventStore::open_embedded(&dir, options)).await;
         let events = opening.map_err(|error| StoreError::Stopped { reason: error.to_string() })??;
+        let process = hex(&random_bytes::<16>()?);
         let drift = declare_meters(&state, &config, declared).await?;
         Ok(Self(Arc::new(Inner {
             query_slots: Arc::new(Semaphore::new(config.limits.concurrent_queries.max(1))),
@@ -137,6 +139,7 @@ impl Engine {
             state,
             events,
             key_ring: KeyRingSlot::default(),
+            process,
             drift,
             counters: Counters::default(),
             progress: ProgressBook::default(),
@@ -165,6 +168,11 @@ impl Engine {
 
     pub(crate) fn progress_book(&self) -> &ProgressBook {
         &self.0.progress
+    }
+
+    /// This start of the server, by a text that no other one has.
+    pub(crate) fn process(&self) -> &str {
+        &self.0.process
     }
 
     pub(crate) fn key_ring_slot(&self) -> &KeyRingSlot {
@@ -304,7 +312,7 @@ async fn declare_meters(
             }
             continue;
         }
-        state.insert_meter(&namespace, &meter).await?;
+        state.insert_meter(Writer::of(&namespace), &meter).await?;
     }
     Ok(drift)
 }

@@ -96,7 +96,9 @@ impl EngineError {
 impl From<StateError> for EngineError {
     fn from(error: StateError) -> Self {
         match error {
-            StateError::Conflict { .. } | StateError::Refused(_) => Self::Conflict(error.to_string()),
+            StateError::Conflict { .. } | StateError::Refused(_) | StateError::Superseded => {
+                Self::Conflict(error.to_string())
+            }
             StateError::Unavailable(_) => Self::Unavailable(error.to_string()),
             other => Self::Internal(other.to_string()),
         }

@@ -35,7 +35,7 @@ impl Engine {
         let (time_ms, random) = self.id_parts()?;
         let id = FeatureId::from_parts(time_ms, random);
         let feature = Feature::define(id, draft, meter.as_ref(), self.clock().now()).map_err(invalid)?;
-        self.state().insert_feature(caller.namespace(), &feature, meter.as_ref()).await?;
+        self.state().insert_feature(caller.writer(), &feature, meter.as_ref()).await?;
         Ok(feature)
     }
 
@@ -66,7 +66,7 @@ impl Engine {
             None => None,
         };
         let feature = stored.with_unit_cost(cost, meter.as_ref(), self.clock().now()).map_err(invalid)?;
-        match self.state().update_feature_cost(caller.namespace(), &feature, meter.as_ref()).await? {
+        match self.state().update_feature_cost(caller.writer(), &feature, meter.as_ref()).await? {
             true => Ok(feature),
             false => Err(missing(id_or_key)),
         }
@@ -76,7 +76,7 @@ impl Engine {
     pub async fn archive_feature(&self, caller: &Caller, id_or_key: &str) -> Result<(), EngineError> {
         caller.require(Scope::Admin)?;
         let stored = self.find_feature(caller, id_or_key).await?;
-        match self.state().archive_feature(caller.namespace(), stored.id, self.clock().now()).await? {
+        match self.state().archive_feature(caller.writer(), stored.id, self.clock().now()).await? {
             true => Ok(()),
             false => Err(missing(id_or_key)),
         }

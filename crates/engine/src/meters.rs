@@ -34,7 +34,7 @@ impl Engine {
         caller.require(Scope::Admin)?;
         let id = new_meter_id(self.clock()).map_err(|error| EngineError::Unavailable(error.to_string()))?;
         let meter = Meter::define(id, definition, self.clock().now()).map_err(invalid)?;
-        self.state().insert_meter(caller.namespace(), &meter).await?;
+        self.state().insert_meter(caller.writer(), &meter).await?;
         Ok(meter)
     }
 
@@ -60,7 +60,7 @@ impl Engine {
         caller.require(Scope::Admin)?;
         let stored = self.find_meter(caller, meter).await?;
         let updated = stored.updated(update, self.clock().now()).map_err(invalid)?;
-        self.state().update_meter(caller.namespace(), &updated).await?;
+        self.state().update_meter(caller.writer(), &updated).await?;
         Ok(updated)
     }
 
@@ -73,7 +73,7 @@ impl Engine {
         }
         let now = self.clock().now();
         let deleted = Meter { deleted_at: Some(now), updated_at: now, ..stored };
-        Ok(self.state().update_meter(caller.namespace(), &deleted).await?)
+        Ok(self.state().update_meter(caller.writer(), &deleted).await?)
     }
 
     pub(crate) async fn find_meter(&self, caller: &Caller, meter: &MeterRef) -> Result<Meter, EngineError> {

@@ -72,7 +72,7 @@ impl Engine {
         };
         let text = self.signed(caller.namespace(), &token).await?;
         let forget_before = now.saturating_add_micros(-DAY_US);
-        self.state().insert_portal_token(caller.namespace(), &token, forget_before).await?;
+        self.state().insert_portal_token(caller.writer(), &token, forget_before).await?;
         Ok(CreatedPortalToken { token, text })
     }
 
@@ -104,7 +104,7 @@ impl Engine {
             }
             None => None,
         };
-        Ok(self.state().invalidate_portal_tokens(namespace, id, subject, self.clock().now()).await?)
+        Ok(self.state().invalidate_portal_tokens(caller.writer(), id, subject, self.clock().now()).await?)
     }
 
     /// Finds out whose token it is: it must be signed by this server, stored, not expired and not invalidated.

@@ -28,7 +28,7 @@ impl Engine {
         // Ids of one request ascend, so that lists show its subjects in its order.
         let ids = (0..).map(|number| SubjectId::from_parts(time_ms, random.wrapping_add(number)));
         let changes = ids.zip(changes).collect();
-        Ok(self.state().upsert_subjects(caller.namespace(), changes, self.clock().now()).await?)
+        Ok(self.state().upsert_subjects(caller.writer(), changes, self.clock().now()).await?)
     }
 
     /// All live descriptions, the oldest first.
@@ -47,7 +47,7 @@ impl Engine {
     pub async fn delete_subject(&self, caller: &Caller, id_or_key: &str) -> Result<(), EngineError> {
         caller.require(Scope::Admin)?;
         let stored = self.find_subject(caller, id_or_key).await?;
-        self.state().delete_subject(caller.namespace(), stored.id, self.clock().now()).await?;
+        self.state().delete_subject(caller.writer(), stored.id, self.clock().now()).await?;
         Ok(())
     }
 

@@ -30,6 +30,7 @@ fn config(dir: &Path) -> EngineConfig {
         meters: vec![],
         retention: vec![],
         portal: tallystick_engine::PortalTuning::default(),
+        idempotency: tallystick_engine::IdempotencyTuning::default(),
         clock: Clock::Fixed(Arc::new(AtomicI64::new(at("2024-06-01T00:00:00Z").as_micros()))),
     }
 }

@@ -54,6 +54,18 @@ pub async fn read(headers: &HeaderMap, body: Body, limits: &HttpLimits) -> Resul
     read
 }
 
+/// Reads a body whole as it was sent, compressed or not.
+pub(crate) async fn read_as_sent(headers: &HeaderMap, body: Body, limits: &HttpLimits) -> Result<Bytes, Refusal> {
+    let (what, limit) = sent_limit(encoding_of(headers)?, limits);
+    // Compression is the handler's affair, and so is what it unpacks to.
+    let mut plain = headers.clone();
+    plain.remove(CONTENT_ENCODING);
+    read(&plain, body, &HttpLimits { body_bytes: limit, ..limits.clone() }).await.map_err(|refusal| match refusal {
+        Refusal::BodyTooLarge { .. } => Refusal::BodyTooLarge { what, limit },
+        other => other,
+    })
+}
+
 fn encoding_of(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
     let Some(value) = values.next() else { return Ok(Encoding::Identity) };

@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod auth;
 pub mod body;
+pub mod gate;
 pub mod limits;
 pub mod panic;
 pub mod query;
@@ -13,6 +14,7 @@ pub mod refusal;
 pub mod request_id;
 
 pub use auth::Authenticated;
+pub use gate::{DoorRules, Gate};
 pub use limits::HttpLimits;
 pub use query::QueryString;
 pub use refusal::Refusal;

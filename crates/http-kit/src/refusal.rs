@@ -37,6 +37,22 @@ pub enum Refusal {
     /// The query string cannot be read.
     #[error("{0}")]
     BadQuery(String),
+    /// The header `Idempotency-Key` is not what it should be.
+    #[error("the header Idempotency-Key is not valid: {0}")]
+    BadIdempotencyKey(String),
+    /// The key was sent with another request before.
+    #[error(
+        "this Idempotency-Key was sent with another request before (another method, path, content type or body): send a key of its own with each request"
+    )]
+    IdempotencyKeyReused,
+    /// The first request with the key is not finished.
+    #[error("the request that was first sent with this Idempotency-Key is still being done: send it again in a moment")]
+    IdempotencyKeyInFlight,
+    /// The request was done, and its answer was not kept.
+    #[error(
+        "the request that was first sent with this Idempotency-Key was done, but its answer is lost: the server ended before it was kept, or it was too long to keep. It is not done again: read or list what it should have changed, and send another key to do it once more"
+    )]
+    IdempotentAnswerLost,
     /// A handler panicked; the log has the details.
     #[error("the request failed because of a defect of the server")]
     Panicked,

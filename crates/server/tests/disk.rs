@@ -149,6 +149,7 @@ fn store_in_the_future(dir: &Path) {
         meters: vec![],
         retention: vec![],
         portal: tallystick_engine::PortalTuning::default(),
+        idempotency: tallystick_engine::IdempotencyTuning::default(),
         clock: Clock::Fixed(Arc::new(AtomicI64::new(ahead.as_micros()))),
     };
     let new_event = |id: &str| NewEvent {

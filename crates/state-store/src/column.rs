@@ -101,6 +101,12 @@ impl<'r> Columns<'r> {
         stored.map(|micros| self.to_instant(column, micros)).transpose()
     }
 
+    /// A small number.
+    pub(crate) fn number(&self, column: &str) -> Result<u16, StateError> {
+        let stored: i64 = self.raw(column)?;
+        u16::try_from(stored).map_err(|_| self.corrupt(column, format!("{stored} is out of range")))
+    }
+
     /// A map of texts.
     pub(crate) fn map(&self, column: &str) -> Result<BTreeMap<String, String>, StateError> {
         self.json(column, &self.raw::<String>(column)?)

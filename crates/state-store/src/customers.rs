@@ -1,11 +1,11 @@
 //! Customers at rest, and the event subjects that are theirs.
 
-use crate::StateStore;
 use crate::column::{self, Columns, text};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::outbox::{Change, Entity, Write};
 use crate::search::{Part, Wanted};
 use crate::subjects;
+use crate::{StateStore, Writer};
 use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
@@ -80,11 +80,12 @@ impl StateStore {
     /// of its subjects. Of `descriptions`, those are stored whose subjects have none.
     pub async fn insert_customer(
         &self,
-        ns: &Namespace,
+        by: Writer<'_>,
         customer: &Customer,
         descriptions: &[Subject],
     ) -> Result<(), StateError> {
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         self.check_key(&mut write, ns, customer).await?;
         bound(INSERT, ns, customer).execute(&mut *write.tx).await.map_err(|error| conflict(error, ns, customer))?;
         link_subjects(&mut write, ns, customer).await?;
@@ -96,11 +97,12 @@ impl StateStore {
     /// `descriptions`, those are stored whose subjects have none.
     pub async fn update_customer(
         &self,
-        ns: &Namespace,
+        by: Writer<'_>,
         customer: &Customer,
         descriptions: &[Subject],
     ) -> Result<(), StateError> {
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         let id = customer.id.to_string();
         if customer.deleted_at.is_none() {
             self.check_key(&mut write, ns, customer).await?;

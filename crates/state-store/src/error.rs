@@ -20,6 +20,11 @@ pub enum StateError {
         /// What was looked for, with its id and namespace.
         what: String,
     },
+    /// The idempotency key of the write is held by another attempt, or was answered; nothing was written.
+    #[error(
+        "another request with the same idempotency key has taken this one's place; nothing was written by this one"
+    )]
+    Superseded,
     /// The store was migrated by a newer version of the server.
     #[error(
         "the state store is at migration {found}, but this version of tallystick knows migrations up to {known} only: \

@@ -1,11 +1,11 @@
 //! Features at rest.
 
-use crate::StateStore;
 use crate::column::{self, Columns, filters, text};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::meters::meter_in;
 use crate::outbox::{Change, Entity, Write};
 use crate::search::{Part, Wanted};
+use crate::{StateStore, Writer};
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
 use tallystick_domain::feature::{Feature, FeatureMeter, Source, UnitCost};
@@ -101,11 +101,12 @@ impl StateStore {
     /// answer is [`StateError::Refused`]. [`StateError::Conflict`] names the live feature that has the key.
     pub async fn insert_feature(
         &self,
-        ns: &Namespace,
+        by: Writer<'_>,
         feature: &Feature,
         meter: Option<&Meter>,
     ) -> Result<(), StateError> {
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         check_meter(&mut write, ns, meter).await?;
         let query = sqlx::query("SELECT id FROM features WHERE namespace = $1 AND key = $2 AND archived_at IS NULL");
         let query = query.bind(ns.as_str()).bind(text(&feature.key));
@@ -138,13 +139,14 @@ impl StateStore {
     /// against it: when it is another one by now the answer is [`StateError::Refused`].
     pub async fn update_feature_cost(
         &self,
-        ns: &Namespace,
+        by: Writer<'_>,
         feature: &Feature,
         meter: Option<&Meter>,
     ) -> Result<bool, StateError> {
         const UPDATE: &str = "UPDATE features SET unit_cost = $3, updated_at = $4 \
              WHERE namespace = $1 AND id = $2 AND archived_at IS NULL";
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         check_meter(&mut write, ns, meter).await?;
         let id = feature.id.to_string();
         let query = sqlx::query(UPDATE).bind(ns.as_str()).bind(&id).bind(feature.unit_cost.as_ref().map(cost_text));
@@ -157,10 +159,11 @@ impl StateStore {
     }
 
     /// Archives a feature by its id; `false` when there is no live one.
-    pub async fn archive_feature(&self, ns: &Namespace, id: FeatureId, at: Instant) -> Result<bool, StateError> {
+    pub async fn archive_feature(&self, by: Writer<'_>, id: FeatureId, at: Instant) -> Result<bool, StateError> {
         const ARCHIVE: &str = "UPDATE features SET archived_at = $3, updated_at = $3 \
              WHERE namespace = $1 AND id = $2 AND archived_at IS NULL";
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         let query = sqlx::query(ARCHIVE).bind(ns.as_str()).bind(id.to_string()).bind(column::instant(at));
         if query.execute(&mut *write.tx).await.map_err(failed)?.rows_affected() == 0 {
             return Ok(false);

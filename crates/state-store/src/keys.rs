@@ -1,9 +1,9 @@
 //! API keys at rest: the hash of the secret, never the secret.
 
-use crate::StateStore;
 use crate::column::{self, Columns, text};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::outbox::{Change, Entity, Write};
+use crate::{StateStore, Writer};
 use sqlx::any::AnyRow;
 use tallystick_domain::key::{ApiKey, Scope};
 use tallystick_domain::{Instant, KeyId, Namespace};
@@ -17,7 +17,7 @@ macro_rules! select {
 impl StateStore {
     /// Stores a new key. A stored id or secret is a [`StateError::Conflict`].
     pub async fn insert_key(&self, key: &ApiKey, secret_hash: &str) -> Result<(), StateError> {
-        let mut write = Write::begin(self, &key.namespace).await?;
+        let mut write = Write::begin(self, Writer::of(&key.namespace)).await?;
         let id = key.id.to_string();
         sqlx::query(
             "INSERT INTO api_keys (namespace, id, name, scopes, secret_hash, created_at, revoked_at) \
@@ -62,7 +62,7 @@ impl StateStore {
             .map_err(failed)?;
         let Some(row) = row else { return Ok(false) };
         let namespace = Columns::of("api_keys", &row).parsed("namespace", Namespace::parse)?;
-        let mut write = Write::begin(self, &namespace).await?;
+        let mut write = Write::begin(self, Writer::of(&namespace)).await?;
         let revoked =
             sqlx::query("UPDATE api_keys SET revoked_at = $3 WHERE namespace = $1 AND id = $2 AND revoked_at IS NULL")
                 .bind(namespace.as_str())

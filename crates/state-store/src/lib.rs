@@ -8,6 +8,7 @@ mod column;
 mod customers;
 mod error;
 mod features;
+mod idempotency;
 mod keys;
 mod meters;
 mod migrate;
@@ -18,11 +19,14 @@ mod search;
 mod subjects;
 mod upkeep;
 mod url;
+mod writer;
 
 pub use customers::{CustomerListing, CustomerOrder, CustomerText};
 pub use error::StateError;
 pub use features::{FeatureListing, FeatureOrder, FeatureText};
+pub use idempotency::{KeptAnswer, Reservation, Reserved};
 pub use url::StateUrl;
+pub use writer::Writer;
 
 use backend::Backend;
 use error::failed;

@@ -1,10 +1,10 @@
 //! Meters at rest.
 
-use crate::StateStore;
 use crate::column::{self, Columns, text};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::features;
 use crate::outbox::{Change, Entity, Write};
+use crate::{StateStore, Writer};
 use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
@@ -33,8 +33,9 @@ macro_rules! select {
 
 impl StateStore {
     /// Stores a new meter. A live meter with the slug, or any meter with the id, is a [`StateError::Conflict`].
-    pub async fn insert_meter(&self, ns: &Namespace, meter: &Meter) -> Result<(), StateError> {
-        let mut write = Write::begin(self, ns).await?;
+    pub async fn insert_meter(&self, by: Writer<'_>, meter: &Meter) -> Result<(), StateError> {
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         bound(INSERT, ns, meter)
             .execute(&mut *write.tx)
             .await
@@ -45,8 +46,9 @@ impl StateStore {
     /// Replaces the whole row of a meter, found by its id; setting `deleted_at` deletes it. [`StateError::NotFound`] when
     /// the namespace has no such id, [`StateError::Conflict`] when another live meter has the slug, and
     /// [`StateError::Refused`] when a live feature needs what it would lose.
-    pub async fn update_meter(&self, ns: &Namespace, meter: &Meter) -> Result<(), StateError> {
-        let mut write = Write::begin(self, ns).await?;
+    pub async fn update_meter(&self, by: Writer<'_>, meter: &Meter) -> Result<(), StateError> {
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         let id = meter.id.to_string();
         let stored = sqlx::query("SELECT id, deleted_at FROM meters WHERE namespace = $1 AND id = $2")
             .bind(ns.as_str())

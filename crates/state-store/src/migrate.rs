@@ -26,10 +26,11 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "features", sql: include_str!("../migrations/0004_features.sql") },
     Migration { version: 5, name: "portal", sql: include_str!("../migrations/0005_portal.sql") },
     Migration { version: 6, name: "namespaces", sql: include_str!("../migrations/0006_namespaces.sql") },
+    Migration { version: 7, name: "idempotency", sql: include_str!("../migrations/0007_idempotency.sql") },
     Migration {
-        version: 7,
+        version: 8,
         name: "feature_description",
-        sql: include_str!("../migrations/0007_feature_description.sql"),
+        sql: include_str!("../migrations/0008_feature_description.sql"),
     },
 ];
 

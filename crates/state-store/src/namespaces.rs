@@ -1,9 +1,9 @@
 //! Namespaces at rest. The default one is always there and has no row.
 
-use crate::StateStore;
 use crate::column::{self, Columns};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::outbox::{Change, Entity, Write};
+use crate::{StateStore, Writer};
 use tallystick_domain::{Instant, Namespace};
 
 impl StateStore {
@@ -13,7 +13,7 @@ impl StateStore {
         if *ns == Namespace::default_namespace() {
             return Err(StateError::Conflict { what: conflict() });
         }
-        let mut write = Write::begin(self, ns).await?;
+        let mut write = Write::begin(self, Writer::of(ns)).await?;
         sqlx::query("INSERT INTO namespaces (name, created_at) VALUES ($1, $2)")
             .bind(ns.as_str())
             .bind(column::instant(at))

@@ -2,7 +2,7 @@
 //! that was rolled back and never misses one that was committed.
 
 use crate::error::{StateError, failed};
-use crate::{StateStore, column};
+use crate::{StateStore, Writer, column, idempotency};
 use sqlx::{Any, Transaction};
 use tallystick_domain::{Instant, Namespace};
 use tokio::sync::OwnedMutexGuard;
@@ -68,10 +68,15 @@ pub(crate) struct Write {
 
 impl Write {
     /// Begins, and takes the namespace's next outbox position. That row lock makes the writers of a namespace queue, so
-    /// positions have no gaps and appear in commit order: a reader that remembers a position misses nothing.
-    pub(crate) async fn begin(store: &StateStore, namespace: &Namespace) -> Result<Self, StateError> {
+    /// positions have no gaps and appear in commit order: a reader that remembers a position misses nothing. A reserved
+    /// idempotency key is marked first of all, so that what it stands for is written at most once.
+    pub(crate) async fn begin(store: &StateStore, by: Writer<'_>) -> Result<Self, StateError> {
+        let namespace = by.namespace();
         let (turn, mut tx) = store.begin_write().await?;
         let position = next_position(&mut tx, namespace).await?;
+        if let Some(reservation) = by.reservation() {
+            idempotency::mark_written(&mut tx, reservation).await?;
+        }
         Ok(Self { tx, namespace: namespace.clone(), position, _turn: turn })
     }
 

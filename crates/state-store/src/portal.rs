@@ -1,9 +1,9 @@
 //! Portal tokens at rest, and the secret that signs them.
 
-use crate::StateStore;
 use crate::column::{self, Columns, text};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::outbox::{Change, Entity, Write};
+use crate::{StateStore, Writer};
 use sqlx::any::AnyRow;
 use tallystick_domain::portal::PortalToken;
 use tallystick_domain::{Instant, Namespace, PortalTokenId};
@@ -21,11 +21,12 @@ impl StateStore {
     /// Stores a new token, and forgets those that expired before a moment: they opened nothing any more.
     pub async fn insert_portal_token(
         &self,
-        ns: &Namespace,
+        by: Writer<'_>,
         token: &PortalToken,
         forget_before: Instant,
     ) -> Result<(), StateError> {
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         sqlx::query("DELETE FROM portal_tokens WHERE namespace = $1 AND expires_at < $2")
             .bind(ns.as_str())
             .bind(column::instant(forget_before))
@@ -68,7 +69,7 @@ impl StateStore {
     /// Invalidates the tokens that have this id and this subject, where they are given.
     pub async fn invalidate_portal_tokens(
         &self,
-        ns: &Namespace,
+        by: Writer<'_>,
         id: Option<PortalTokenId>,
         subject: Option<&str>,
         at: Instant,
@@ -76,7 +77,8 @@ impl StateStore {
         const WANTED: &str = select!(
             "AND invalidated_at IS NULL AND ($2 = '' OR id = $2) AND ($3 = 0 OR subject = $4) ORDER BY created_at, id"
         );
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         let query = sqlx::query(WANTED)
             .bind(ns.as_str())
             .bind(id.map(|id| id.to_string()).unwrap_or_default())
@@ -108,7 +110,7 @@ impl StateStore {
         if let Some(stored) = self.find_secret(name).await? {
             return Ok(stored);
         }
-        let mut write = Write::begin(self, &Namespace::default_namespace()).await?;
+        let mut write = Write::begin(self, Writer::of(&Namespace::default_namespace())).await?;
         let written =
             sqlx::query("INSERT INTO secrets (id, value, created_at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING")
                 .bind(text(name))

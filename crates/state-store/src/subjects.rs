@@ -1,9 +1,9 @@
 //! Described subjects at rest.
 
-use crate::StateStore;
 use crate::column::{self, Columns, text};
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::outbox::{Change, Entity, Write};
+use crate::{StateStore, Writer};
 use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
@@ -38,11 +38,12 @@ impl StateStore {
     /// in the same order.
     pub async fn upsert_subjects(
         &self,
-        ns: &Namespace,
+        by: Writer<'_>,
         changes: Vec<(SubjectId, SubjectChange)>,
         now: Instant,
     ) -> Result<Vec<Subject>, StateError> {
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         let mut subjects: Vec<Subject> = Vec::with_capacity(changes.len());
         let mut last: Option<(String, Change)> = None;
         for (id, change) in changes {
@@ -69,10 +70,11 @@ impl StateStore {
     }
 
     /// Deletes a description by its id; `false` when there is no live one.
-    pub async fn delete_subject(&self, ns: &Namespace, id: SubjectId, at: Instant) -> Result<bool, StateError> {
+    pub async fn delete_subject(&self, by: Writer<'_>, id: SubjectId, at: Instant) -> Result<bool, StateError> {
         const DELETE: &str = "UPDATE subjects SET deleted_at = $3, updated_at = $3 \
              WHERE namespace = $1 AND id = $2 AND deleted_at IS NULL";
-        let mut write = Write::begin(self, ns).await?;
+        let ns = by.namespace();
+        let mut write = Write::begin(self, by).await?;
         let query = sqlx::query(DELETE).bind(ns.as_str()).bind(id.to_string()).bind(column::instant(at));
         if query.execute(&mut *write.tx).await.map_err(failed)?.rows_affected() == 0 {
             return Ok(false);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tallystick_domain::customer::{Address, Customer};
 use tallystick_domain::search::TextCondition;
 use tallystick_domain::{CustomerId, Instant, Namespace};
-use tallystick_state_store::{CustomerListing, CustomerOrder, CustomerText, StateError, StateStore, StateUrl};
+use tallystick_state_store::{CustomerListing, CustomerOrder, CustomerText, StateError, StateStore, StateUrl, Writer};
 use tallystick_testkit::postgres::Postgres;
 
 fn ns(name: &str) -> Namespace {
@@ -54,46 +54,49 @@ async fn keeps_every_field(store: StateStore) {
         metadata: BTreeMap::from([("tier".into(), "gold".into())]),
         ..customer(1, Some("acme"), &["b", "a"])
     };
-    store.insert_customer(&ns("a"), &full, &[]).await.unwrap();
+    store.insert_customer(Writer::of(&ns("a")), &full, &[]).await.unwrap();
     assert_eq!(store.get_customer(&ns("a"), full.id).await.unwrap().as_ref(), Some(&full));
     assert_eq!(store.find_customer(&ns("a"), "acme").await.unwrap().as_ref(), Some(&full));
     assert_eq!(store.get_customer(&ns("b"), full.id).await.unwrap(), None);
     assert_eq!(store.find_customer(&ns("b"), "acme").await.unwrap(), None);
     let changed = Customer { name: "New".into(), ..customer(1, None, &["c"]) };
-    store.update_customer(&ns("a"), &changed, &[]).await.unwrap();
+    store.update_customer(Writer::of(&ns("a")), &changed, &[]).await.unwrap();
     assert_eq!(store.get_customer(&ns("a"), full.id).await.unwrap(), Some(changed.clone()));
-    assert!(matches!(store.update_customer(&ns("b"), &changed, &[]).await, Err(StateError::NotFound { .. })));
+    assert!(matches!(
+        store.update_customer(Writer::of(&ns("b")), &changed, &[]).await,
+        Err(StateError::NotFound { .. })
+    ));
 }
 
 async fn a_key_and_a_subject_belong_to_one_live_customer(store: StateStore) {
     let first = customer(1, Some("acme"), &["s1", "s2"]);
-    store.insert_customer(&ns("a"), &first, &[]).await.unwrap();
+    store.insert_customer(Writer::of(&ns("a")), &first, &[]).await.unwrap();
     for rival in [customer(2, Some("acme"), &[]), customer(2, None, &["x", "s2"]), customer(2, Some("s1"), &[])] {
-        let text = conflict_of(store.insert_customer(&ns("a"), &rival, &[]).await);
+        let text = conflict_of(store.insert_customer(Writer::of(&ns("a")), &rival, &[]).await);
         assert!(text.contains(&first.id.to_string()), "{text}");
         assert_eq!(store.get_customer(&ns("a"), rival.id).await.unwrap(), None);
     }
     let id_as_key = customer(2, Some(&first.id.to_string()), &[]);
-    assert!(conflict_of(store.insert_customer(&ns("a"), &id_as_key, &[]).await).contains("the id"));
+    assert!(conflict_of(store.insert_customer(Writer::of(&ns("a")), &id_as_key, &[]).await).contains("the id"));
     // The refused attempt linked nothing: x is free.
-    store.insert_customer(&ns("a"), &customer(3, None, &["x"]), &[]).await.unwrap();
-    conflict_of(store.update_customer(&ns("a"), &customer(3, None, &["x", "s1"]), &[]).await);
+    store.insert_customer(Writer::of(&ns("a")), &customer(3, None, &["x"]), &[]).await.unwrap();
+    conflict_of(store.update_customer(Writer::of(&ns("a")), &customer(3, None, &["x", "s1"]), &[]).await);
     // Another namespace is another world, and a deleted customer frees what it had.
-    store.insert_customer(&ns("b"), &customer(4, Some("acme"), &["s1"]), &[]).await.unwrap();
-    store.update_customer(&ns("a"), &deleted(&first), &[]).await.unwrap();
-    store.insert_customer(&ns("a"), &customer(5, Some("acme"), &["s1", "s2"]), &[]).await.unwrap();
+    store.insert_customer(Writer::of(&ns("b")), &customer(4, Some("acme"), &["s1"]), &[]).await.unwrap();
+    store.update_customer(Writer::of(&ns("a")), &deleted(&first), &[]).await.unwrap();
+    store.insert_customer(Writer::of(&ns("a")), &customer(5, Some("acme"), &["s1", "s2"]), &[]).await.unwrap();
     let gone = store.get_customer(&ns("a"), first.id).await.unwrap().unwrap();
     assert_eq!(gone.subject_keys.len(), 2);
 }
 
 async fn the_owner_of_a_subject_is_found_by_key_first(store: StateStore) {
     let (by_key, by_subject) = (customer(1, Some("s"), &[]), customer(2, None, &["s", "t"]));
-    store.insert_customer(&ns("a"), &by_key, &[]).await.unwrap();
-    store.insert_customer(&ns("a"), &by_subject, &[]).await.unwrap();
+    store.insert_customer(Writer::of(&ns("a")), &by_key, &[]).await.unwrap();
+    store.insert_customer(Writer::of(&ns("a")), &by_subject, &[]).await.unwrap();
     assert_eq!(store.find_subject_owner(&ns("a"), "s").await.unwrap(), Some(by_key.id));
     assert_eq!(store.find_subject_owner(&ns("a"), "t").await.unwrap(), Some(by_subject.id));
     assert_eq!(store.find_subject_owner(&ns("b"), "t").await.unwrap(), None);
-    store.update_customer(&ns("a"), &deleted(&by_key), &[]).await.unwrap();
+    store.update_customer(Writer::of(&ns("a")), &deleted(&by_key), &[]).await.unwrap();
     assert_eq!(store.find_subject_owner(&ns("a"), "s").await.unwrap(), Some(by_subject.id));
     assert_eq!(store.find_subject_owner(&ns("a"), "nobody").await.unwrap(), None);
 }
@@ -101,9 +104,12 @@ async fn the_owner_of_a_subject_is_found_by_key_first(store: StateStore) {
 async fn lists_pages_in_order_with_conditions(store: StateStore) {
     for number in 1..=5 {
         let key = format!("key_{number}");
-        store.insert_customer(&ns("a"), &customer(number, Some(&key), &[&format!("sub%{number}")]), &[]).await.unwrap();
+        store
+            .insert_customer(Writer::of(&ns("a")), &customer(number, Some(&key), &[&format!("sub%{number}")]), &[])
+            .await
+            .unwrap();
     }
-    store.update_customer(&ns("a"), &deleted(&customer(5, Some("key_5"), &["sub%5"])), &[]).await.unwrap();
+    store.update_customer(Writer::of(&ns("a")), &deleted(&customer(5, Some("key_5"), &["sub%5"])), &[]).await.unwrap();
     let numbers = async |listing: CustomerListing| {
         let (found, total) = store.list_customers(&ns("a"), &listing).await.unwrap();
         (found.iter().map(|customer| customer.created_at.as_micros()).collect::<Vec<_>>(), total)
@@ -131,7 +137,7 @@ async fn finds_what_a_condition_means(store: StateStore) {
     for (number, key) in (1..).zip(keys) {
         let subject = format!("s{number}");
         let made = Customer { primary_email: key.map(Into::into), ..customer(number, key, &[&subject]) };
-        store.insert_customer(&ns("a"), &made, &[]).await.unwrap();
+        store.insert_customer(Writer::of(&ns("a")), &made, &[]).await.unwrap();
     }
     let words: Vec<String> = ["a", "b", "B", "é", "É", "'b%", "_!\0", "c", ""].map(Into::into).into();
     let mut conditions = vec![
@@ -172,7 +178,7 @@ async fn finds_what_a_condition_means(store: StateStore) {
 async fn of_its_subjects_one_must_meet_a_condition(store: StateStore) {
     for (number, subjects) in [(1, &["1x", "1y"][..]), (2, &["2y"]), (3, &[])] {
         let key = format!("c{number}");
-        store.insert_customer(&ns("a"), &customer(number, Some(&key), subjects), &[]).await.unwrap();
+        store.insert_customer(Writer::of(&ns("a")), &customer(number, Some(&key), subjects), &[]).await.unwrap();
     }
     for (condition, expected) in [
         (TextCondition::Is("1x".into()), vec![1]),
@@ -192,7 +198,7 @@ async fn of_its_subjects_one_must_meet_a_condition(store: StateStore) {
 async fn finds_parts_without_the_case_of_ascii_letters_only(store: StateStore) {
     let mut one = customer(1, Some("ÉKey"), &["ÉSub"]);
     (one.name, one.primary_email) = ("ÉName".into(), Some("É@Mail".into()));
-    store.insert_customer(&ns("a"), &one, &[]).await.unwrap();
+    store.insert_customer(Writer::of(&ns("a")), &one, &[]).await.unwrap();
     let all = CustomerListing { limit: 10, ..CustomerListing::default() };
     for (text, expected) in [("É", 1), ("é", 0)] {
         let part = |rest: &str| TextCondition::Contains(format!("{text}{rest}"));
@@ -211,7 +217,9 @@ async fn finds_parts_without_the_case_of_ascii_letters_only(store: StateStore) {
 async fn of_many_concurrent_claims_to_a_subject_one_wins(store: StateStore) {
     let claims = (1..=16).map(|number| {
         let store = store.clone();
-        tokio::spawn(async move { store.insert_customer(&ns("a"), &customer(number, None, &["s"]), &[]).await })
+        tokio::spawn(
+            async move { store.insert_customer(Writer::of(&ns("a")), &customer(number, None, &["s"]), &[]).await },
+        )
     });
     let mut won = 0;
     for claim in claims.collect::<Vec<_>>() {

@@ -5,6 +5,7 @@
 //! | name | cadence | what it does |
 //! | --- | --- | --- |
 //! | retention | at start, then every hour | lets events go that are older than they are kept |
+//! | idempotency keys | at start, then every ten minutes | forgets keys whose answers were kept long enough |
 
 use std::time::Duration;
 use tallystick_engine::Engine;
@@ -13,12 +14,15 @@ use tokio::task::JoinHandle;
 /// How often retention is applied.
 const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 
+/// How often idempotency keys are forgotten. An expired key that is still there hinders nobody.
+const FORGET_KEYS_EVERY: Duration = Duration::from_secs(600);
+
 /// The running loops.
 pub struct Workers(Vec<JoinHandle<()>>);
 
 /// Starts all loops.
 pub fn start(engine: &Engine) -> Workers {
-    Workers(vec![tokio::spawn(retention(engine.clone()))])
+    Workers(vec![tokio::spawn(retention(engine.clone())), tokio::spawn(idempotency_keys(engine.clone()))])
 }
 
 impl Workers {
@@ -32,9 +36,27 @@ impl Workers {
     }
 }
 
-async fn retention(engine: Engine) {
-    let mut ticks = tokio::time::interval(RETENTION_EVERY);
+/// A tick now, and then one whenever so much time has passed since the last round.
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn idempotency_keys(engine: Engine) {
+    let mut ticks = ticks(FORGET_KEYS_EVERY);
+    loop {
+        ticks.tick().await;
+        match engine.forget_idempotency_keys().await {
+            Ok(0) => {}
+            Ok(keys) => tracing::debug!(keys, "forgot idempotency keys"),
+            Err(error) => tracing::error!(%error, "idempotency keys were not forgotten; trying again in ten minutes"),
+        }
+    }
+}
+
+async fn retention(engine: Engine) {
+    let mut ticks = ticks(RETENTION_EVERY);
     loop {
         ticks.tick().await;
         match engine.apply_retention().await {

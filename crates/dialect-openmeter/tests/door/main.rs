@@ -8,6 +8,7 @@ mod encodings;
 mod errors;
 mod features;
 mod hostile;
+mod idempotency;
 mod info;
 mod ingest;
 mod listing;

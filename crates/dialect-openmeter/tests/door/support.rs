@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tallystick_domain::key::Scope;
 use tallystick_domain::{Instant, Namespace};
-use tallystick_engine::{Clock, Engine, EngineConfig, KeyAdmin, Limits, NamespaceAdmin, StoreTuning};
+use tallystick_engine::{
+    Clock, Engine, EngineConfig, IdempotencyTuning, KeyAdmin, Limits, NamespaceAdmin, StoreTuning,
+};
 use tallystick_http_kit::{HttpLimits, request_id};
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -96,6 +98,16 @@ impl Door {
     }
 
     pub async fn open_with(limits: Limits, http_limits: HttpLimits) -> Self {
+        Self::open_as(limits, http_limits, IdempotencyTuning::default()).await
+    }
+
+    /// A door that keeps answers of idempotency keys up to so many bytes.
+    pub async fn open_with_answers(answer_bytes: usize) -> Self {
+        let idempotency = IdempotencyTuning { answer_bytes, ..IdempotencyTuning::default() };
+        Self::open_as(Limits::default(), HttpLimits::default(), idempotency).await
+    }
+
+    async fn open_as(limits: Limits, http_limits: HttpLimits, idempotency: IdempotencyTuning) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(at(NOW).as_micros()));
         let config = EngineConfig {
@@ -107,6 +119,7 @@ impl Door {
             meters: vec![],
             retention: vec![],
             portal: tallystick_engine::PortalTuning::default(),
+            idempotency,
             clock: Clock::Fixed(Arc::clone(&clock)),
         };
         let engine = Engine::open(config).await.unwrap();

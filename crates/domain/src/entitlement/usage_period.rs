@@ -80,6 +80,11 @@ impl UsagePeriods {
         beginnings
     }
 
+    /// Whether automatic resets let overage be paid in the next period.
+    pub fn preserves_overage(&self) -> bool {
+        self.preserves_overage
+    }
+
     /// Whether overage is paid in the period that begins at an instant.
     pub(super) fn preserves_overage_at(&self, beginning: Instant) -> bool {
         let reset = self.in_force(beginning).map(|at| self.resets[at]).filter(|reset| reset.at == beginning);

@@ -5,6 +5,7 @@
 
 mod environment;
 mod fault;
+mod idempotency;
 mod load;
 mod meter;
 mod portal;
@@ -12,6 +13,7 @@ mod retention;
 
 pub use environment::{client_key, process_environment};
 pub use fault::ConfigError;
+pub use idempotency::IdempotencyConfig;
 pub use load::{Overrides, load};
 pub use meter::{MeterConfig, file_word, meter_faults, parse_aggregation};
 pub use portal::PortalConfig;
@@ -52,6 +54,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Tokens for customers' own pages.
     pub portal: PortalConfig,
+    /// Answers that are kept for writes that are sent again.
+    pub idempotency: IdempotencyConfig,
     /// Declared meters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub meters: Vec<MeterConfig>,
@@ -160,6 +164,7 @@ impl Default for Config {
                 queue_bytes: store.queue_bytes,
             },
             portal: PortalConfig::default(),
+            idempotency: IdempotencyConfig::default(),
             meters: Vec::new(),
             retention: Vec::new(),
         }
@@ -212,6 +217,7 @@ impl Config {
                 queue_bytes: self.store.queue_bytes,
             },
             portal: self.portal.tuning(),
+            idempotency: self.idempotency.tuning(),
             meters: meters?,
             retention: self.retention.iter().map(RetentionConfig::rule).collect::<Result<_, _>>()?,
             clock: Clock::System,
@@ -222,7 +228,7 @@ impl Config {
     fn out_of_bounds(&self) -> Option<(&'static str, String)> {
         let limits = &self.limits;
         let store = &self.store;
-        let bounded: [(&'static str, u64, u64, u64); 18] = [
+        let bounded: [(&'static str, u64, u64, u64); 20] = [
             ("limits.body_bytes", limits.body_bytes as u64, 1024, u64::MAX),
             ("limits.compressed_body_bytes", limits.compressed_body_bytes as u64, 1024, u64::MAX),
             ("limits.batch_events", limits.batch_events as u64, 1, u64::MAX),
@@ -240,6 +246,8 @@ impl Config {
             ("store.memtable_bytes", store.memtable_bytes as u64, 65_536, u64::MAX),
             ("store.wal_file_bytes", store.wal_file_bytes, 65_536, 1 << 30),
             ("portal.token_lifetime_ms", self.portal.token_lifetime_ms, 1, MAX_TOKEN_LIFETIME_MS),
+            ("idempotency.keep_hours", u64::from(self.idempotency.keep_hours), 24, MAX_KEEP_HOURS),
+            ("idempotency.answer_bytes", self.idempotency.answer_bytes as u64, 0, MAX_ANSWER_BYTES),
             ("store.queue_bytes", store.queue_bytes as u64, 65_536, u64::MAX),
         ];
         if let Some(fault) = self.portal.fault() {
@@ -252,6 +260,12 @@ impl Config {
 
 /// A hundred years.
 const MAX_TOKEN_LIFETIME_MS: u64 = 3_155_760_000_000;
+
+/// A year.
+const MAX_KEEP_HOURS: u64 = 8784;
+
+/// What a row of the state store may hold without a thought.
+const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
 /// What a semaphore of the runtime can count to.
 const MAX_PERMITS: u64 = 1 << 28;

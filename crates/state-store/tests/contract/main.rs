@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its name says what it is for")]
 
 mod features;
+mod idempotency;
 mod keys;
 mod meters;
 mod namespaces;
@@ -61,6 +62,14 @@ contract! {
     portal::tokens_are_kept_listed_and_invalidated,
     portal::old_tokens_are_forgotten,
     portal::all_servers_share_one_secret,
+    idempotency::a_key_is_held_once_and_its_answer_is_given_again,
+    idempotency::a_write_and_its_mark_are_committed_together,
+    idempotency::a_lapsed_attempt_loses_its_key_and_cannot_write,
+    idempotency::a_written_key_without_an_answer_is_never_done_again,
+    idempotency::a_key_that_wrote_nothing_can_be_given_back,
+    idempotency::keys_of_other_callers_are_other_keys,
+    idempotency::one_of_many_concurrent_attempts_holds_the_key,
+    idempotency::expired_keys_are_forgotten_and_free,
     schema::reopening_keeps_everything,
     schema::many_servers_may_start_at_once,
     schema::refuses_a_newer_store,

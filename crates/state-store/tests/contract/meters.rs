@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tallystick_domain::Instant;
 use tallystick_domain::key::ApiKey;
 use tallystick_domain::meter::{Aggregation, Meter};
-use tallystick_state_store::StateError;
+use tallystick_state_store::{StateError, Writer};
 
 pub async fn keeps_every_field(place: Place) {
     let store = place.open().await;
@@ -14,12 +14,12 @@ pub async fn keeps_every_field(place: Place) {
         let number = 100 + aggregation as u128;
         let mut each = Meter { id: meter_id(number), slug: format!("m{number}"), aggregation, ..full_meter() };
         each.value_property = each.value_property.filter(|_| aggregation != Aggregation::Count);
-        store.insert_meter(&ns("a"), &each).await.unwrap();
+        store.insert_meter(Writer::of(&ns("a")), &each).await.unwrap();
         assert_eq!(store.get_meter(&ns("a"), each.id).await.unwrap(), Some(each.clone()));
         assert_eq!(store.find_meter(&ns("a"), &each.slug).await.unwrap(), Some(each));
     }
     let bare = Meter { metadata: Some(BTreeMap::new()), ..meter(2, "bare") };
-    store.insert_meter(&ns("a"), &bare).await.unwrap();
+    store.insert_meter(Writer::of(&ns("a")), &bare).await.unwrap();
     assert_eq!(store.get_meter(&ns("a"), bare.id).await.unwrap(), Some(bare));
     assert_eq!(store.get_meter(&ns("a"), meter_id(99)).await.unwrap(), None);
     assert_eq!(store.find_meter(&ns("a"), "nothing").await.unwrap(), None);
@@ -27,11 +27,11 @@ pub async fn keeps_every_field(place: Place) {
 
 pub async fn updates_the_whole_row(place: Place) {
     let store = place.open().await;
-    store.insert_meter(&ns("a"), &full_meter()).await.unwrap();
+    store.insert_meter(Writer::of(&ns("a")), &full_meter()).await.unwrap();
     let changed = Meter { created_at: at(1), updated_at: at(2), ..meter(1, "renamed") };
-    store.update_meter(&ns("a"), &changed).await.unwrap();
+    store.update_meter(Writer::of(&ns("a")), &changed).await.unwrap();
     assert_eq!(store.list_meters(&ns("a"), true).await.unwrap(), [changed]);
-    let missing = store.update_meter(&ns("a"), &meter(7, "x")).await;
+    let missing = store.update_meter(Writer::of(&ns("a")), &meter(7, "x")).await;
     assert!(matches!(&missing, Err(StateError::NotFound { what }) if what.contains(&meter_id(7).to_string())));
     assert_eq!(store.list_meters(&ns("a"), true).await.unwrap().len(), 1);
 }
@@ -39,34 +39,34 @@ pub async fn updates_the_whole_row(place: Place) {
 pub async fn a_slug_belongs_to_one_live_meter(place: Place) {
     let store = place.open().await;
     let (first, second) = (meter(1, "tokens"), meter(2, "tokens"));
-    store.insert_meter(&ns("a"), &first).await.unwrap();
-    let refused = store.insert_meter(&ns("a"), &second).await.unwrap_err();
+    store.insert_meter(Writer::of(&ns("a")), &first).await.unwrap();
+    let refused = store.insert_meter(Writer::of(&ns("a")), &second).await.unwrap_err();
     assert_eq!(refused.to_string(), "a meter with the slug \"tokens\" in namespace a already exists");
     assert_eq!(store.get_meter(&ns("a"), second.id).await.unwrap(), None);
 
-    store.update_meter(&ns("a"), &deleted(&first, 30)).await.unwrap();
+    store.update_meter(Writer::of(&ns("a")), &deleted(&first, 30)).await.unwrap();
     assert_eq!(store.find_meter(&ns("a"), "tokens").await.unwrap(), None);
-    store.insert_meter(&ns("a"), &second).await.unwrap();
+    store.insert_meter(Writer::of(&ns("a")), &second).await.unwrap();
     assert_eq!(store.find_meter(&ns("a"), "tokens").await.unwrap(), Some(second.clone()));
     assert_eq!(store.get_meter(&ns("a"), first.id).await.unwrap(), Some(deleted(&first, 30)));
     // Back to life, or renamed, it would be the second one.
-    assert!(matches!(store.update_meter(&ns("a"), &first).await, Err(StateError::Conflict { .. })));
+    assert!(matches!(store.update_meter(Writer::of(&ns("a")), &first).await, Err(StateError::Conflict { .. })));
     assert_eq!(store.get_meter(&ns("a"), first.id).await.unwrap(), Some(deleted(&first, 30)));
     let same_id = Meter { slug: "other".into(), ..second };
-    assert!(matches!(store.insert_meter(&ns("a"), &same_id).await, Err(StateError::Conflict { .. })));
+    assert!(matches!(store.insert_meter(Writer::of(&ns("a")), &same_id).await, Err(StateError::Conflict { .. })));
 }
 
 pub async fn namespaces_never_meet(place: Place) {
     let store = place.open().await;
     let (ours, theirs) = (meter(1, "tokens"), Meter { name: "theirs".into(), ..meter(1, "tokens") });
-    store.insert_meter(&ns("a"), &ours).await.unwrap();
+    store.insert_meter(Writer::of(&ns("a")), &ours).await.unwrap();
     assert_eq!(store.get_meter(&ns("b"), ours.id).await.unwrap(), None);
     assert_eq!(store.find_meter(&ns("b"), "tokens").await.unwrap(), None);
     assert_eq!(store.list_meters(&ns("b"), true).await.unwrap(), []);
-    assert!(matches!(store.update_meter(&ns("b"), &theirs).await, Err(StateError::NotFound { .. })));
+    assert!(matches!(store.update_meter(Writer::of(&ns("b")), &theirs).await, Err(StateError::NotFound { .. })));
 
-    store.insert_meter(&ns("b"), &theirs).await.unwrap();
-    store.update_meter(&ns("b"), &deleted(&theirs, 40)).await.unwrap();
+    store.insert_meter(Writer::of(&ns("b")), &theirs).await.unwrap();
+    store.update_meter(Writer::of(&ns("b")), &deleted(&theirs, 40)).await.unwrap();
     assert_eq!(store.list_meters(&ns("a"), true).await.unwrap(), [ours]);
     assert_eq!(store.list_meters(&ns("b"), true).await.unwrap(), [deleted(&theirs, 40)]);
     assert_eq!(store.list_meters(&ns("b"), false).await.unwrap(), []);
@@ -77,11 +77,11 @@ pub async fn lists_by_slug_bytes_then_id(place: Place) {
     // Sorted by a language's rules, '_' and case would not count as they do here.
     let slugs = ["Z", "a", "a1", "aB", "a_b", "ab", "b", "ä"];
     for (number, slug) in slugs.iter().enumerate().rev() {
-        store.insert_meter(&ns("a"), &meter(number as u128, slug)).await.unwrap();
+        store.insert_meter(Writer::of(&ns("a")), &meter(number as u128, slug)).await.unwrap();
     }
     let (older, newer) = (deleted(&meter(50, "ab"), 9), deleted(&meter(51, "ab"), 8));
-    store.insert_meter(&ns("a"), &newer).await.unwrap();
-    store.insert_meter(&ns("a"), &older).await.unwrap();
+    store.insert_meter(Writer::of(&ns("a")), &newer).await.unwrap();
+    store.insert_meter(Writer::of(&ns("a")), &older).await.unwrap();
     let listed = store.list_meters(&ns("a"), false).await.unwrap();
     assert_eq!(listed.iter().map(|meter| meter.slug.as_str()).collect::<Vec<_>>(), slugs);
     let all = store.list_meters(&ns("a"), true).await.unwrap();
@@ -112,14 +112,14 @@ pub async fn keeps_odd_texts_and_big_metadata(place: Place) {
             metadata: Some(BTreeMap::from([(text.clone(), text)])),
             ..meter(number as u128, &format!("m{number}"))
         };
-        store.insert_meter(&ns("a"), &meter).await.unwrap();
+        store.insert_meter(Writer::of(&ns("a")), &meter).await.unwrap();
         assert_eq!(store.get_meter(&ns("a"), meter.id).await.unwrap(), Some(meter));
         assert_eq!(store.find_meter(&ns("a"), odd[number]).await.unwrap(), None);
         assert_eq!(store.find_key(odd[number]).await.unwrap(), None);
     }
     let entries = (0..1000).map(|number| (format!("key{number}"), "é\"".repeat(1000)));
     let big = Meter { metadata: Some(entries.collect()), ..meter(90, "big") };
-    store.insert_meter(&ns("a"), &big).await.unwrap();
+    store.insert_meter(Writer::of(&ns("a")), &big).await.unwrap();
     assert_eq!(store.get_meter(&ns("a"), big.id).await.unwrap(), Some(big));
 }
 
@@ -133,7 +133,7 @@ pub async fn keeps_the_first_and_last_instant(place: Place) {
             deleted_at: Some(instant),
             ..meter(number as u128, "m")
         };
-        store.insert_meter(&ns("a"), &meter).await.unwrap();
+        store.insert_meter(Writer::of(&ns("a")), &meter).await.unwrap();
         assert_eq!(store.get_meter(&ns("a"), meter.id).await.unwrap(), Some(meter));
         let key = ApiKey { created_at: instant, revoked_at: Some(instant), ..key(number as u128, "a") };
         store.insert_key(&key, &format!("hash{number}")).await.unwrap();
@@ -146,7 +146,7 @@ pub async fn one_of_many_concurrent_inserts_wins(place: Place) {
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..32 {
         let store = store.clone();
-        tasks.spawn(async move { (number, store.insert_meter(&ns("a"), &meter(number, "tokens")).await) });
+        tasks.spawn(async move { (number, store.insert_meter(Writer::of(&ns("a")), &meter(number, "tokens")).await) });
     }
     let outcomes = tasks.join_all().await;
     let winners: Vec<_> = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(number, _)| *number).collect();

@@ -4,7 +4,7 @@ use crate::place::Place;
 use crate::samples::{at, ns};
 use tallystick_domain::PortalTokenId;
 use tallystick_domain::portal::PortalToken;
-use tallystick_state_store::StateStore;
+use tallystick_state_store::{StateStore, Writer};
 
 fn token(number: i64, subject: &str) -> PortalToken {
     PortalToken {
@@ -26,7 +26,7 @@ pub async fn tokens_are_kept_listed_and_invalidated(place: Place) {
     let store = place.open().await;
     for (number, subject) in [(1, "s"), (2, "s\0"), (3, "s"), (4, "t")] {
         let token = token(number, subject);
-        store.insert_portal_token(&ns("a"), &token, at(0)).await.unwrap();
+        store.insert_portal_token(Writer::of(&ns("a")), &token, at(0)).await.unwrap();
         assert_eq!(store.get_portal_token(&ns("a"), token.id).await.unwrap(), Some(token.clone()));
         assert_eq!(store.get_portal_token(&ns("b"), token.id).await.unwrap(), None);
     }
@@ -34,13 +34,13 @@ pub async fn tokens_are_kept_listed_and_invalidated(place: Place) {
     assert_eq!(store.list_portal_tokens(&ns("a"), 1).await.unwrap(), [token(4, "t")]);
     assert_eq!(listed(&store, "b").await, [0; 0]);
 
-    store.invalidate_portal_tokens(&ns("b"), None, Some("s"), at(9)).await.unwrap();
-    store.invalidate_portal_tokens(&ns("a"), Some(token(4, "").id), Some("s"), at(9)).await.unwrap();
+    store.invalidate_portal_tokens(Writer::of(&ns("b")), None, Some("s"), at(9)).await.unwrap();
+    store.invalidate_portal_tokens(Writer::of(&ns("a")), Some(token(4, "").id), Some("s"), at(9)).await.unwrap();
     assert_eq!(listed(&store, "a").await, [4, 3, 2, 1]);
-    store.invalidate_portal_tokens(&ns("a"), None, Some("s"), at(9)).await.unwrap();
+    store.invalidate_portal_tokens(Writer::of(&ns("a")), None, Some("s"), at(9)).await.unwrap();
     assert_eq!(listed(&store, "a").await, [4, 2]);
-    store.invalidate_portal_tokens(&ns("a"), Some(token(4, "").id), None, at(9)).await.unwrap();
-    store.invalidate_portal_tokens(&ns("a"), Some(token(4, "").id), None, at(10)).await.unwrap();
+    store.invalidate_portal_tokens(Writer::of(&ns("a")), Some(token(4, "").id), None, at(9)).await.unwrap();
+    store.invalidate_portal_tokens(Writer::of(&ns("a")), Some(token(4, "").id), None, at(10)).await.unwrap();
     assert_eq!(listed(&store, "a").await, [2]);
     let gone = store.get_portal_token(&ns("a"), token(4, "").id).await.unwrap().unwrap();
     assert_eq!(gone.invalidated_at, Some(at(9)));
@@ -51,11 +51,11 @@ pub async fn tokens_are_kept_listed_and_invalidated(place: Place) {
 
 pub async fn old_tokens_are_forgotten(place: Place) {
     let store = place.open().await;
-    store.insert_portal_token(&ns("a"), &token(1, "s"), at(0)).await.unwrap();
-    store.insert_portal_token(&ns("b"), &token(1, "s"), at(0)).await.unwrap();
-    store.insert_portal_token(&ns("a"), &token(2, "s"), at(101)).await.unwrap();
+    store.insert_portal_token(Writer::of(&ns("a")), &token(1, "s"), at(0)).await.unwrap();
+    store.insert_portal_token(Writer::of(&ns("b")), &token(1, "s"), at(0)).await.unwrap();
+    store.insert_portal_token(Writer::of(&ns("a")), &token(2, "s"), at(101)).await.unwrap();
     assert_eq!(listed(&store, "a").await, [2, 1]);
-    store.insert_portal_token(&ns("a"), &token(3, "s"), at(102)).await.unwrap();
+    store.insert_portal_token(Writer::of(&ns("a")), &token(3, "s"), at(102)).await.unwrap();
     assert_eq!((listed(&store, "a").await, listed(&store, "b").await), (vec![3, 2], vec![1]));
 }
 

@@ -3,7 +3,7 @@
 use crate::place::Place;
 use crate::samples::{full_meter, key, meter, ns};
 use sqlx::Row;
-use tallystick_state_store::{StateError, StateStore};
+use tallystick_state_store::{StateError, StateStore, Writer};
 
 async fn versions(place: &Place) -> Vec<i64> {
     let rows = place.rows("SELECT version FROM schema_migrations ORDER BY version").await;
@@ -13,7 +13,7 @@ async fn versions(place: &Place) -> Vec<i64> {
 pub async fn reopening_keeps_everything(place: Place) {
     let store = place.open().await;
     let once = versions(&place).await;
-    store.insert_meter(&ns("a"), &full_meter()).await.unwrap();
+    store.insert_meter(Writer::of(&ns("a")), &full_meter()).await.unwrap();
     store.insert_key(&key(1, "a"), "hash").await.unwrap();
     store.close().await;
     assert!(matches!(store.list_keys().await, Err(StateError::Unavailable(_))));
@@ -33,7 +33,7 @@ pub async fn many_servers_may_start_at_once(place: Place) {
         let url = place.url();
         tasks.spawn(async move {
             let store = StateStore::open(&url).await.unwrap();
-            store.insert_meter(&ns("a"), &meter(number, &format!("m{number}"))).await.unwrap();
+            store.insert_meter(Writer::of(&ns("a")), &meter(number, &format!("m{number}"))).await.unwrap();
         });
     }
     tasks.join_all().await;
@@ -98,7 +98,7 @@ pub async fn a_value_that_does_not_read_back_names_its_place(place: Place) {
     ];
     for (column, sql) in cases {
         place.damage("DELETE FROM meters").await;
-        store.insert_meter(&ns("a"), &full_meter()).await.unwrap();
+        store.insert_meter(Writer::of(&ns("a")), &full_meter()).await.unwrap();
         place.damage(sql).await;
         let id = if column == "id" { "no-ulid".into() } else { full_meter().id.to_string() };
         let place_name = format!("table meters, id {id}, column {column}: ");

@@ -7,6 +7,7 @@ use tallystick_domain::customer::Customer;
 use tallystick_domain::json::JsonObject;
 use tallystick_domain::subject::{Patch, Subject, SubjectChange, SubjectDraft};
 use tallystick_domain::{CustomerId, SubjectId};
+use tallystick_state_store::Writer;
 
 fn id(number: u128) -> SubjectId {
     SubjectId::from_parts(1_700_000_000_000, number)
@@ -27,7 +28,7 @@ pub async fn descriptions_are_made_changed_and_deleted(place: Place) {
         stripe_customer_id: Patch::Set("cus_1".into()),
     };
     let change = SubjectChange::parse(full).unwrap();
-    let made = store.upsert_subjects(&ns("a"), vec![(id(1), change)], at(10)).await.unwrap().remove(0);
+    let made = store.upsert_subjects(Writer::of(&ns("a")), vec![(id(1), change)], at(10)).await.unwrap().remove(0);
     assert_eq!((made.id, &made.metadata, made.created_at), (id(1), &metadata, at(10)));
     assert_eq!(store.find_subject(&ns("a"), "s\0'1").await.unwrap(), Some(made.clone()));
     assert_eq!(store.get_subject(&ns("a"), id(1)).await.unwrap(), Some(made.clone()));
@@ -35,18 +36,26 @@ pub async fn descriptions_are_made_changed_and_deleted(place: Place) {
         assert_eq!(elsewhere.unwrap(), None);
     }
     // The id that is brought along is for a new one only.
-    let changed = store.upsert_subjects(&ns("a"), vec![(id(2), named("s\0'1", "T"))], at(20)).await.unwrap().remove(0);
+    let changed = store
+        .upsert_subjects(Writer::of(&ns("a")), vec![(id(2), named("s\0'1", "T"))], at(20))
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!(changed, Subject { display_name: Some("T".into()), updated_at: at(20), ..made });
     assert_eq!(store.list_subjects(&ns("a")).await.unwrap(), std::slice::from_ref(&changed));
 
-    assert!(!store.delete_subject(&ns("b"), id(1), at(30)).await.unwrap());
-    assert!(store.delete_subject(&ns("a"), id(1), at(30)).await.unwrap());
-    assert!(!store.delete_subject(&ns("a"), id(1), at(40)).await.unwrap());
+    assert!(!store.delete_subject(Writer::of(&ns("b")), id(1), at(30)).await.unwrap());
+    assert!(store.delete_subject(Writer::of(&ns("a")), id(1), at(30)).await.unwrap());
+    assert!(!store.delete_subject(Writer::of(&ns("a")), id(1), at(40)).await.unwrap());
     let deleted = Subject { deleted_at: Some(at(30)), updated_at: at(30), ..changed };
     assert_eq!(store.get_subject(&ns("a"), id(1)).await.unwrap(), Some(deleted));
     assert_eq!(store.find_subject(&ns("a"), "s\0'1").await.unwrap(), None);
     assert_eq!(store.list_subjects(&ns("a")).await.unwrap(), []);
-    let again = store.upsert_subjects(&ns("a"), vec![(id(3), named("s\0'1", "U"))], at(50)).await.unwrap().remove(0);
+    let again = store
+        .upsert_subjects(Writer::of(&ns("a")), vec![(id(3), named("s\0'1", "U"))], at(50))
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!((again.id, again.metadata), (id(3), JsonObject::default()));
     let told: Vec<_> = place.outbox().await.iter().map(|row| row.split(' ').nth(3).unwrap().to_string()).collect();
     assert_eq!(told, ["created", "updated", "deleted", "created"]);
@@ -54,15 +63,15 @@ pub async fn descriptions_are_made_changed_and_deleted(place: Place) {
 
 pub async fn all_of_a_request_is_stored_or_nothing(place: Place) {
     let store = place.open().await;
-    assert_eq!(store.upsert_subjects(&ns("a"), vec![], at(1)).await.unwrap(), []);
-    store.upsert_subjects(&ns("a"), vec![(id(1), named("first", "1"))], at(1)).await.unwrap();
+    assert_eq!(store.upsert_subjects(Writer::of(&ns("a")), vec![], at(1)).await.unwrap(), []);
+    store.upsert_subjects(Writer::of(&ns("a")), vec![(id(1), named("first", "1"))], at(1)).await.unwrap();
     // The second new one has an id that is taken.
     let batch = vec![(id(9), named("first", "changed")), (id(2), named("second", "2")), (id(1), named("third", "3"))];
-    assert!(store.upsert_subjects(&ns("a"), batch, at(2)).await.is_err());
+    assert!(store.upsert_subjects(Writer::of(&ns("a")), batch, at(2)).await.is_err());
     let listed = store.list_subjects(&ns("a")).await.unwrap();
     assert_eq!((listed.len(), listed[0].display_name.as_deref()), (1, Some("1")));
     let batch = (2..=4).map(|number| (id(number), named(&format!("s{number}"), "n"))).collect();
-    let made = store.upsert_subjects(&ns("a"), batch, at(3)).await.unwrap();
+    let made = store.upsert_subjects(Writer::of(&ns("a")), batch, at(3)).await.unwrap();
     assert_eq!(made.iter().map(|subject| subject.key.as_str()).collect::<Vec<_>>(), ["s2", "s3", "s4"]);
     // One row for each of them, at places without a gap.
     let places: Vec<_> = place.outbox().await.iter().map(|row| row.split(' ').next().unwrap().to_string()).collect();
@@ -71,7 +80,7 @@ pub async fn all_of_a_request_is_stored_or_nothing(place: Place) {
 
 pub async fn customers_describe_their_subjects_once(place: Place) {
     let store = place.open().await;
-    store.upsert_subjects(&ns("a"), vec![(id(1), named("known", "Known"))], at(1)).await.unwrap();
+    store.upsert_subjects(Writer::of(&ns("a")), vec![(id(1), named("known", "Known"))], at(1)).await.unwrap();
     let customer = Customer {
         id: CustomerId::from_parts(1, 1),
         key: None,
@@ -94,8 +103,8 @@ pub async fn customers_describe_their_subjects_once(place: Place) {
         )
     };
     let descriptions = [described(2, "known"), described(3, "new")];
-    store.insert_customer(&ns("a"), &customer, &descriptions).await.unwrap();
-    store.update_customer(&ns("a"), &customer, &descriptions).await.unwrap();
+    store.insert_customer(Writer::of(&ns("a")), &customer, &descriptions).await.unwrap();
+    store.update_customer(Writer::of(&ns("a")), &customer, &descriptions).await.unwrap();
     let listed = store.list_subjects(&ns("a")).await.unwrap();
     assert_eq!(
         listed.iter().map(|subject| (subject.id, subject.key.as_str())).collect::<Vec<_>>(),
@@ -113,7 +122,7 @@ pub async fn concurrent_descriptions_of_a_subject_are_one(place: Place) {
         let store = store.clone();
         tasks.spawn(async move {
             let batch = vec![(id(2 * number), named("s", "n")), (id(2 * number + 1), named("t", "n"))];
-            store.upsert_subjects(&ns("a"), batch, at(1)).await.unwrap()
+            store.upsert_subjects(Writer::of(&ns("a")), batch, at(1)).await.unwrap()
         });
     }
     let ids: std::collections::BTreeSet<_> =

@@ -72,21 +72,23 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(subjects::get_subject, subjects::delete_subject))
         .routes(routes!(features::create_feature, features::list_features))
         .routes(routes!(features::get_feature, features::delete_feature));
+    let rules = DoorRules { draw: problem::draw, reading_posts: writes::READING_POSTS };
     // Browsers must see who may ask on every answer of the portal, refusals too, so it comes in through layers of its own.
     let portal = OpenApiRouter::new()
         .routes(routes!(portal::query_meter))
         .layer(panic::catch::<Problem>())
         .layer(from_fn(problem::name_instances))
+        .layer(Gate::for_portal(engine.clone(), limits.clone(), rules))
         .layer(portal::cors(&limits.portal_origins));
-    let rules = DoorRules { draw: problem::draw, reading_posts: writes::READING_POSTS };
     let gate = Gate::new(engine.clone(), limits.clone(), rules);
+    let v3_gate = Gate::new(engine.clone(), limits.clone(), v3::RULES);
     let mut all = operations::with_unserved(served, &operations::published(), &[portal.get_openapi()], "Problem")
         .route("/api/{*rest}", any(async || Problem::no_such_route()))
         .layer(panic::catch::<Problem>())
         .layer(from_fn(problem::name_instances))
         .layer(gate)
         .merge(portal)
-        .merge(v3::router(&engine, &limits))
+        .merge(v3::router(v3_gate))
         .with_state(Door { engine, limits: Arc::new(limits) });
     writes::describe(all.get_openapi_mut());
     all

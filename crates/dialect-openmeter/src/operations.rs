@@ -1,13 +1,14 @@
 //! Every operation that the vendor publishes: the served ones have handlers, the others answer 501 and say so.
 
 use crate::door::{Caller, Door};
-use crate::problem::{Problem, problem_answer_of};
+use crate::problem::{Problem, Refused, problem_answer_of};
 use axum::routing::{MethodFilter, MethodRouter};
 use std::collections::{BTreeMap, BTreeSet};
+use utoipa::IntoResponses;
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{OpenApi, PathItem, Required, ResponsesBuilder};
+use utoipa::openapi::{OpenApi, PathItem, RefOr, Required, Response as Answer, ResponsesBuilder};
 use utoipa_axum::PathItemExt;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -103,14 +104,16 @@ fn method_of(name: &str) -> Option<(HttpMethod, MethodFilter)> {
     Some((method, filter))
 }
 
+/// What an operation can answer whether it is served or not.
+const OF_ALL: [&str; 4] = ["401", "405", "414", "429"];
+
 fn description(path: &str, ids: &[&str], taken: &mut BTreeSet<String>, schema: &str) -> Operation {
     let first = ids.first().copied().unwrap_or_default();
     let numbered = (1..).map(|number| if number == 1 { first.to_string() } else { format!("{first}_{number}") });
     let id = numbered.into_iter().find(|id| taken.insert(id.clone()));
     let names = ids.join(", ");
     let answers = ResponsesBuilder::new()
-        .response("401", problem_answer_of("The API key is missing, unknown or revoked.", schema))
-        .response("405", problem_answer_of("The path has no such method; the Allow header names those it has.", schema))
+        .responses_from_iter(answers_of_all(schema))
         .response("501", problem_answer_of("This version does not serve the operation.", schema));
     let parameters = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parameters = parameters.map(|name| {
@@ -126,4 +129,13 @@ fn description(path: &str, ids: &[&str], taken: &mut BTreeSet<String>, schema: &
         .responses(answers)
         .extensions(Some(Extensions::builder().add("x-openmeter-operations", ids).build()))
         .build()
+}
+
+/// The answers of every operation, with the error body of this version of the API.
+fn answers_of_all(schema: &str) -> impl Iterator<Item = (String, Answer)> {
+    let of_all = Refused::responses().into_iter().filter(|(status, _)| OF_ALL.contains(&status.as_str()));
+    of_all.filter_map(move |(status, answer)| match answer {
+        RefOr::T(answer) => Some((status, problem_answer_of(&answer.description, schema))),
+        RefOr::Ref(_) => None,
+    })
 }

@@ -260,6 +260,11 @@ impl From<Refusal> for Problem {
             Refusal::BadEncoding { .. } | Refusal::BodyInterrupted(_) => Self::body(text),
             Refusal::BodyTimeout(_) => Self::new(StatusCode::REQUEST_TIMEOUT, text),
             Refusal::BadQuery(_) | Refusal::BadIdempotencyKey(_) => Self::bad_request(text),
+            Refusal::UriTooLong { .. } => Self::new(StatusCode::URI_TOO_LONG, format!("uri too long error: {text}")),
+            Refusal::TooManyRequests { wait_s, .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, format!("too many requests error: {text}"))
+                    .with_retry_after(wait_s)
+            }
             Refusal::IdempotencyKeyReused => {
                 Self::prefixed(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable entity error: ", text)
             }
@@ -292,7 +297,9 @@ impl IntoResponses for Refused {
             (405, "The path has no such method; the Allow header names those it has."),
             (408, "The body did not arrive in time."),
             (413, "The request is larger than a limit, which the detail names."),
+            (414, "The path and its query are longer than limits.uri_bytes."),
             (415, "The body's content encoding is not read."),
+            (429, "The caller makes requests faster than it may; Retry-After and RateLimit say when to come back."),
             (500, "The server failed; its log has the details under the request's id."),
             (503, "The server cannot do it now; Retry-After says when to come back."),
             (507, "No space is left for events."),

@@ -20,13 +20,13 @@ const REUSED: &str = "The Idempotency-Key was sent with another request before."
 /// Adds the header and its answers to every served operation that writes.
 pub(crate) fn describe(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
-        let schema = if path.starts_with(v3::PREFIX) { v3::SCHEMA } else { "Problem" };
+        let problem = if path.starts_with("/api/v3/") { v3::PROBLEM } else { "Problem" };
         let post = item.post.as_mut().filter(|_| !READING_POSTS.contains(&path.as_str()));
         let writing = [post, item.put.as_mut(), item.patch.as_mut(), item.delete.as_mut()];
         for operation in writing.into_iter().flatten().filter(|operation| is_served(operation)) {
             operation.parameters.get_or_insert_default().push(RefOr::T(key_parameter()));
-            add_answer(operation, "409", IN_FLIGHT, schema);
-            add_answer(operation, "422", REUSED, schema);
+            add_answer(operation, "409", IN_FLIGHT, problem);
+            add_answer(operation, "422", REUSED, problem);
         }
     }
 }
@@ -51,11 +51,11 @@ fn key_parameter() -> Parameter {
 }
 
 /// Adds what a status can mean besides what it means already.
-fn add_answer(operation: &mut Operation, status: &str, text: &str, schema: &str) {
+fn add_answer(operation: &mut Operation, status: &str, text: &str, problem: &str) {
     let answers = &mut operation.responses.responses;
     match answers.get_mut(status) {
         Some(RefOr::T(answer)) => answer.description = format!("{} {text}", answer.description),
         Some(RefOr::Ref(_)) => {}
-        None => drop(answers.insert(status.to_string(), RefOr::T(problem_answer_of(text, schema)))),
+        None => drop(answers.insert(status.to_string(), RefOr::T(problem_answer_of(text, problem)))),
     }
 }

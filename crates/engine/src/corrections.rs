@@ -36,7 +36,8 @@ impl Engine {
         let limits = &self.config().limits;
         if wanted.len() > limits.batch_events {
             let (count, most) = (wanted.len(), limits.batch_events);
-            return Err(EngineError::TooLarge(format!("there are {count} corrections, at most {most} are allowed")));
+            let message = format!("there are {count} corrections, at most {most} are allowed (limits.batch_events)");
+            return Err(EngineError::TooLarge(message));
         }
         let faults: Vec<_> = wanted.iter().enumerate().flat_map(|at| faults_of(at, limits.json_depth)).collect();
         if !faults.is_empty() {

@@ -72,7 +72,9 @@ impl Engine {
         caller.require(Scope::Ingest)?;
         let most = self.config().limits.batch_events;
         if events > most {
-            return Err(EngineError::TooLarge(format!("the batch has {events} events, at most {most} are allowed")));
+            return Err(EngineError::TooLarge(format!(
+                "the batch has {events} events, at most {most} are allowed (limits.batch_events)"
+            )));
         }
         Ok(())
     }

@@ -45,6 +45,13 @@ pub struct PortalCaller {
     token: PortalToken,
 }
 
+impl PortalCaller {
+    /// Whom its requests count for: all tokens of a subject are one.
+    pub fn limited_as(&self) -> String {
+        format!("portal {} {}", self.caller.namespace(), self.token.subject)
+    }
+}
+
 impl Engine {
     /// Makes a token.
     pub async fn create_portal_token(

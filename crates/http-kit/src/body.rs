@@ -56,12 +56,13 @@ pub async fn read(headers: &HeaderMap, body: Body, limits: &HttpLimits) -> Resul
 
 /// Reads a body whole as it was sent, compressed or not.
 pub(crate) async fn read_as_sent(headers: &HeaderMap, body: Body, limits: &HttpLimits) -> Result<Bytes, Refusal> {
-    let (what, limit) = sent_limit(encoding_of(headers)?, limits);
+    let encoding = encoding_of(headers)?;
     // Compression is the handler's affair, and so is what it unpacks to.
     let mut plain = headers.clone();
     plain.remove(CONTENT_ENCODING);
-    read(&plain, body, &HttpLimits { body_bytes: limit, ..limits.clone() }).await.map_err(|refusal| match refusal {
-        Refusal::BodyTooLarge { .. } => Refusal::BodyTooLarge { what, limit },
+    let as_sent = HttpLimits { body_bytes: sent_limit(encoding, limits), ..limits.clone() };
+    read(&plain, body, &as_sent).await.map_err(|refusal| match refusal {
+        Refusal::BodyTooLarge { .. } => sent_too_large(encoding, limits),
         other => other,
     })
 }
@@ -79,12 +80,21 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     }
 }
 
-/// The limit on what is sent, and its name.
-fn sent_limit(encoding: Encoding, limits: &HttpLimits) -> (&'static str, usize) {
+/// The most bytes that may be sent.
+fn sent_limit(encoding: Encoding, limits: &HttpLimits) -> usize {
     match encoding {
-        Encoding::Identity => ("body", limits.body_bytes),
-        Encoding::Gzip | Encoding::Zstd => ("compressed body", limits.sent_body_bytes),
+        Encoding::Identity => limits.body_bytes,
+        Encoding::Gzip | Encoding::Zstd => limits.sent_body_bytes,
     }
+}
+
+/// The refusal of a body that was sent with more bytes than that.
+fn sent_too_large(encoding: Encoding, limits: &HttpLimits) -> Refusal {
+    let (what, option) = match encoding {
+        Encoding::Identity => ("body", "limits.body_bytes"),
+        Encoding::Gzip | Encoding::Zstd => ("compressed body", "limits.compressed_body_bytes"),
+    };
+    Refusal::BodyTooLarge { what, option, limit: sent_limit(encoding, limits) }
 }
 
 fn announced_length(headers: &HeaderMap) -> Option<u64> {
@@ -92,8 +102,7 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 fn announced_too_large(announced: Option<u64>, encoding: Encoding, limits: &HttpLimits) -> Option<Refusal> {
-    let (what, limit) = sent_limit(encoding, limits);
-    (announced? > limit as u64).then_some(Refusal::BodyTooLarge { what, limit })
+    (announced? > sent_limit(encoding, limits) as u64).then(|| sent_too_large(encoding, limits))
 }
 
 /// A body whose length was announced. One that comes in one piece is not copied.
@@ -124,8 +133,7 @@ async fn decode<R: AsyncBufRead + Unpin>(
     encoding: Encoding,
     limits: &HttpLimits,
 ) -> Result<Bytes, Refusal> {
-    let (what, limit) = sent_limit(encoding, limits);
-    let mut bounded = sent.take(limit as u64 + 1);
+    let mut bounded = sent.take(sent_limit(encoding, limits) as u64 + 1);
     let decoded = match encoding {
         Encoding::Identity => read_at_most(&mut bounded, limits.body_bytes).await,
         Encoding::Gzip => {
@@ -142,11 +150,11 @@ async fn decode<R: AsyncBufRead + Unpin>(
         }
     };
     if bounded.limit() == 0 {
-        return Err(Refusal::BodyTooLarge { what, limit });
+        return Err(sent_too_large(encoding, limits));
     }
     match decoded {
         Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => Err(Refusal::BodyTooLarge { what: "body", limit: limits.body_bytes }),
+        Ok(None) => Err(sent_too_large(Encoding::Identity, limits)),
         Err(error) => Err(broken(encoding, &error)),
     }
 }

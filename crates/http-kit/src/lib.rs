@@ -14,7 +14,7 @@ pub mod refusal;
 pub mod request_id;
 
 pub use auth::Authenticated;
-pub use gate::{DoorRules, Gate};
+pub use gate::{DoorRules, Gate, RateLimits};
 pub use limits::HttpLimits;
 pub use query::QueryString;
 pub use refusal::Refusal;

@@ -10,10 +10,12 @@ pub enum Refusal {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The body is larger than a limit allows.
-    #[error("the {what} is larger than {limit} bytes: send less at a time")]
+    #[error("the {what} is larger than {limit} bytes ({option}): send less at a time")]
     BodyTooLarge {
         /// `body` or `compressed body`.
         what: &'static str,
+        /// The option that holds the limit.
+        option: &'static str,
         /// The limit.
         limit: usize,
     },
@@ -29,7 +31,7 @@ pub enum Refusal {
         reason: String,
     },
     /// The body took too long.
-    #[error("the body did not arrive within {} seconds", .0.as_secs_f64())]
+    #[error("the body did not arrive within {} seconds (limits.body_timeout_ms)", .0.as_secs_f64())]
     BodyTimeout(Duration),
     /// The connection broke while the body was read.
     #[error("the body ended early: {0}")]
@@ -37,6 +39,24 @@ pub enum Refusal {
     /// The query string cannot be read.
     #[error("{0}")]
     BadQuery(String),
+    /// The path with its query is longer than a limit allows.
+    #[error(
+        "the path and its query have more than {limit} bytes (limits.uri_bytes): ask for less at a time, or ask by POST"
+    )]
+    UriTooLong {
+        /// The limit.
+        limit: usize,
+    },
+    /// The caller makes requests faster than it may.
+    #[error("more requests than {burst} at once and then one every {} seconds (limits.requests_per_second, limits.requests_burst): wait {wait_s} seconds", .period.as_secs_f64())]
+    TooManyRequests {
+        /// How many may come at once.
+        burst: u32,
+        /// Time for one more.
+        period: Duration,
+        /// Whole seconds after which there is room for one.
+        wait_s: u32,
+    },
     /// The header `Idempotency-Key` is not what it should be.
     #[error("the header Idempotency-Key is not valid: {0}")]
     BadIdempotencyKey(String),

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::Arc;
 use tallystick_engine::{Engine, EngineStats, HistogramSnapshot, StoreHistograms};
+use tallystick_http_kit::RateLimits;
 use tallystick_http_kit::access_log::{Finished, Observer};
 
 /// The format that [`Metrics::render`] writes.
@@ -45,7 +46,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// A registry that reads the engine's figures whenever it is asked.
-    pub fn new(engine: Engine) -> Arc<Self> {
+    pub fn new(engine: Engine, rate: RateLimits) -> Arc<Self> {
         let mut registry = Registry::with_prefix("tallystick");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running program", build);
@@ -55,6 +56,7 @@ impl Metrics {
             Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
         registry.register("http_request_duration_seconds", "Time until the head of the answer", durations.clone());
         registry.register_collector(Box::new(EngineFigures(engine)));
+        registry.register_collector(Box::new(RateFigures(rate)));
         Arc::new(Self { registry, requests, durations })
     }
 
@@ -130,6 +132,18 @@ impl Collector for EngineFigures {
             metric.encode(encoder.encode_descriptor(name, help, None, metric_type::GAUGE)?)?;
         }
         Ok(())
+    }
+}
+
+/// Without a label per key: a server can have thousands.
+#[derive(Debug)]
+struct RateFigures(RateLimits);
+
+impl Collector for RateFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Requests that were refused because their caller made more than it may (429)";
+        let refused = encoder.encode_descriptor("http_rate_limited_requests", help, None, metric_type::COUNTER)?;
+        ConstCounter::new(self.0.refused()).encode(refused)
     }
 }
 

@@ -90,7 +90,8 @@ fn no_key_message(config: &Config) -> String {
 
 /// All routes, each named, measured and guarded against defects.
 fn router(engine: &Engine, config: &Config, leaving: &Leaving) -> Router {
-    let metrics = Metrics::new(engine.clone());
+    let limits = config.http_limits();
+    let metrics = Metrics::new(engine.clone(), limits.rate.clone());
     let observer: Arc<dyn Observer> = Arc::clone(&metrics) as Arc<dyn Observer>;
     let mut app = OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(health::healthz))
@@ -102,7 +103,7 @@ fn router(engine: &Engine, config: &Config, leaving: &Leaving) -> Router {
         );
     for dialect in DIALECTS {
         tracing::debug!(dialect = dialect.name, "mounted");
-        app = app.merge((dialect.router)(engine.clone(), config.http_limits()));
+        app = app.merge((dialect.router)(engine.clone(), limits.clone()));
     }
     let (routes, document) = app.split_for_parts();
     routes

@@ -1,6 +1,6 @@
 //! Everything that is not a usage event, on SQLite or PostgreSQL.
 //!
-//! Invariant: every write is one transaction, with its outbox row; both backends pass one suite (`tests/contract.rs`).
+//! Invariant: every write is one transaction, with its outbox row, and marks the idempotency key that stands for it; both backends pass one suite (`tests/contract.rs`).
 //! There is one SQL text for both. See `docs/internals/state-store.md` for the tables and for how to add a migration.
 
 mod backend;

@@ -16,28 +16,28 @@ mod problem;
 mod query;
 
 pub use faults::InvalidParameter;
-pub(crate) use problem::SCHEMA;
+pub(crate) use problem::SCHEMA as PROBLEM;
 
 use crate::door::Door;
 use crate::operations;
 use crate::problem::{Problem, redraw};
-use crate::writes::READING_POSTS;
+use crate::writes;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::routing::any;
-use tallystick_engine::Engine;
-use tallystick_http_kit::{DoorRules, Gate, HttpLimits, panic};
+use tallystick_http_kit::{DoorRules, Gate, panic};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// What the paths of this version begin with.
-pub(crate) const PREFIX: &str = "/api/v3/";
+/// What the gate must know of this version.
+pub(crate) const RULES: DoorRules = DoorRules {
+    draw: |refusal, request_id| problem::draw(&Problem::from(refusal), request_id),
+    reading_posts: writes::READING_POSTS,
+};
 
-/// The routes of this version, with their part of the document.
-pub(crate) fn router(engine: &Engine, limits: &HttpLimits) -> OpenApiRouter<Door> {
-    let rules = DoorRules { draw: problem::draw_refusal, reading_posts: READING_POSTS };
-    let gate = Gate::new(engine.clone(), limits.clone(), rules);
+/// The routes of this version behind their gate, with their part of the document.
+pub(crate) fn router(gate: Gate) -> OpenApiRouter<Door> {
     let served = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(meters::create_meter, meters::list_meters))
         .routes(routes!(meters::get_meter, meters::update_meter, meters::delete_meter))
@@ -47,7 +47,7 @@ pub(crate) fn router(engine: &Engine, limits: &HttpLimits) -> OpenApiRouter<Door
         .routes(routes!(customers::get_customer, customers::replace_customer, customers::delete_customer))
         .routes(routes!(features::create_feature, features::list_features))
         .routes(routes!(features::get_feature, features::update_feature, features::delete_feature));
-    operations::with_unserved(served, &operations::published_v3(), &[], SCHEMA)
+    operations::with_unserved(served, &operations::published_v3(), &[], problem::SCHEMA)
         .route("/api/v3/{*rest}", any(async || Problem::no_such_route()))
         .layer(panic::catch::<Problem>())
         .layer(from_fn(|request: Request, next: Next| redraw(request, next, problem::draw)))

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use tallystick_http_kit::{Refusal, RequestId};
+use tallystick_http_kit::RequestId;
 use utoipa::openapi::{RefOr, Response as Answer};
 use utoipa::{IntoResponses, ToSchema};
 
@@ -59,11 +59,6 @@ pub(crate) fn draw(problem: &Problem, request_id: Option<&RequestId>) -> Respons
         invalid_parameters,
     };
     problem.answer(status, body)
-}
-
-/// Draws the refusal of a request that did not reach this version's own layers.
-pub(crate) fn draw_refusal(refusal: Refusal, request_id: Option<&RequestId>) -> Response {
-    draw(&refusal.into(), request_id)
 }
 
 fn without_text(status: StatusCode) -> &'static str {

@@ -16,6 +16,7 @@ mod meters;
 mod operations;
 mod portal;
 mod query;
+mod rate;
 mod reconciliation;
 mod subjects;
 mod support;

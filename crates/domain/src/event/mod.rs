@@ -174,7 +174,11 @@ fn object_fault(field: &'static str, text: &str, max_depth: usize) -> Option<Eve
         return Some(EventFault::new(field, "not_an_object", "must be a JSON object"));
     }
     let error = json::check(text, max_depth).err()?;
-    Some(EventFault::new(field, "invalid_json", error.to_string()))
+    let message = match error.is_too_deep() {
+        true => format!("{error}: at most {max_depth} levels are allowed (limits.json_depth)"),
+        false => error.to_string(),
+    };
+    Some(EventFault::new(field, "invalid_json", message))
 }
 
 #[cfg(test)]

@@ -9,6 +9,15 @@ use std::fmt;
 #[error("{0}")]
 pub struct JsonError(pub(super) String);
 
+const TOO_DEEP: &str = "JSON is nested too deeply";
+
+impl JsonError {
+    /// Whether the text is refused for its depth.
+    pub fn is_too_deep(&self) -> bool {
+        self.0.starts_with(TOO_DEEP)
+    }
+}
+
 /// Checks a JSON text: syntax, depth of at most `max_depth` (127 at most), and no duplicate keys, since a reader that
 /// keeps the first and one that keeps the last would bill different amounts.
 pub fn check(text: &str, max_depth: usize) -> Result<(), JsonError> {
@@ -26,7 +35,7 @@ struct Strict {
 
 impl Strict {
     fn deeper<E: Error>(self) -> Result<Self, E> {
-        let depth_left = self.depth_left.checked_sub(1).ok_or_else(|| E::custom("JSON is nested too deeply"))?;
+        let depth_left = self.depth_left.checked_sub(1).ok_or_else(|| E::custom(TOO_DEEP))?;
         Ok(Self { depth_left })
     }
 }

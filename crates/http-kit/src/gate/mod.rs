@@ -1,4 +1,4 @@
-//! What every request of a door passes before its handler: idempotency keys of writes.
+//! What every request of a door passes before its handler: the caller's rate limit, and idempotency keys of writes.
 //!
 //! One layer, so that a request that is not concerned pays one look at its headers. It stands outside of the layers that
 //! draw error bodies and catch panics: what it keeps is the answer as it goes out.
@@ -6,17 +6,21 @@
 mod answer;
 mod fingerprint;
 mod key;
+mod rate;
 
-use crate::auth::{Known, authenticate};
+pub use rate::RateLimits;
+
+use crate::auth::{Known, authenticate, bearer};
 use crate::body;
 use crate::limits::HttpLimits;
 use crate::refusal::Refusal;
 use crate::request_id::RequestId;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::Method;
+use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use futures_util::future::Either;
+use rate::Taken;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -37,7 +41,14 @@ pub struct DoorRules {
     pub reading_posts: &'static [&'static str],
 }
 
-/// The layer. It belongs outside of all others of the door.
+/// Whose credentials a door asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holders {
+    ApiKeys,
+    PortalTokens,
+}
+
+/// The layer. It belongs outside of all others of the door, but for what browsers must see on every answer.
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
@@ -45,12 +56,18 @@ struct Inner {
     engine: Engine,
     limits: HttpLimits,
     rules: DoorRules,
+    holders: Holders,
 }
 
 impl Gate {
-    /// The gate of a door.
+    /// The gate of a door for callers with API keys.
     pub fn new(engine: Engine, limits: HttpLimits, rules: DoorRules) -> Self {
-        Self(Arc::new(Inner { engine, limits, rules }))
+        Self(Arc::new(Inner { engine, limits, rules, holders: Holders::ApiKeys }))
+    }
+
+    /// The gate of a door that portal tokens open, and where nothing is written.
+    pub fn for_portal(engine: Engine, limits: HttpLimits, rules: DoorRules) -> Self {
+        Self(Arc::new(Inner { engine, limits, rules, holders: Holders::PortalTokens }))
     }
 }
 
@@ -98,12 +115,14 @@ where
 impl Inner {
     /// Whether there is anything to do for a request.
     fn concerns(&self, request: &Request) -> bool {
-        request.headers().contains_key(key::HEADER) && self.is_write(request)
+        let is_long = request.uri().path_and_query().is_some_and(|path| path.as_str().len() > self.limits.uri_bytes);
+        is_long || self.limits.rate.is_on() || request.headers().contains_key(key::HEADER) && self.is_write(request)
     }
 
     fn is_write(&self, request: &Request) -> bool {
         let matched = || request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         match *request.method() {
+            _ if self.holders == Holders::PortalTokens => false,
             Method::POST => !self.rules.reading_posts.contains(&matched()),
             Method::PUT | Method::PATCH | Method::DELETE => true,
             _ => false,
@@ -116,17 +135,64 @@ impl Inner {
         S::Future: Send,
     {
         let (draw, id) = (self.rules.draw, request.extensions().get::<RequestId>().cloned());
-        let passed = self.authenticated(request, inner).await;
-        passed.unwrap_or_else(|refusal| draw(refusal, id.as_ref()))
+        let mut taken = None;
+        let passed = match self.admit(&mut taken, request.uri(), request.headers()).await {
+            Ok(caller) => self.admitted(request, inner, caller).await,
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = passed.unwrap_or_else(|refusal| draw(refusal, id.as_ref()));
+        if let Some(taken) = taken {
+            taken.tell(response.headers_mut());
+        }
+        response
     }
 
-    /// Who calls is known before anything is looked up for them.
-    async fn authenticated<S>(self: Arc<Self>, mut request: Request, mut inner: S) -> Result<Response, Refusal>
+    /// Finds out who calls, before anything is looked up for them, and takes the request out of their bucket. Nothing of the
+    /// body is read. `None` is somebody with a portal token.
+    async fn admit(
+        &self,
+        taken: &mut Option<Taken>,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Option<Caller>, Refusal> {
+        if uri.path_and_query().is_some_and(|path| path.as_str().len() > self.limits.uri_bytes) {
+            return Err(Refusal::UriTooLong { limit: self.limits.uri_bytes });
+        }
+        let caller = match self.holders {
+            Holders::ApiKeys => {
+                let caller = authenticate(&self.engine, headers).await?;
+                *taken = self.limits.rate.take(caller.actor());
+                Some(caller)
+            }
+            Holders::PortalTokens => {
+                // A handler that wants a token refuses a request without one.
+                if let Some(text) = bearer(headers)? {
+                    let holder = self.engine.authenticate_portal(text).await?;
+                    *taken = self.limits.rate.take(&holder.limited_as());
+                }
+                None
+            }
+        };
+        match taken.and_then(|taken| taken.refusal()) {
+            Some(refusal) => Err(refusal),
+            None => Ok(caller),
+        }
+    }
+
+    async fn admitted<S>(
+        self: Arc<Self>,
+        mut request: Request,
+        mut inner: S,
+        caller: Option<Caller>,
+    ) -> Result<Response, Refusal>
     where
         S: Service<Request, Response = Response, Error = Infallible> + Send + 'static,
         S::Future: Send,
     {
-        let caller = authenticate(&self.engine, request.headers()).await?;
+        let Some(caller) = caller else {
+            let Ok(response) = inner.call(request).await;
+            return Ok(response);
+        };
         // Who may write nothing is refused by the handler, and leaves no key behind.
         let key = match self.is_write(&request) && caller.require(Scope::Ingest).is_ok() {
             true => key::read(request.headers())?,

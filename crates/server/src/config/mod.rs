@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tallystick_domain::meter::MeterDefinition;
 use tallystick_engine::{Clock, EngineConfig, Limits, StoreTuning};
-use tallystick_http_kit::HttpLimits;
+use tallystick_http_kit::{HttpLimits, RateLimits};
 
 /// The file that documents every option; error messages quote it.
 pub const DEFAULT_FILE: &str = include_str!("../../../../config.default.toml");
@@ -88,6 +88,12 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
+    /// Requests of one API key per second; 0 for any number.
+    pub requests_per_second: u32,
+    /// Requests of one API key at once; 0 for those of a second.
+    pub requests_burst: u32,
+    /// Bytes of a path with its query.
+    pub uri_bytes: usize,
     /// Bytes of a body after decompression.
     pub body_bytes: usize,
     /// Bytes of a compressed body as it is sent.
@@ -143,6 +149,9 @@ impl Default for Config {
             shutdown_grace_ms: 30_000,
             log: LogConfig { format: LogFormat::Json, level: "info".into() },
             limits: LimitsConfig {
+                requests_per_second: 0,
+                requests_burst: 0,
+                uri_bytes: 65_534,
                 body_bytes: 64 << 20,
                 compressed_body_bytes: 16 << 20,
                 batch_events: limits.batch_events,
@@ -182,13 +191,15 @@ impl Config {
         Some(self.state_url.as_str()).filter(|url| !url.is_empty())
     }
 
-    /// What the doors hold a request to.
+    /// What the doors hold a request to. Each call makes buckets of its own, which all doors of a server must share.
     pub fn http_limits(&self) -> HttpLimits {
         HttpLimits {
+            uri_bytes: self.limits.uri_bytes,
             sent_body_bytes: self.limits.compressed_body_bytes,
             body_bytes: self.limits.body_bytes,
             body_timeout: Duration::from_millis(self.limits.body_timeout_ms),
             portal_origins: self.portal.cors_origins.clone(),
+            rate: RateLimits::per_second(self.limits.requests_per_second, self.limits.requests_burst),
         }
     }
 
@@ -228,7 +239,10 @@ impl Config {
     fn out_of_bounds(&self) -> Option<(&'static str, String)> {
         let limits = &self.limits;
         let store = &self.store;
-        let bounded: [(&'static str, u64, u64, u64); 20] = [
+        let bounded: [(&'static str, u64, u64, u64); 23] = [
+            ("limits.requests_per_second", u64::from(limits.requests_per_second), 0, MAX_PER_SECOND),
+            ("limits.requests_burst", u64::from(limits.requests_burst), 0, MAX_PER_SECOND),
+            ("limits.uri_bytes", limits.uri_bytes as u64, 1024, MAX_URI_BYTES),
             ("limits.body_bytes", limits.body_bytes as u64, 1024, u64::MAX),
             ("limits.compressed_body_bytes", limits.compressed_body_bytes as u64, 1024, u64::MAX),
             ("limits.batch_events", limits.batch_events as u64, 1, u64::MAX),
@@ -260,6 +274,12 @@ impl Config {
 
 /// A hundred years.
 const MAX_TOKEN_LIFETIME_MS: u64 = 3_155_760_000_000;
+
+/// More than a server answers.
+const MAX_PER_SECOND: u64 = 1_000_000;
+
+/// What fits the head of a request, of which the HTTP library reads some 400 KiB; it knows no URIs beyond 65534 bytes.
+const MAX_URI_BYTES: u64 = 65_534;
 
 /// A year.
 const MAX_KEEP_HOURS: u64 = 8784;

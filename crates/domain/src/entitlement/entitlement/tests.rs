@@ -8,6 +8,7 @@ fn feature(key: &str) -> Feature {
         id: FeatureId::from_parts(0, 7),
         key: key.into(),
         name: key.into(),
+        description: None,
         metadata: BTreeMap::new(),
         meter: None,
         filters: BTreeMap::new(),

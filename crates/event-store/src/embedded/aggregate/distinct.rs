@@ -58,7 +58,9 @@ impl Distinct {
         }
         match self.count > self.limit {
             false => Ok(()),
-            true => Err(PlanError::TooLarge { what: "distinct values", limit: self.limit }),
+            true => {
+                Err(PlanError::TooLarge { what: "distinct values (limits.query_distinct_values)", limit: self.limit })
+            }
         }
     }
 
@@ -262,6 +264,9 @@ mod tests {
         for (group, code) in [(0, 1), (1, 1), (0, 1), (0, 2)] {
             assert_eq!(distinct.add(group, code), Ok(()));
         }
-        assert_eq!(distinct.add(1, 2), Err(PlanError::TooLarge { what: "distinct values", limit: 3 }));
+        assert_eq!(
+            distinct.add(1, 2),
+            Err(PlanError::TooLarge { what: "distinct values (limits.query_distinct_values)", limit: 3 })
+        );
     }
 }

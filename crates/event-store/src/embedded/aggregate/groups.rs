@@ -112,7 +112,7 @@ impl Groups {
         match entry {
             Entry::Occupied(entry) => Ok(*entry.get()),
             Entry::Vacant(_) if self.count >= self.limit => {
-                Err(PlanError::TooLarge { what: "result rows", limit: self.limit })
+                Err(PlanError::TooLarge { what: "result rows (limits.query_groups)", limit: self.limit })
             }
             Entry::Vacant(entry) => {
                 let group = self.count as u32;

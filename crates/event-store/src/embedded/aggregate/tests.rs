@@ -389,12 +389,12 @@ fn limits_end_a_query_that_grows_too_large() {
     assert_eq!(aggregate(&view, &by_subject, &limits).unwrap().len(), 101);
     let fewer = Limits { max_groups: 100, ..limits };
     let error = plan_error(aggregate(&view, &by_subject, &fewer)).unwrap_err();
-    assert_eq!(error, PlanError::TooLarge { what: "result rows", limit: 100 });
+    assert_eq!(error, PlanError::TooLarge { what: "result rows (limits.query_groups)", limit: 100 });
     let users = plan(Aggregation::UniqueCount, "$.user");
     assert_eq!(aggregate(&view, &users, &limits).unwrap()[0].value.to_string(), "900");
     let fewer = Limits { max_distinct: 899, ..limits };
     let error = plan_error(aggregate(&view, &users, &fewer)).unwrap_err();
-    assert_eq!(error, PlanError::TooLarge { what: "distinct values", limit: 899 });
+    assert_eq!(error, PlanError::TooLarge { what: "distinct values (limits.query_distinct_values)", limit: 899 });
 }
 
 #[test]

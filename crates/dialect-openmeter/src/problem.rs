@@ -266,12 +266,12 @@ impl From<Refusal> for Problem {
                     .with_retry_after(wait_s)
             }
             Refusal::IdempotencyKeyReused => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("unprocessable entity error: {text}"))
+                Self::prefixed(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable entity error: ", text)
             }
             Refusal::IdempotencyKeyInFlight => {
-                Self::new(StatusCode::CONFLICT, format!("conflict error: {text}")).with_retry_after(1)
+                Self::prefixed(StatusCode::CONFLICT, "conflict error: ", text).with_retry_after(1)
             }
-            Refusal::IdempotentAnswerLost => Self::new(StatusCode::CONFLICT, format!("conflict error: {text}")),
+            Refusal::IdempotentAnswerLost => Self::prefixed(StatusCode::CONFLICT, "conflict error: ", text),
             Refusal::Panicked => Self::bare(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }

@@ -1,6 +1,6 @@
 //! Events: taken in as CloudEvents, listed with filters and a cursor.
 
-use super::faults::Faults;
+use super::faults::{Faults, InvalidParameter};
 use super::filter;
 use super::list::{CursorBody, Cursors, ListQuery};
 use super::problem::Refused;
@@ -154,8 +154,14 @@ fn conditions_of(list: &ListQuery<'_>, faults: &mut Faults) -> EventListing {
             "source" => EventField::Source,
             "subject" => EventField::Subject,
             "type" => EventField::Type,
+            "customer_id" if listing.customers.is_empty() => {
+                listing.customers = customers(&condition, faults);
+                continue;
+            }
             "customer_id" => {
-                listing.customers.extend(customers(&condition, faults));
+                // An empty list of customers would ask for the events of all.
+                let reason = "customers are named in one condition";
+                faults.add(InvalidParameter::new(condition.parameter, "query", "invalid", reason));
                 continue;
             }
             "time" => {
@@ -180,7 +186,7 @@ fn customers(condition: &super::list::Condition<'_>, faults: &mut Faults) -> Vec
         Some(TextCondition::OneOf(ids)) => ids,
         Some(_) => {
             let choices = vec!["eq".to_string(), "oeq".to_string()];
-            faults.add(super::InvalidParameter::choice(condition.parameter, "query", choices));
+            faults.add(InvalidParameter::choice(condition.parameter, "query", choices));
             vec![]
         }
         None => vec![],

@@ -79,9 +79,14 @@ pub(crate) struct Faults(Vec<InvalidParameter>);
 
 impl Faults {
     pub(crate) fn add(&mut self, fault: InvalidParameter) {
-        if self.0.len() < MAX_FAULTS {
+        if !self.is_full() {
             self.0.push(fault);
         }
+    }
+
+    /// Whether no further fault would be named.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() >= MAX_FAULTS
     }
 
     /// Takes over what a reader of the first versions found wrong; other refusals are passed on.

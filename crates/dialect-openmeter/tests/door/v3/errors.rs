@@ -57,6 +57,26 @@ async fn a_body_that_cannot_be_read_is_told_as_a_fault_of_the_body() {
     assert_eq!(send(&door, "POST", "meters", &many).await.expect(400).rules().len(), 100);
 }
 
+#[tokio::test]
+async fn an_idempotency_key_stands_for_one_write() {
+    let door = Door::open().await;
+    let headers = [("content-type", JSON), ("idempotency-key", "k")];
+    let body = r#"{"key":"acme","name":"A"}"#;
+    let first = door.call("POST", &at("customers"), &headers, body).await.expect(201);
+    let again = door.call("POST", &at("customers"), &headers, body).await.expect(201);
+    assert_eq!((again.header("idempotency-replayed"), &again.text), ("true", &first.text));
+    let reused = door.call("POST", &at("customers"), &headers, r#"{"key":"b","name":"B"}"#).await.expect(422);
+    assert!(reused.detail().starts_with("this Idempotency-Key was sent with another request"), "{}", reused.text);
+    assert!(reused.json()["instance"].is_string() && reused.json().get("extensions").is_none(), "{}", reused.text);
+    // The same path of the first version is another request; a query only reads.
+    door.call("POST", "/api/v1/customers", &headers, body).await.expect(422);
+    door.meter("total", "SUM").await;
+    let id = id_of(&door.get("/api/v1/meters/total").await.json());
+    for body in ["{}", r#"{"granularity":"P1D"}"#] {
+        door.call("POST", &at(&format!("meters/{id}/query")), &headers, body).await.expect(200);
+    }
+}
+
 /// Every operation with what it needs to succeed. `MADE` stands for the id of its kind.
 fn operations() -> Vec<(&'static str, &'static str, Value, Scope)> {
     vec![

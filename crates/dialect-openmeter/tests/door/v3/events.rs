@@ -160,6 +160,10 @@ async fn events_are_filtered_by_every_field() {
             ("filter[customer_id]=acme", &["filter[customer_id] query matches_regex"]),
             ("filter[customer_id][neq]=01ARZ3NDEKTSV4RRFFQ69G5FAV", &["filter[customer_id][neq] query enum"]),
             ("filter[customer_id]=01ARZ3NDEKTSV4RRFFQ69G5FAV", &["filter[customer_id] query invalid"]),
+            (
+                "filter[customer_id]=01ARZ3NDEKTSV4RRFFQ69G5FAV&filter[customer_id][oeq]=01ARZ3NDEKTSV4RRFFQ69G5FAV",
+                &["filter[customer_id][oeq] query invalid"],
+            ),
             ("filter[data]=x", &["filter[data] query unknown_property"]),
             ("limit=5&from=x", &["limit query unknown_property"]),
         ],

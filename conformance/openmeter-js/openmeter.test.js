@@ -4,14 +4,16 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { HTTPError, OpenMeter, isHTTPError } from '@openmeter/sdk'
 import { OpenMeter as Portal } from '@openmeter/sdk/portal'
+import { Calls } from './calls.js'
 import { Server } from './server.js'
 
+const calls = new Calls()
 let server
 let om
 
 before(async () => {
   server = await Server.start()
-  om = new OpenMeter({ baseUrl: server.url })
+  om = calls.watch(new OpenMeter({ baseUrl: server.url }))
 })
 
 after(async () => {
@@ -43,6 +45,9 @@ const event = (type, id, time, data, subject = 'customer-1') => ({
   time: new Date(time),
   data,
 })
+
+/** A customer's own page, which holds a token. */
+const portalPage = (portalToken) => calls.watchMethod(new Portal({ baseUrl: server.url, portalToken }), 'query', 'portal page.query')
 
 /** Expects the SDK's error with this status, and returns it. */
 async function refused(status, call) {
@@ -260,12 +265,80 @@ check('features measure by a meter until they are archived', async () => {
   await om.meters.delete(slug)
 })
 
+check('meters, subjects and events refuse what is wrong with each call', async () => {
+  const slug = unique()
+  await om.meters.create({ slug, aggregation: 'COUNT', eventType: slug, groupBy: { m: '$.m' } })
+  await refused(400, om.meters.update(slug, { groupBy: { 'not a name': '$.m' } }))
+  await refused(404, om.meters.update(`${slug}_2`, { name: 'x' }))
+  await refused(404, om.meters.delete(`${slug}_2`))
+  await refused(400, om.meters.listGroupByValues(slug, 'n'))
+  await refused(400, om.meters.queryPost(slug, { groupBy: ['n'] }))
+  await refused(400, om.events.list({ limit: 1001 }))
+  await refused(400, om.events.listV2({ filter: '{"type":{"$like":"x"}' }))
+  await refused(404, om.subjects.delete(`${slug}-nobody`))
+  await refused(404, om.features.delete(`${slug}_nothing`))
+  await refused(400, om.features.list({ limit: 0 }))
+})
+
+check('a customer is created, found, replaced and deleted', async () => {
+  const key = unique()
+  const subjectKeys = [`${key}-1`, `${key}-2`]
+  const customer = { name: 'Acme', key, currency: 'EUR', usageAttribution: { subjectKeys }, billingAddress: { city: 'Berlin', country: 'DE' } }
+  const made = await om.customers.create({ ...customer, metadata: { team: 'core' } })
+  assert.ok(made.createdAt instanceof Date)
+  assert.deepEqual([made.key, made.currency, made.usageAttribution.subjectKeys], [key, 'EUR', subjectKeys])
+  assert.deepEqual(await om.customers.get(key), made)
+  assert.deepEqual(await om.customers.get(made.id), made)
+  const found = await om.customers.list({ key, page: 1, pageSize: 10, order: 'DESC', orderBy: 'name' })
+  assert.deepEqual([found.totalCount, found.items], [1, [made]])
+  const changed = await om.customers.update(key, { ...customer, name: 'Acme 2', usageAttribution: { subjectKeys: [`${key}-2`] } })
+  assert.deepEqual([changed.id, changed.name, changed.metadata, changed.usageAttribution.subjectKeys], [made.id, 'Acme 2', undefined, [`${key}-2`]])
+  const other = { name: 'Other', key: `${key}-other` }
+  const conflict = await refused(409, om.customers.create({ ...other, usageAttribution: { subjectKeys: [`${key}-2`] } }))
+  assert.match(conflict.message, new RegExp(made.id))
+  await refused(400, om.customers.create({ name: '', key }))
+  await refused(400, om.customers.create({ ...other, currency: 'eur' }))
+  await refused(404, om.customers.update(`${key}-nobody`, customer))
+  await refused(400, om.customers.list({ orderBy: 'currency' }))
+  await om.customers.delete(key)
+  await refused(404, om.customers.get(key))
+  await refused(404, om.customers.delete(`${key}-nobody`))
+  assert.equal((await om.customers.list({ key, includeDeleted: true })).totalCount, 1)
+})
+
+check("a customer's usage is that of its subjects, also from before it was made", async () => {
+  const type = unique()
+  await om.meters.create({ slug: type, aggregation: 'SUM', eventType: type, valueProperty: '$.v' })
+  await om.events.ingest([1, 2, 4].map((v, index) => event(type, `${index}`, '2024-05-01T10:00:00Z', { v }, `${type}-${index}`)))
+  const { id } = await om.customers.create({ name: 'C', key: type, usageAttribution: { subjectKeys: [`${type}-0`, `${type}-2`] } })
+  const { data } = await om.meters.query(type, { filterCustomerId: [id], groupBy: ['customer_id'] })
+  assert.deepEqual(data.map((row) => [row.customerId, row.value]), [[id, 5]])
+})
+
+check('a query tells how far it is under the id of its client', async () => {
+  const type = unique()
+  await om.meters.create({ slug: type, aggregation: 'COUNT', eventType: type })
+  await om.events.ingest(event(type, '1', '2024-05-01T10:00:00Z', {}))
+  await om.meters.query(type, { clientId: type })
+  const { success, failed, total, updatedAt } = await om.info.getProgress(type)
+  assert.deepEqual([failed, success], [0, total])
+  assert.ok(total >= 1 && updatedAt instanceof Date)
+  await refused(404, om.info.getProgress(`${type}-none`))
+})
+
+check('the counts of today are shown', async () => {
+  await om.events.ingest({ type: unique(), subject: 'customer-1' })
+  // Without `parseAs`, this version of the SDK reads the published text as JSON.
+  assert.match(await om.debug.getMetrics({ parseAs: 'text' }), /^openmeter_events_total\{.*\} \d+/m)
+})
+
 check('a customer without entitlements has access to nothing', async () => {
   const key = unique()
   await om.customers.create({ name: 'C', key })
   assert.deepEqual(await om.customers.getAccess(key), { entitlements: {} })
   assert.deepEqual(await om.customers.entitlementsV1.value(key, 'any'), { hasAccess: false })
   await refused(404, om.customers.getAccess(`${key}-nobody`))
+  await refused(404, om.customers.entitlementsV1.value(`${key}-nobody`, 'any'))
 })
 
 check('currencies begin with the most used', async () => {
@@ -277,13 +350,55 @@ check('a portal token opens one subject until it is invalidated', async () => {
   await om.meters.create({ slug, aggregation: 'COUNT', eventType: slug })
   await om.events.ingest(['a', 'a', 'b'].map((subject, index) => event(slug, `${index}`, '2024-05-01T10:00:00Z', {}, `${slug}-${subject}`)))
   const made = await om.portal.create({ subject: `${slug}-a`, allowedMeterSlugs: [slug] })
-  const page = new Portal({ baseUrl: server.url, portalToken: made.token })
+  const page = portalPage(made.token)
   const rows = (await page.query(slug, { windowSize: 'DAY' })).data
   assert.deepEqual(rows.map((row) => [row.subject, row.value]), [[`${slug}-a`, 2]])
   await refused(400, page.query(slug, { filterCustomerId: ['01ARZ3NDEKTSV4RRFFQ69G5FAV'] }))
   assert.ok((await om.portal.list()).some((token) => token.id === made.id && token.token === undefined))
   await om.portal.invalidate({ subject: `${slug}-a` })
   await refused(401, page.query(slug))
-  await refused(401, new Portal({ baseUrl: server.url, portalToken: 'a.b.c' }).query(slug))
+  await refused(401, portalPage('a.b.c').query(slug))
   await refused(400, om.portal.create({ subject: '' }))
+  await refused(400, om.portal.list({ limit: 0 }))
+  await refused(400, om.portal.invalidate({}))
 })
+
+test('a server with keys opens to them and to nobody else', async () => {
+  const closed = await Server.start({ withKey: true })
+  try {
+    const client = (apiKey) => calls.watch(new OpenMeter({ baseUrl: closed.url, apiKey }))
+    const everything = [
+      (om) => om.meters.list(),
+      (om) => om.subjects.list(),
+      (om) => om.info.listCurrencies(),
+      (om) => om.debug.getMetrics({ parseAs: 'text' }),
+      (om) => om.events.ingest({ type: 'x', subject: 'y' }),
+    ]
+    const owner = client(closed.key)
+    for (const call of everything) {
+      await call(owner)
+      await refused(401, call(client('tsk_unknown')))
+      await refused(401, call(client(undefined)))
+    }
+  } finally {
+    assert.equal(await closed.stop(), 0, closed.log())
+  }
+})
+
+check('every method of the areas that are served was called, well and badly; the others say that they are not', async () => {
+  const missing = []
+  for (const [label, ends] of calls.ends()) {
+    if (ends.includes('well') && ends.some((end) => end !== 'well')) continue
+    const status = ends.length === 0 ? await unserved(label) : undefined
+    if (status !== 501) missing.push(`${label}: called with the ends ${JSON.stringify(ends)}, not served: ${status === 501}`)
+  }
+  assert.deepEqual(missing, [])
+})
+
+/** The status of a call with values that fit any operation that is not served. */
+async function unserved(label) {
+  const names = label.split('.')
+  const method = names.pop()
+  const area = names.reduce((value, name) => value[name], new OpenMeter({ baseUrl: server.url }))
+  return area[method]('any', 'any', {}, {}).then(() => undefined, (error) => error.status)
+}

@@ -1,7 +1,7 @@
 // Starts the real `tallystick` binary on a free loopback port with a temporary data directory.
 // The binary is $TALLYSTICK_BIN, or the debug build of this checkout (`cargo build -p tallystick-server`).
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -19,8 +19,8 @@ export class Server {
   #exit
   #log = []
 
-  /** Starts a server and returns it once it is ready. */
-  static async start() {
+  /** Starts a server and returns it once it is ready. With a key, it is `server.key` and every request needs it. */
+  static async start({ withKey = false } = {}) {
     const binary = resolve(process.env.TALLYSTICK_BIN || DEBUG_BUILD)
     if (!existsSync(binary)) {
       throw new Error(`${binary} is missing: run \`cargo build -p tallystick-server\` or set TALLYSTICK_BIN`)
@@ -30,8 +30,13 @@ export class Server {
     const listen = `127.0.0.1:${await freePort()}`
     server.url = `http://${listen}`
     const environment = Object.entries(process.env).filter(([name]) => !name.startsWith('TALLYSTICK_'))
+    const env = Object.fromEntries(environment)
+    if (withKey) {
+      const create = ['keys', 'create', '--name', 'suite', '--scope', 'admin', '--data-dir', server.dataDir]
+      server.key = execFileSync(binary, create, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+    }
     server.#process = spawn(binary, ['serve', '--listen', listen, '--data-dir', server.dataDir], {
-      env: Object.fromEntries(environment),
+      env,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     server.#exit = new Promise((done) => server.#process.once('exit', (code, signal) => done(code ?? signal)))

@@ -102,10 +102,11 @@ struct AddressBody {
 
 /// A customer to create or to put in another's place. Further fields are ignored.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = CustomerCreate)]
+#[schema(as = CustomerCreate, example = json!({"key": "acme", "name": "ACME", "currency": "EUR", "usageAttribution": {"subjectKeys": ["acme-1"]}}))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CustomerInput {
     /// Name for people, 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
     name: String,
     /// The operator's own id, 1 to 256 characters; needed when there are no subject keys.
     key: Option<String>,
@@ -114,6 +115,7 @@ pub(crate) struct CustomerInput {
     /// Where invoices go.
     primary_email: Option<String>,
     /// ISO 4217 code of three capital letters.
+    #[schema(pattern = "^[A-Z]{3}$")]
     currency: Option<String>,
     /// Where the customer is.
     billing_address: Option<AddressBody>,

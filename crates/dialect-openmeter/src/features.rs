@@ -3,7 +3,7 @@
 use crate::door::{Caller, Door, PathTexts};
 use crate::filter::{self, FilterReader};
 use crate::json::{self, Missing};
-use crate::page::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageBody, Paging, bounded, sorting};
+use crate::page::{DEFAULT_PAGE_SIZE, MAX_PAGE, MAX_PAGE_SIZE, PageBody, Paging, bounded, sorting};
 use crate::params::{boolean, number, refuse_unknown};
 use crate::problem::{Problem, Refused, problem_answer};
 use axum::Json;
@@ -97,12 +97,14 @@ struct UnitCostBody {
 
 /// A feature to create. Further fields are ignored.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = FeatureCreateInputs)]
+#[schema(as = FeatureCreateInputs, example = json!({"key": "chat", "name": "Chat"}))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FeatureInput {
     /// Name in paths: 1 to 64 lowercase letters and digits, words joined by single underscores, unlike an id.
+    #[schema(max_length = 64, pattern = r"^[a-z0-9]+(?:_[a-z0-9]+)*$")]
     key: String,
     /// Name for people.
+    #[schema(min_length = 1)]
     name: String,
     /// The user's own labels.
     metadata: Option<BTreeMap<String, String>>,
@@ -278,7 +280,7 @@ pub(crate) async fn list_features(
     let known = ["meterSlug", "includeArchived", "page", "pageSize", "offset", "limit", "order", "orderBy"];
     refuse_unknown(&query, &known, &[])?;
     let paging = Paging::read(&query)?;
-    let (offset, limit) = (number(&query, "offset", 0, usize::MAX)?, number(&query, "limit", 1, MAX_PAGE_SIZE)?);
+    let (offset, limit) = (number(&query, "offset", 0, MAX_PAGE)?, number(&query, "limit", 1, MAX_PAGE_SIZE)?);
     let orders = [
         ("key", FeatureOrder::Key),
         ("id", FeatureOrder::Id),

@@ -91,6 +91,7 @@ enum MeterAggregation {
 
 /// A meter to create. Further fields are ignored.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"slug": "tokens_total", "aggregation": "SUM", "eventType": "prompt", "valueProperty": "$.tokens", "groupBy": {"model": "$.model"}}))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MeterCreate {
     /// Longer text for people, 1 to 1024 characters.
@@ -100,6 +101,7 @@ pub(crate) struct MeterCreate {
     /// The user's own labels.
     metadata: Option<BTreeMap<String, String>>,
     /// Name in paths: 1 to 64 lowercase letters and digits, words joined by single underscores.
+    #[schema(max_length = 64, pattern = r"^[a-z0-9]+(?:_[a-z0-9]+)*$")]
     slug: String,
     /// How values add up.
     #[schema(value_type = MeterAggregation)]

@@ -6,6 +6,8 @@ use serde::Serialize;
 use tallystick_http_kit::QueryString;
 use utoipa::ToSchema;
 
+/// The last page that can be asked for: the largest number of the document's int64.
+pub(crate) const MAX_PAGE: usize = i64::MAX as usize;
 /// The most items on a page.
 pub(crate) const MAX_PAGE_SIZE: usize = 1000;
 pub(crate) const DEFAULT_PAGE_SIZE: usize = 100;
@@ -22,7 +24,7 @@ pub(crate) struct Paging {
 impl Paging {
     /// Reads `page` and `pageSize`; `None` when neither was sent.
     pub(crate) fn read(query: &QueryString) -> Result<Option<Self>, Problem> {
-        let page = number(query, "page", 1, usize::MAX)?;
+        let page = number(query, "page", 1, MAX_PAGE)?;
         let size = number(query, "pageSize", 1, MAX_PAGE_SIZE)?;
         let asked = page.is_some() || size.is_some();
         Ok(asked.then(|| Self { page: page.unwrap_or(1), size: size.unwrap_or(DEFAULT_PAGE_SIZE) }))

@@ -52,6 +52,7 @@ struct SubjectBody {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SubjectInput {
     /// The subject as events carry it, 1 to 2048 bytes.
+    #[schema(min_length = 1)]
     key: String,
     /// Name for people.
     #[serde(default, deserialize_with = "present")]

@@ -12,6 +12,7 @@ pub mod panic;
 pub mod query;
 pub mod refusal;
 pub mod request_id;
+pub mod trace_context;
 
 pub use auth::Authenticated;
 pub use gate::{DoorRules, Gate, RateLimits};
@@ -19,3 +20,4 @@ pub use limits::HttpLimits;
 pub use query::QueryString;
 pub use refusal::Refusal;
 pub use request_id::RequestId;
+pub use trace_context::TraceContext;

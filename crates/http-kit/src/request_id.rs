@@ -1,5 +1,6 @@
-//! A name for every request: in the log, in the response and in error bodies.
+//! A name for every request: in the log, in the response and in error bodies; and the trace that it belongs to, in the log.
 
+use crate::trace_context::TraceContext;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
@@ -8,7 +9,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tallystick_domain::Instant;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// The header that carries it, both ways.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,16 +36,26 @@ impl RequestId {
     }
 }
 
+/// What takes a request's span into a trace, with the context that its sender gave. It may record `trace_id`, `span_id` and
+/// `otel.kind`, which are empty otherwise.
+pub type Adopt = fn(&Span, Option<&TraceContext>);
+
 /// Makes ids that are unique over the starts of a server: when it was started, and a running number.
 pub struct RequestIds {
     started_at: Instant,
     issued: AtomicU64,
+    adopt: Option<Adopt>,
 }
 
 impl RequestIds {
     /// Ids of a server that was started at this moment.
     pub fn new(started_at: Instant) -> Arc<Self> {
-        Arc::new(Self { started_at, issued: AtomicU64::new(0) })
+        Self::with_traces(started_at, None)
+    }
+
+    /// The same, whose spans are taken into traces.
+    pub fn with_traces(started_at: Instant, adopt: Option<Adopt>) -> Arc<Self> {
+        Arc::new(Self { started_at, issued: AtomicU64::new(0), adopt })
     }
 
     fn next(&self) -> RequestId {
@@ -56,11 +68,31 @@ impl RequestIds {
 pub async fn assign(State(ids): State<Arc<RequestIds>>, mut request: Request, next: Next) -> Response {
     let id = request.headers().get(HEADER).and_then(RequestId::accept).unwrap_or_else(|| ids.next());
     request.extensions_mut().insert(id.clone());
-    let span = tracing::info_span!("request", request_id = %id);
+    let span = span(&id, TraceContext::of(request.headers()).as_ref(), ids.adopt);
     let mut response = next.run(request).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(HEADER, value);
     }
     response.extensions_mut().insert(id);
     response
+}
+
+/// The request's span. Its fields are in every line of the log that is written for the request.
+fn span(id: &RequestId, context: Option<&TraceContext>, adopt: Option<Adopt>) -> Span {
+    let span = tracing::info_span!(
+        "request",
+        request_id = %id,
+        trace_id = Empty,
+        parent_id = Empty,
+        span_id = Empty,
+        otel.kind = Empty
+    );
+    if let Some(context) = context {
+        span.record("trace_id", context.trace_id());
+        span.record("parent_id", context.parent_id());
+    }
+    if let Some(adopt) = adopt {
+        adopt(&span, context);
+    }
+    span
 }

@@ -13,6 +13,8 @@ mod listener;
 mod metrics;
 mod openapi;
 mod operations;
+#[cfg(feature = "otel")]
+mod otel;
 mod shutdown;
 mod telemetry;
 mod wiring;

@@ -30,7 +30,13 @@ impl FromRef<MetricsState> for Engine {
 /// Figures of the whole server for Prometheus. Needs a key with the scope `admin` from the first key on.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "Operations", security(("apiKey" = [])),
-    responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"))
+    responses(
+        (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"),
+        (status = 401, description = "The API key is missing, unknown or revoked", body = String, content_type = "text/plain"),
+        (status = 403, description = "The API key lacks the scope", body = String, content_type = "text/plain"),
+        (status = 500, description = "The server failed; its log says why", body = String, content_type = "text/plain"),
+        (status = 503, description = "The server cannot do it now", body = String, content_type = "text/plain")
+    )
 )]
 pub async fn metrics(
     caller: Authenticated<Plain>,

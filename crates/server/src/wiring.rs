@@ -5,6 +5,7 @@ use crate::control::{self, ControlSocket};
 use crate::dialects::DIALECTS;
 use crate::metrics::Metrics;
 use crate::shutdown::{Leaving, Signals};
+use crate::telemetry::Telemetry;
 use crate::{greeting, health, listener, openapi, operations};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tallystick_engine::{Engine, OpenError};
 use tallystick_http_kit::access_log::{Observer, watch};
+use tallystick_http_kit::request_id::RequestIds;
 use tallystick_http_kit::{panic, request_id};
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
@@ -26,7 +28,7 @@ pub enum ServeError {
 }
 
 /// Opens the stores, serves until a signal comes, and closes them.
-pub async fn serve(config: &Config) -> Result<(), ServeError> {
+pub async fn serve(config: &Config, telemetry: &Telemetry) -> Result<(), ServeError> {
     let refused = |error: &dyn std::fmt::Display| ServeError::Refused(error.to_string());
     let signals = Signals::listen().map_err(|error| refused(&error))?;
     let (listener, address) = bind(config.listen).await?;
@@ -41,7 +43,7 @@ pub async fn serve(config: &Config) -> Result<(), ServeError> {
         return Err(ServeError::Refused(no_key_message(config)));
     }
     let leaving = Leaving::default();
-    let app = router(&engine, config, &leaving);
+    let app = router(&engine, config, &leaving, telemetry);
     let control = open_control(&engine, config, &leaving);
     greeting::print(config, address, &engine, has_keys).map_err(|error| refused(&error))?;
     let workers = tallystick_workers::start(&engine);
@@ -89,10 +91,11 @@ fn no_key_message(config: &Config) -> String {
 }
 
 /// All routes, each named, measured and guarded against defects.
-fn router(engine: &Engine, config: &Config, leaving: &Leaving) -> Router {
+fn router(engine: &Engine, config: &Config, leaving: &Leaving, telemetry: &Telemetry) -> Router {
     let limits = config.http_limits();
     let metrics = Metrics::new(engine.clone(), limits.rate.clone());
-    let observer: Arc<dyn Observer> = Arc::clone(&metrics) as Arc<dyn Observer>;
+    let observer = telemetry.observer(Arc::clone(&metrics) as Arc<dyn Observer>);
+    let ids = RequestIds::with_traces(engine.now(), telemetry.adopt());
     let mut app = OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(health::healthz))
         .merge(OpenApiRouter::new().routes(routes!(health::readyz)).with_state((engine.clone(), leaving.clone())))
@@ -111,5 +114,5 @@ fn router(engine: &Engine, config: &Config, leaving: &Leaving) -> Router {
         .fallback(operations::no_such_route)
         .layer(panic::catch::<operations::Plain>())
         .layer(from_fn_with_state(observer, watch))
-        .layer(from_fn_with_state(request_id::RequestIds::new(engine.now()), request_id::assign))
+        .layer(from_fn_with_state(ids, request_id::assign))
 }

@@ -35,6 +35,23 @@ fn metrics_count_events_and_requests_by_pattern() {
 }
 
 #[test]
+fn the_guide_lists_every_metric() {
+    let guide = include_str!("../../../docs/guide/operate.md");
+    let server = server();
+    server.get("/healthz");
+    let text = server.get("/metrics").body;
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let mut found = 0;
+    for (name, kind) in types {
+        let suffix = [("counter", "_total"), ("info", "_info")].iter().find(|(known, _)| *known == kind);
+        let name = format!("{name}{}", suffix.map_or("", |(_, suffix)| suffix));
+        assert!([format!("`{name}`"), format!("`{name}{{")].iter().any(|shown| guide.contains(shown)), "{name}");
+        found += 1;
+    }
+    assert!(found > 20, "{text}");
+}
+
+#[test]
 fn metrics_are_for_admins_from_the_first_key_on() {
     let server = server();
     assert_eq!(server.get("/metrics").status, 200);

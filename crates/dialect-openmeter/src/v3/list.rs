@@ -1,7 +1,7 @@
 //! The parameters of a list, `page[…]`, `sort` and `filter[…]`, and the pages that answer them.
 
 use super::faults::{Faults, InvalidParameter};
-use crate::page::{MAX_PAGE_SIZE, Paging};
+use crate::page::{MAX_PAGE, MAX_PAGE_SIZE, Paging};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use tallystick_http_kit::QueryString;
@@ -62,7 +62,7 @@ impl<'q> ListQuery<'q> {
     pub(crate) fn paging(&self, faults: &mut Faults) -> Paging {
         let members = self.page_members(&["size", "number"], faults);
         let size = number(&members, "size", MAX_PAGE_SIZE, faults).unwrap_or(PAGE_SIZE);
-        let page = number(&members, "number", usize::MAX, faults).unwrap_or(1);
+        let page = number(&members, "number", MAX_PAGE, faults).unwrap_or(1);
         Paging { page, size }
     }
 

@@ -118,7 +118,7 @@ impl From<Aggregation> for AggregationWord {
 
 /// A meter to create.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = V3CreateMeterRequest)]
+#[schema(as = V3CreateMeterRequest, example = json!({"key": "requests_total", "name": "Requests", "aggregation": "count", "event_type": "request"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MeterCreate {
     /// Name for people.

@@ -95,6 +95,13 @@ impl Problem {
 impl Remote {
     /// A client for this server, after one request has shown that something listens there.
     pub fn connect(&self) -> anyhow::Result<Client> {
+        let client = self.client(Duration::from_secs(10), Duration::from_secs(300))?;
+        client.get("/healthz", &[])?;
+        Ok(client)
+    }
+
+    /// A client for this server, which waits so long for a connection and for a whole answer.
+    pub fn client(&self, connection: Duration, answer: Duration) -> anyhow::Result<Client> {
         let server = self.server.trim_end_matches('/').to_string();
         let uri: Uri = server.parse().with_context(|| format!("--server {server}"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -102,16 +109,14 @@ impl Remote {
         }
         let mut config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(Duration::from_secs(10)))
-            .timeout_global(Some(Duration::from_secs(300)))
+            .timeout_connect(Some(connection))
+            .timeout_global(Some(answer))
             .user_agent(concat!("tallystick/", env!("CARGO_PKG_VERSION")));
         if uri.host().is_some_and(is_this_machine) {
             config = config.proxy(None);
         }
         let agent = config.build().new_agent();
-        let client = Client { agent, server, authorization: client_key().map(|key| format!("Bearer {key}")) };
-        client.get("/healthz", &[])?;
-        Ok(client)
+        Ok(Client { agent, server, authorization: client_key().map(|key| format!("Bearer {key}")) })
     }
 }
 

@@ -6,12 +6,17 @@
 mod backup;
 mod bars;
 mod client;
+mod completions;
 mod export;
+mod health;
 mod ingest;
 mod keys;
+mod man;
 mod meters;
 mod namespaces;
 mod operator;
+#[cfg(test)]
+mod packaged;
 mod query;
 mod reconcile;
 mod retention;
@@ -69,6 +74,12 @@ enum Command {
     Stats(stats::StatsArguments),
     /// Write every event in a form that other tools read, also while a server runs
     Export(export::ExportArguments),
+    /// Ask a server whether it takes requests; for health checks
+    Health(health::HealthArguments),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::CompletionsArguments),
+    /// Print the manual page, or write one for each command
+    Man(man::ManArguments),
 }
 
 /// Where the stores are, for the commands that open them themselves.
@@ -127,6 +138,9 @@ pub fn run() -> ExitCode {
         Command::Restore(arguments) => backup::run_restore(&arguments),
         Command::Stats(arguments) => stats::run(&arguments),
         Command::Export(arguments) => export::run_export(&arguments),
+        Command::Health(arguments) => health::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     match result {
         Ok(Ending::Complete) => ExitCode::SUCCESS,

@@ -2,7 +2,8 @@
 
 use super::{Ending, StoreArguments, refusal};
 use crate::config::Overrides;
-use crate::{telemetry, wiring};
+use crate::telemetry::Telemetry;
+use crate::wiring;
 use clap::Args;
 use std::time::Duration;
 
@@ -26,10 +27,11 @@ pub struct ServeArguments {
 pub fn run(arguments: ServeArguments) -> anyhow::Result<Ending> {
     let overrides = Overrides { listen: arguments.listen, insecure: arguments.insecure, ..Overrides::default() };
     let config = arguments.store.config(&overrides)?;
-    telemetry::start(&config.log).map_err(refusal)?;
+    let telemetry = Telemetry::start(&config).map_err(refusal)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(wiring::serve(&config));
+    let served = runtime.block_on(wiring::serve(&config, &telemetry));
     runtime.shutdown_timeout(LEFTOVER_TIME);
+    telemetry.finish();
     match served {
         Ok(()) => Ok(Ending::Complete),
         Err(wiring::ServeError::Refused(reason)) => Err(refusal(reason)),

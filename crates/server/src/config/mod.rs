@@ -10,6 +10,7 @@ mod load;
 mod meter;
 mod portal;
 mod retention;
+mod telemetry;
 
 pub use environment::{client_key, process_environment};
 pub use fault::ConfigError;
@@ -18,6 +19,7 @@ pub use load::{Overrides, load};
 pub use meter::{MeterConfig, file_word, meter_faults, parse_aggregation};
 pub use portal::PortalConfig;
 pub use retention::RetentionConfig;
+pub use telemetry::TelemetryConfig;
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -56,6 +58,8 @@ pub struct Config {
     pub portal: PortalConfig,
     /// Answers that are kept for writes that are sent again.
     pub idempotency: IdempotencyConfig,
+    /// Export of traces.
+    pub telemetry: TelemetryConfig,
     /// Declared meters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub meters: Vec<MeterConfig>,
@@ -174,6 +178,7 @@ impl Default for Config {
             },
             portal: PortalConfig::default(),
             idempotency: IdempotencyConfig::default(),
+            telemetry: TelemetryConfig::default(),
             meters: Vec::new(),
             retention: Vec::new(),
         }
@@ -239,7 +244,7 @@ impl Config {
     fn out_of_bounds(&self) -> Option<(&'static str, String)> {
         let limits = &self.limits;
         let store = &self.store;
-        let bounded: [(&'static str, u64, u64, u64); 23] = [
+        let bounded: [(&'static str, u64, u64, u64); 24] = [
             ("limits.requests_per_second", u64::from(limits.requests_per_second), 0, MAX_PER_SECOND),
             ("limits.requests_burst", u64::from(limits.requests_burst), 0, MAX_PER_SECOND),
             ("limits.uri_bytes", limits.uri_bytes as u64, 1024, MAX_URI_BYTES),
@@ -263,8 +268,9 @@ impl Config {
             ("idempotency.keep_hours", u64::from(self.idempotency.keep_hours), 24, MAX_KEEP_HOURS),
             ("idempotency.answer_bytes", self.idempotency.answer_bytes as u64, 0, MAX_ANSWER_BYTES),
             ("store.queue_bytes", store.queue_bytes as u64, 65_536, u64::MAX),
+            ("telemetry.sample_one_in", self.telemetry.sample_one_in, 1, u64::MAX),
         ];
-        if let Some(fault) = self.portal.fault() {
+        if let Some(fault) = self.portal.fault().or_else(|| self.telemetry.fault()) {
             return Some(fault);
         }
         let outside = bounded.into_iter().find(|(_, value, least, most)| value < least || value > most);

@@ -187,6 +187,22 @@ fn a_portal_secret_that_can_be_guessed_is_refused_and_never_repeated() {
 }
 
 #[test]
+fn traces_go_to_a_url_from_a_binary_that_can_send_them() {
+    for (text, key) in [
+        ("endpoint = 'collector:4318'", "telemetry.endpoint"),
+        ("service_name = ''", "telemetry.service_name"),
+        ("sample_one_in = 0", "telemetry.sample_one_in"),
+    ] {
+        let message = from_file(&format!("[telemetry]\n{text}")).unwrap_err();
+        assert!(message.contains(key), "{message}");
+    }
+    match from_file("[telemetry]\nendpoint = 'http://127.0.0.1:4318'") {
+        Ok(config) => assert!(cfg!(feature = "otel") && config.telemetry.sample_one_in == 1),
+        Err(message) => assert!(!cfg!(feature = "otel") && message.contains("--features otel"), "{message}"),
+    }
+}
+
+#[test]
 fn declared_meters_are_checked_and_named() {
     let bad = "[[meters]]\nslug = 'a'\nevent_type = 't'\naggregation = 'median'";
     let message = from_file(bad).unwrap_err();

@@ -1,0 +1,92 @@
+"""What is in the server before schemathesis asks it, so that operations on one thing find one."""
+
+import subprocess
+
+import requests
+
+from tallystick_server import binary, clean_environment
+
+# How many of each thing only DELETE uses.
+SPARE = 12
+
+
+def admin_key(data_dir) -> str:
+    """Makes the store's first key."""
+    command = [binary(), "keys", "create", "--name", "suite", "--scope", "admin", "--data-dir", data_dir]
+    made = subprocess.run(command, capture_output=True, text=True, check=True, env=clean_environment())
+    return made.stdout.strip()
+
+
+class Prepared:
+    """A started server, its key, and names that exist in it."""
+
+    def __init__(self, server, key):
+        self.server = server
+        self.key = key
+        self._send("POST", "/api/v1/meters", *[meter(slug) for slug in ("tokens", "calls", "changing", *spare("meter"))])
+        events = [event(str(number), f"subject-{number % 3}", number) for number in range(60)]
+        self._send("POST", "/api/v1/events", events)
+        self._send("POST", "/api/v1/subjects", [{"key": key} for key in ("subject-0", "subject-1", *spare("subject"))])
+        customers = self._send("POST", "/api/v1/customers", *[customer(key) for key in ("customer-1", "changing", *spare("customer"))])
+        features = self._send("POST", "/api/v1/features", *[feature(key) for key in ("talk", "changing", *spare("feature"))])
+        token = self._send("POST", "/api/v1/portal/tokens", {"subject": "subject-1", "allowedMeterSlugs": ["tokens"]})
+        self.portal_token = token[0]["token"]
+        progress = "suite-query"
+        self._send("GET", f"/api/v1/meters/tokens/query?clientId={progress}", None)
+        # By a word in the name of a path parameter.
+        self.known = {
+            "lasting": {
+                "meter": ["tokens", "calls"],
+                "subject": ["subject-0", "subject-1"],
+                "customer": ["customer-1", customers[0]["id"]],
+                "feature": ["talk", features[0]["id"]],
+                "groupbykey": ["model"],
+                # The bare `id` is that of a query, whose progress is told.
+                "id": [progress],
+            },
+            "changing": {name: ["changing"] for name in ("meter", "customer", "feature")},
+            "spare": {
+                "meter": spare("meter"),
+                "subject": spare("subject"),
+                "customer": [made["id"] for made in customers[2:]],
+                "feature": [made["id"] for made in features[2:]],
+            },
+        }
+
+    def get(self, path, **options) -> requests.Response:
+        """Asks with the key."""
+        return self.call("GET", path, **options)
+
+    def call(self, method, path, **options) -> requests.Response:
+        """Asks with the key."""
+        options.setdefault("headers", {"Authorization": f"Bearer {self.key}"})
+        return requests.request(method, self.server.url + path, timeout=30, **options)
+
+    def _send(self, method, path, *bodies) -> list:
+        """Sends each body, which must be taken, and returns what the answers hold."""
+        answers = [self.call(method, path, json=body) for body in bodies]
+        for answer in answers:
+            assert answer.ok, answer.text
+        return [answer.json() if answer.content else None for answer in answers]
+
+
+def spare(kind) -> "list[str]":
+    return [f"spare_{kind}_{number}" for number in range(SPARE)]
+
+
+def meter(slug) -> dict:
+    shape = {"slug": slug, "eventType": "prompt", "groupBy": {"model": "$.model"}}
+    return shape | ({"aggregation": "COUNT"} if slug == "calls" else {"aggregation": "SUM", "valueProperty": "$.tokens"})
+
+
+def event(event_id, subject, tokens) -> dict:
+    data = {"tokens": tokens, "model": ("a", "b")[tokens % 2]}
+    return {"specversion": "1.0", "id": event_id, "source": "suite", "type": "prompt", "subject": subject, "data": data}
+
+
+def customer(key) -> dict:
+    return {"key": key, "name": key, "usageAttribution": {"subjectKeys": [f"subject-of-{key}"]}}
+
+
+def feature(key) -> dict:
+    return {"key": key, "name": key}

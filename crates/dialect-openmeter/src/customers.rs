@@ -225,10 +225,10 @@ pub(crate) async fn create_customer(
         ("order" = Option<String>, Query, description = "`ASC` or `DESC`."),
         ("orderBy" = Option<String>, Query, description = "`id`, `name` or `createdAt` (name)."),
         ("includeDeleted" = Option<bool>, Query, description = "Whether deleted customers are shown too."),
-        ("key" = Option<String>, Query, description = "Part of the key, in any case."),
-        ("name" = Option<String>, Query, description = "Part of the name, in any case."),
-        ("primaryEmail" = Option<String>, Query, description = "Part of the email, in any case."),
-        ("subject" = Option<String>, Query, description = "Part of a subject key, in any case."),
+        ("key" = Option<String>, Query, min_length = 1, max_length = 2048, description = "Part of the key, in any case."),
+        ("name" = Option<String>, Query, min_length = 1, max_length = 2048, description = "Part of the name, in any case."),
+        ("primaryEmail" = Option<String>, Query, min_length = 1, max_length = 2048, description = "Part of the email, in any case."),
+        ("subject" = Option<String>, Query, min_length = 1, max_length = 2048, description = "Part of a subject key, in any case."),
         ("planKey" = Option<String>, Query, description = "Key of the plan of an active subscription."),
         ("expand" = Option<Vec<String>>, Query, description = "`subscriptions`: none exist yet."),
     ),
@@ -274,10 +274,16 @@ fn check_expand(query: &QueryString) -> Result<(), Problem> {
     }
 }
 
+/// The longest text to search for, in characters: none of the searched ones is longer than this in bytes.
+const MAX_PART_CHARS: usize = 2048;
+
 /// A text to search for; empty it would find everything, which nobody means.
 fn part(query: &QueryString, name: &str) -> Result<Option<String>, Problem> {
     match query.one(name)? {
         Some("") => Err(Place::Query.refuse(name, "minimum string length is 1")),
+        Some(text) if text.chars().count() > MAX_PART_CHARS => {
+            Err(Place::Query.refuse(name, format!("maximum string length is {MAX_PART_CHARS}")))
+        }
         text => Ok(text.map(str::to_string)),
     }
 }

@@ -72,7 +72,8 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(subjects::get_subject, subjects::delete_subject))
         .routes(routes!(features::create_feature, features::list_features))
         .routes(routes!(features::get_feature, features::delete_feature));
-    let rules = DoorRules { draw: problem::draw, reading_posts: writes::READING_POSTS };
+    let rules =
+        DoorRules { draw: problem::draw, reading_posts: writes::READING_POSTS, secret_answers: writes::SECRET_ANSWERS };
     // Browsers must see who may ask on every answer of the portal, refusals too, so it comes in through layers of its own.
     let portal = OpenApiRouter::new()
         .routes(routes!(portal::query_meter))

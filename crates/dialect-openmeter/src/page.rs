@@ -97,8 +97,17 @@ mod tests {
         assert_eq!(read("page=3").unwrap(), Some(Paging { page: 3, size: 100 }));
         let third = read("page=3&pageSize=7").unwrap().unwrap();
         assert_eq!((third.offset(), third.limit()), (14, 7));
-        assert_eq!(read("page=99999999999999999999&pageSize=1000").unwrap().unwrap().offset(), u32::MAX);
-        for bad in ["page=0", "page=-1", "page=x", "page=", "pageSize=0", "pageSize=1001", "page=1&page=2"] {
+        assert_eq!(read("page=9223372036854775807&pageSize=1000").unwrap().unwrap().offset(), u32::MAX);
+        for bad in [
+            "page=0",
+            "page=-1",
+            "page=x",
+            "page=",
+            "pageSize=0",
+            "pageSize=1001",
+            "page=1&page=2",
+            "page=9223372036854775808",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

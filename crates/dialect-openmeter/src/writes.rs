@@ -11,6 +11,9 @@ use utoipa::openapi::{OpenApi, RefOr, Required};
 pub(crate) const READING_POSTS: &[&str] =
     &["/api/v1/meters/{meterIdOrSlug}/query", "/api/v3/openmeter/meters/{meterId}/query"];
 
+/// The paths whose answer shows a secret that is not shown again.
+pub(crate) const SECRET_ANSWERS: &[&str] = &["/api/v1/portal/tokens"];
+
 /// A key as it is, or in double quotes with a backslash before quotes and backslashes.
 const PATTERN: &str = r#"^("([!#-\[\]-~]|\\["\\]){1,255}"|[!#-~][!-~]{0,254})$"#;
 const IN_FLIGHT: &str =

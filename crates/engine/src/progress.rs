@@ -15,8 +15,9 @@ use tallystick_event_store::QueryProgress;
 
 /// How long an operation is remembered after its end.
 const KEPT_US: i64 = 5 * 60 * 1_000_000;
-/// How many ids are remembered at a time; operations under further ones are not counted.
+/// How many ids are remembered at a time, in all and of one namespace; operations under further ones are not counted.
 const MAX_IDS: usize = 10_000;
+const MAX_IDS_OF_ONE: usize = 1000;
 
 /// How far operations are. Queries count rows, imports count events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,11 +81,14 @@ impl Entry {
     }
 
     fn read(&self, now: Instant) -> OperationProgress {
-        let sum = |of: fn(&QueryProgress) -> u64| self.running.iter().map(|counts| of(counts)).sum::<u64>();
+        // What a sender said of an import is added to what was counted.
+        let with = |known: u64, of: fn(&QueryProgress) -> u64| {
+            self.running.iter().fold(known, |sum, counts| sum.saturating_add(of(counts)))
+        };
         OperationProgress {
-            success: self.success + sum(QueryProgress::done),
+            success: with(self.success, QueryProgress::done),
             failed: self.failed,
-            total: self.total + sum(QueryProgress::expected),
+            total: with(self.total, QueryProgress::expected),
             updated_at: if self.running.is_empty() { self.updated_at } else { now },
         }
     }
@@ -98,9 +102,13 @@ impl ProgressBook {
     /// Changes the entry of an id, which starts anew if all of it is over. Nothing happens when there are too many ids.
     fn with(&self, id: &Id, now: Instant, change: impl FnOnce(&mut Entry)) {
         let mut entries = self.entries();
-        if entries.len() >= MAX_IDS && !entries.contains_key(id) {
-            entries.retain(|_, entry| !entry.is_stale(now));
-            if entries.len() >= MAX_IDS {
+        if !entries.contains_key(id) {
+            let of_one =
+                |entries: &HashMap<Id, Entry>| entries.keys().filter(|(namespace, _)| *namespace == id.0).count();
+            if entries.len() >= MAX_IDS_OF_ONE {
+                entries.retain(|_, entry| !entry.is_stale(now));
+            }
+            if entries.len() >= MAX_IDS || entries.len() >= MAX_IDS_OF_ONE && of_one(&entries) >= MAX_IDS_OF_ONE {
                 return;
             }
         }
@@ -131,10 +139,10 @@ impl Drop for Watched {
         let Some(entry) = entries.get_mut(&self.id) else { return };
         entry.running.retain(|counts| !Arc::ptr_eq(counts, &self.counts));
         let (expected, done) = (self.counts.expected(), self.counts.done());
-        entry.total += expected;
+        entry.total = entry.total.saturating_add(expected);
         let success = if self.has_succeeded { expected } else { done.min(expected) };
-        entry.success += success;
-        entry.failed += expected - success;
+        entry.success = entry.success.saturating_add(success);
+        entry.failed = entry.failed.saturating_add(expected - success);
         entry.updated_at = now;
     }
 }

@@ -10,20 +10,20 @@ use tallystick_testkit::postgres::Postgres;
 use tallystick_testkit::server::{agent, request, try_call_on};
 use tallystick_testkit::{Reply, TestServer};
 
-/// Makes a portal token: nothing but the idempotency key keeps a subject from getting a second one.
-fn create_token(agent: &ureq::Agent, url: &str, number: usize) -> Result<Reply, ureq::Error> {
-    let request = request("POST", url, "/api/v1/portal/tokens").header("content-type", "application/json");
-    let request = request.header("idempotency-key", format!("\"token-{number}\""));
-    try_call_on(agent, request, Some(format!(r#"{{"subject":"s{number}"}}"#).as_bytes()))
+/// Makes a customer. One that was made twice would be told that it exists.
+fn create_customer(agent: &ureq::Agent, url: &str, number: usize) -> Result<Reply, ureq::Error> {
+    let request = request("POST", url, "/api/v1/customers").header("content-type", "application/json");
+    let request = request.header("idempotency-key", format!("\"customer-{number}\""));
+    try_call_on(agent, request, Some(format!(r#"{{"key":"s{number}","name":"N"}}"#).as_bytes()))
 }
 
 fn answers_survive(mut server: TestServer) {
-    let first = create_token(&agent(), server.url(), 1).unwrap();
-    assert_eq!((first.status, first.header("idempotency-replayed")), (200, None), "{}", first.body);
+    let first = create_customer(&agent(), server.url(), 1).unwrap();
+    assert_eq!((first.status, first.header("idempotency-replayed")), (201, None), "{}", first.body);
     server.kill_9();
     server.restart();
-    let again = create_token(&agent(), server.url(), 1).unwrap();
-    assert_eq!((again.status, again.header("idempotency-replayed")), (200, Some("true")), "{}", again.body);
+    let again = create_customer(&agent(), server.url(), 1).unwrap();
+    assert_eq!((again.status, again.header("idempotency-replayed")), (201, Some("true")), "{}", again.body);
     assert_eq!(first.body, again.body);
 }
 
@@ -34,10 +34,10 @@ fn an_answer_survives_a_kill_on_both_stores() {
     answers_survive(options().arg("--state-url").arg(database.url()).start());
 }
 
-/// The subjects of the newest tokens; the list is bounded.
+/// The keys of the newest customers.
 fn newest(server: &TestServer) -> Vec<String> {
-    let listed = server.get("/api/v1/portal/tokens?limit=100").body;
-    let rests = listed.split("\"subject\":\"").skip(1);
+    let listed = server.get("/api/v1/customers?orderBy=createdAt&order=DESC").body;
+    let rests = listed.split("\"key\":\"").skip(1);
     rests.map(|rest| rest.split('"').next().unwrap().to_string()).collect()
 }
 
@@ -50,8 +50,8 @@ fn what_is_sent_until_it_is_answered_is_done_once_whenever_the_server_dies() {
         let sending = std::thread::spawn(move || {
             let agent = agent();
             let mut number = next;
-            while let Ok(reply) = create_token(&agent, &url, number) {
-                assert_eq!(reply.status, 200, "{}", reply.body);
+            while let Ok(reply) = create_customer(&agent, &url, number) {
+                assert_eq!(reply.status, 201, "{}", reply.body);
                 number += 1;
             }
             number
@@ -61,9 +61,9 @@ fn what_is_sent_until_it_is_answered_is_done_once_whenever_the_server_dies() {
         server.kill_9();
         let unanswered = sending.join().unwrap();
         server.restart();
-        let again = create_token(&agent(), server.url(), unanswered).unwrap();
+        let again = create_customer(&agent(), server.url(), unanswered).unwrap();
         let is_lost = again.status == 409 && again.body.contains("its answer is lost");
-        assert!(again.status == 200 || is_lost, "{} {}", again.status, again.body);
+        assert!(again.status == 201 || is_lost, "{} {}", again.status, again.body);
         let expected: Vec<_> = (0..=unanswered).rev().take(100).map(|number| format!("s{number}")).collect();
         assert_eq!(newest(&server), expected, "round {round}");
         next = unanswered + 1;

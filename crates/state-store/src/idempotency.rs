@@ -148,7 +148,7 @@ impl StateStore {
 
     /// Removes the keys that have expired, and says how many those were.
     pub async fn forget_idempotency_keys(&self, now: Instant) -> Result<u64, StateError> {
-        const FORGET: &str = "DELETE FROM idempotency_keys WHERE (namespace, actor, id) IN \
+        const FORGET: &str = "DELETE FROM idempotency_keys WHERE expires_at <= $1 AND (namespace, actor, id) IN \
              (SELECT namespace, actor, id FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
         let mut forgotten = 0;
         loop {

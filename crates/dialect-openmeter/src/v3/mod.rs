@@ -34,6 +34,7 @@ use utoipa_axum::routes;
 pub(crate) const RULES: DoorRules = DoorRules {
     draw: |refusal, request_id| problem::draw(&Problem::from(refusal), request_id),
     reading_posts: writes::READING_POSTS,
+    secret_answers: &[],
 };
 
 /// The routes of this version behind their gate, with their part of the document.

@@ -179,3 +179,13 @@ async fn usage_is_filtered_and_grouped_by_customer() {
     let unlisted = door.get(&format!("/api/v1/events?customerId={id}")).await.expect(400);
     assert!(unlisted.detail().contains("customers not found in namespace default"), "{}", unlisted.detail());
 }
+
+#[tokio::test]
+async fn a_text_to_search_for_has_a_bound() {
+    let door = Door::open().await;
+    for name in ["name", "key", "primaryEmail", "subject"] {
+        door.get(&format!("/api/v1/customers?{name}={}", "_".repeat(2048))).await.expect(200);
+        let refused = door.get(&format!("/api/v1/customers?{name}={}", "_".repeat(2049))).await.expect(400);
+        assert!(refused.detail().contains(name) && refused.detail().contains("2048"), "{}", refused.text);
+    }
+}

@@ -97,6 +97,11 @@ async fn an_import_of_several_requests_tells_how_far_it_is() {
     assert_eq!(progress().await, [3, 2, 5]);
     part(&["1"], "2", 204).await;
     assert_eq!(progress().await, [1, 0, 2], "what is over starts anew; a duplicate is stored");
+    // What a sender says has no bounds; it never breaks the count of anything else under the id.
+    part(&["1"], &u64::MAX.to_string(), 204).await;
+    door.meter("total", "COUNT").await;
+    door.get("/api/v1/meters/total/query?clientId=import").await.expect(200);
+    assert_eq!(progress().await[2], u64::MAX);
     assert!(part(&["6"], "many", 400).await.detail().contains("tallystick-import-total"));
     assert_eq!(door.ids().await.len(), 3);
 }

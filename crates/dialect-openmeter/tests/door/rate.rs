@@ -62,9 +62,9 @@ async fn the_body_of_a_refused_request_is_not_read() {
 async fn an_answer_that_comes_again_takes_a_place_too_and_a_refusal_keeps_no_key() {
     let door = door(2).await;
     let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
-    let create = async || door.call("POST", "/api/v1/portal/tokens", &headers, r#"{"subject":"c"}"#).await;
-    create().await.expect(200);
-    let again = create().await.expect(200);
+    let create = async || door.call("POST", "/api/v1/customers", &headers, r#"{"key":"c","name":"C"}"#).await;
+    create().await.expect(201);
+    let again = create().await.expect(201);
     assert_eq!((again.header("idempotency-replayed"), again.header("ratelimit")), ("true", "\"default\";r=0;t=7200"));
     assert_eq!(create().await.expect(429).header("idempotency-replayed"), "");
 }

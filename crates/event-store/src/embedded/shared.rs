@@ -214,9 +214,13 @@ impl Shared {
 
     /// All rows of this moment, of which one type is seen as it was known at an instant.
     pub fn view_as_of(&self, of: (&Namespace, &str), until: Instant) -> View {
-        let facts = lock(&self.facts);
-        let view = self.view();
-        let masks = Arc::new(view.masks.known_until(&facts, &self.secret, of, until));
+        // The writer needs the facts, so they are held for no longer than it takes to see which are wanted.
+        let (records, view) = {
+            let facts = lock(&self.facts);
+            let records = facts.corrections_of_type(of.0, of.1).filter(|record| record.known_at <= until);
+            (records.cloned().collect::<Vec<_>>(), self.view())
+        };
+        let masks = Arc::new(view.masks.with_corrections(&records, &self.secret, of));
         View { masks, ..view }
     }
 

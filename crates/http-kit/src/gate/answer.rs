@@ -17,8 +17,14 @@ const OWN_HEADERS: &str = "tallystick-";
 
 /// Keeps an answer for the key that `holder` holds, or gives the key back when the request may be tried again. The answer goes
 /// out in either case.
-pub(super) async fn keep(engine: &Engine, holder: &Caller, response: Response) -> Response {
+/// Of an answer that `is_secret`, only that there was one is kept.
+pub(super) async fn keep(engine: &Engine, holder: &Caller, response: Response, is_secret: bool) -> Response {
     let (response, kept) = match is_final(response.status()) {
+        true if is_secret && response.status().is_success() => {
+            let kept =
+                KeptAnswer { code: response.status().as_u16(), labels: labels_of(response.headers()), body: None };
+            (response, Some(kept))
+        }
         true => with_copy(response, engine.answer_bytes()).await,
         false => (response, None),
     };
@@ -32,13 +38,15 @@ pub(super) async fn keep(engine: &Engine, holder: &Caller, response: Response) -
     response
 }
 
-/// Whether a request would be answered the same if it was sent again, as it is. Not so a fault of the server, and a refusal for a
-/// reason that lies outside of the request.
+/// Whether an answer is kept. Not so a fault of the server, and a refusal for a reason that passes: nothing was written, and the
+/// request may be done when it is sent again. A 405 belongs to the route and comes with headers of its own.
 fn is_final(status: StatusCode) -> bool {
-    const PASSING: [StatusCode; 5] = [
+    const PASSING: [StatusCode; 7] = [
         StatusCode::UNAUTHORIZED,
         StatusCode::FORBIDDEN,
+        StatusCode::METHOD_NOT_ALLOWED,
         StatusCode::REQUEST_TIMEOUT,
+        StatusCode::CONFLICT,
         StatusCode::PAYLOAD_TOO_LARGE,
         StatusCode::TOO_MANY_REQUESTS,
     ];
@@ -93,10 +101,10 @@ mod tests {
     #[test]
     fn only_what_would_be_answered_the_same_again_is_kept() {
         let is_kept = |code: u16| is_final(StatusCode::from_u16(code).unwrap());
-        for code in [200, 201, 204, 400, 404, 405, 409, 412, 415, 422] {
+        for code in [200, 201, 204, 400, 404, 412, 415, 422] {
             assert!(is_kept(code), "{code}");
         }
-        for code in [401, 403, 408, 413, 429, 500, 501, 503, 507] {
+        for code in [401, 403, 405, 408, 409, 413, 429, 500, 501, 503, 507] {
             assert!(!is_kept(code), "{code}");
         }
     }

@@ -39,6 +39,8 @@ pub struct DoorRules {
     pub draw: fn(Refusal, Option<&RequestId>) -> Response,
     /// The routes whose POST only reads, so that there is nothing that could be done twice.
     pub reading_posts: &'static [&'static str],
+    /// The routes whose answer shows a secret once, so that it must not be kept.
+    pub secret_answers: &'static [&'static str],
 }
 
 /// Whose credentials a door asks for.
@@ -242,7 +244,9 @@ impl Inner {
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let is_secret = self.rules.secret_answers.contains(&route);
         let Ok(response) = inner.call(request).await;
-        answer::keep(&self.engine, &holder, response).await
+        answer::keep(&self.engine, &holder, response, is_secret).await
     }
 }

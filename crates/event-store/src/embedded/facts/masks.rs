@@ -3,7 +3,7 @@
 //! Invariant: a row is seen if and only if its time is not before the cut-off of its type and no correction is about it;
 //! the newest amendment of an event that was not retracted is seen as a row of its own. A type without facts has no mask.
 
-use super::{CorrectionRecord, Fact, Facts};
+use super::{CorrectionRecord, Fact};
 use crate::StoreError;
 use crate::embedded::chunk::Chunk;
 use crate::embedded::identity::Secret;
@@ -81,15 +81,14 @@ impl Masks {
         }
     }
 
-    /// The mask of one type with its corrections as they were known at an instant. Its cut-off is that of now: what
-    /// expired is gone.
-    pub fn known_until(&self, facts: &Facts, secret: &Secret, of: (&Namespace, &str), until: Instant) -> Self {
+    /// The mask of one type with these corrections, in the order of their recording, and its cut-off: what expired is gone.
+    pub fn with_corrections(&self, records: &[Arc<CorrectionRecord>], secret: &Secret, of: (&Namespace, &str)) -> Self {
         let (namespace, event_type) = of;
         let mut masks = Self::default();
         if let Some(cut_off) = self.of(namespace, event_type).and_then(Mask::cut_off) {
             masks.mask(secret, namespace, event_type).cut_off = Some(cut_off);
         }
-        for record in facts.corrections_of_type(namespace, event_type).filter(|record| record.known_at <= until) {
+        for record in records {
             masks.mask(secret, namespace, event_type).correct(record);
         }
         masks

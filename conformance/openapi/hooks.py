@@ -18,7 +18,9 @@ ANSWERS = open(os.environ["SUITE_ANSWERS"], "a", encoding="utf-8", buffering=1)
 
 
 def known(parameter: str, kind: str) -> "list[str]":
-    """The prepared names for a parameter; the longest word wins, as `groupByKey` holds no meter and no customer."""
+    """The prepared names for a parameter: those of just its name, or of the longest word in it, as `groupByKey` holds no meter."""
+    if parameter.lower() in KNOWN[kind]:
+        return KNOWN[kind][parameter.lower()]
     words = [word for word in KNOWN[kind] if word in parameter.lower()]
     return KNOWN[kind][max(words, key=len)] if words else []
 

@@ -7,7 +7,7 @@ import requests
 from tallystick_server import binary, clean_environment
 
 # How many of each thing only DELETE uses.
-SPARE = 12
+SPARE = 24
 
 
 def admin_key(data_dir) -> str:
@@ -23,7 +23,7 @@ class Prepared:
     def __init__(self, server, key):
         self.server = server
         self.key = key
-        self._send("POST", "/api/v1/meters", *[meter(slug) for slug in ("tokens", "calls", "changing", *spare("meter"))])
+        meters = self._send("POST", "/api/v1/meters", *[meter(slug) for slug in ("tokens", "calls", "changing", *spare("meter"))])
         events = [event(str(number), f"subject-{number % 3}", number) for number in range(60)]
         self._send("POST", "/api/v1/events", events)
         self._send("POST", "/api/v1/subjects", [{"key": key} for key in ("subject-0", "subject-1", *spare("subject"))])
@@ -33,23 +33,34 @@ class Prepared:
         self.portal_token = token[0]["token"]
         progress = "suite-query"
         self._send("GET", f"/api/v1/meters/tokens/query?clientId={progress}", None)
-        # By a word in the name of a path parameter.
+        # By a word in the name of a path parameter, or by the whole of it, where only an id will do.
+        def ids(made):
+            return [thing["id"] for thing in made]
+
         self.known = {
             "lasting": {
                 "meter": ["tokens", "calls"],
                 "subject": ["subject-0", "subject-1"],
                 "customer": ["customer-1", customers[0]["id"]],
                 "feature": ["talk", features[0]["id"]],
+                "meterid": ids(meters[:2]),
+                "customerid": ids(customers[:1]),
+                "featureid": ids(features[:1]),
                 "groupbykey": ["model"],
                 # The bare `id` is that of a query, whose progress is told.
                 "id": [progress],
             },
-            "changing": {name: ["changing"] for name in ("meter", "customer", "feature")},
+            "changing": {name: ["changing"] for name in ("meter", "customer", "feature")}
+            | {"meterid": ids(meters[2:3]), "customerid": ids(customers[1:2]), "featureid": ids(features[1:2])},
             "spare": {
-                "meter": spare("meter"),
+                # The versions of the API share what there is, and each deletes some of it.
+                "meter": spare("meter")[: SPARE // 2],
+                "meterid": ids(meters[3 + SPARE // 2 :]),
                 "subject": spare("subject"),
-                "customer": [made["id"] for made in customers[2:]],
-                "feature": [made["id"] for made in features[2:]],
+                "customer": ids(customers[2 : 2 + SPARE // 2]),
+                "customerid": ids(customers[2 + SPARE // 2 :]),
+                "feature": ids(features[2 : 2 + SPARE // 2]),
+                "featureid": ids(features[2:]),
             },
         }
 

@@ -17,7 +17,7 @@ use tallystick_domain::Instant;
 use tallystick_domain::portal::PortalToken;
 use tallystick_engine::PortalTokenDraft;
 use tallystick_http_kit::QueryString;
-use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 use utoipa::openapi::{RefOr, Response as Answer};
 use utoipa::{IntoResponses, ToSchema};
 
@@ -90,11 +90,14 @@ pub(crate) fn cors(origins: &str) -> CorsLayer {
         "*" => AllowOrigin::mirror_request(),
         _ => AllowOrigin::list(listed.filter(|origin| !origin.is_empty())),
     };
-    let headers: [HeaderName; 3] = [header::ACCEPT, header::AUTHORIZATION, header::CONTENT_TYPE];
+    let own = HeaderName::from_static;
+    let headers = [header::ACCEPT, header::AUTHORIZATION, header::CONTENT_TYPE, own("traceparent"), own("tracestate")];
+    let shown = [header::RETRY_AFTER, own("x-request-id"), own("ratelimit"), own("ratelimit-policy")];
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods(AllowMethods::list([Method::GET, Method::OPTIONS]))
         .allow_headers(AllowHeaders::list(headers))
+        .expose_headers(ExposeHeaders::list(shown))
         .allow_credentials(true)
         .max_age(MAX_AGE)
 }
@@ -194,6 +197,7 @@ pub(crate) async fn invalidate_tokens(
         ("clientId" = Option<String>, Query, description = "Without effect."),
         ("from" = Option<String>, Query, format = DateTime, description = "First moment that counts (RFC 3339)."),
         ("to" = Option<String>, Query, format = DateTime, description = "First moment that does not count any more."),
+        ("asOf" = Option<String>, Query, format = DateTime, description = "Answer as known at this moment."),
         ("windowSize" = inline(Option<query::WindowSizeWord>), Query, description = "Length of the windows; one bucket when left out."),
         ("windowTimeZone" = Option<String>, Query, description = "IANA name of the zone whose clock the windows follow."),
         ("filterGroupBy" = Option<std::collections::BTreeMap<String, String>>, Query, style = DeepObject, description = "Value of a dimension."),

@@ -267,6 +267,14 @@ pub(crate) async fn open_state(data_dir: &Path, state_url: Option<&str>) -> Resu
     Ok(StateStore::open(&state_url_of(data_dir, state_url)?).await?)
 }
 
+/// Opens the state of a server without its events, to manage a part of it beside a running server.
+pub(crate) async fn open_state_alone(data_dir: &Path, state_url: Option<&str>) -> Result<StateStore, OpenError> {
+    if state_url.is_none() {
+        prepare_data_dir(data_dir)?;
+    }
+    open_state(data_dir, state_url).await
+}
+
 /// Where the state of a data folder is.
 pub(crate) fn state_url_of(data_dir: &Path, state_url: Option<&str>) -> Result<StateUrl, StateError> {
     match state_url {

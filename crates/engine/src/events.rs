@@ -3,12 +3,11 @@
 use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::progress::Watched;
 use tallystick_domain::CustomerId;
 use tallystick_domain::event::{EventField, EventPosition, EventQuery, StoredEvent, TimeFilter};
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::{Filter, Meter};
-use tallystick_event_store::{Change, EventHistory, RecordedCorrection};
+use tallystick_event_store::{Change, EventHistory, EventStore, RecordedCorrection};
 
 /// Which events to show, newest first.
 #[derive(Clone, Debug, Default)]
@@ -67,12 +66,8 @@ impl Engine {
             after: listing.after,
             limit: listing.limit,
         };
-        let watched = self.watch(namespace, listing.watched_as);
-        let counts = watched.as_ref().map(Watched::counts);
-        let found = self.read_events(move |events| events.list_histories(&query, counts.as_deref())).await?;
-        if let Some(watched) = watched {
-            watched.succeed();
-        }
+        let list = move |events: &EventStore, progress: Option<&_>| events.list_histories(&query, progress);
+        let found = self.read_watched(namespace, listing.watched_as, list).await?;
         let meters = self.state().list_meters(namespace, false).await?;
         let mut listed: Vec<_> = found.into_iter().filter_map(|history| listed(history, &meters)).collect();
         let subjects = listed.iter().map(|listed| listed.stored.event.subject().to_string());
@@ -91,15 +86,15 @@ fn listed(EventHistory { original, corrections }: EventHistory, meters: &[Meter]
         Change::Amend { data } => Some(data.as_deref()),
         Change::Retract => None,
     });
+    let original_data = amended.map(|_| original.event.data().map(str::to_owned));
     let stored = match amended {
-        Some(data) => StoredEvent { event: original.event.with_data(data), ingested_at: original.ingested_at },
-        None => original.clone(),
+        Some(data) => StoredEvent { event: original.event.with_data(data), ..original },
+        None => original,
     };
     let problems = match corrections.last() {
         Some(last) if last.change == Change::Retract => vec![format!("the event was retracted: {}", last.reason)],
         _ => problems_of(&stored, meters),
     };
-    let original_data = amended.map(|_| original.event.data().map(str::to_owned));
     Some(ListedEvent { stored, original_data, corrections, customer: None, problems })
 }
 

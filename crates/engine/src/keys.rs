@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::clock::{Clock, monotonic, random_bytes};
-use crate::engine::{Engine, OpenError, open_state, prepare_data_dir};
+use crate::engine::{Engine, OpenError, open_state_alone};
 use crate::error::EngineError;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -41,10 +41,7 @@ pub struct KeyAdmin {
 impl KeyAdmin {
     /// Opens the state store that a server with the same folder and URL uses.
     pub async fn open(data_dir: &Path, state_url: Option<&str>) -> Result<Self, OpenError> {
-        if state_url.is_none() {
-            prepare_data_dir(data_dir)?;
-        }
-        Ok(Self { state: open_state(data_dir, state_url).await?, clock: Clock::System })
+        Ok(Self { state: open_state_alone(data_dir, state_url).await?, clock: Clock::System })
     }
 
     /// Makes a key of a namespace that exists; it is in force in every server on this store when the call returns.

@@ -1,7 +1,7 @@
 //! Namespaces: one for each customer of the operator, made by the operator alone.
 
 use crate::clock::Clock;
-use crate::engine::{OpenError, open_state, prepare_data_dir};
+use crate::engine::{OpenError, open_state_alone};
 use crate::error::EngineError;
 use std::path::Path;
 use tallystick_domain::{Instant, Namespace};
@@ -16,10 +16,7 @@ pub struct NamespaceAdmin {
 impl NamespaceAdmin {
     /// Opens the state store that a server with the same folder and URL uses.
     pub async fn open(data_dir: &Path, state_url: Option<&str>) -> Result<Self, OpenError> {
-        if state_url.is_none() {
-            prepare_data_dir(data_dir)?;
-        }
-        Ok(Self { state: open_state(data_dir, state_url).await?, clock: Clock::System })
+        Ok(Self { state: open_state_alone(data_dir, state_url).await?, clock: Clock::System })
     }
 
     /// Makes a namespace. It is empty, and nobody has a key for it yet.

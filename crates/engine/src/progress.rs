@@ -11,13 +11,12 @@ use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallystick_domain::key::Scope;
 use tallystick_domain::{Instant, Namespace};
-use tallystick_event_store::QueryProgress;
+use tallystick_event_store::{EventStore, QueryError, QueryProgress};
 
 /// How long an operation is remembered after its end.
 const KEPT_US: i64 = 5 * 60 * 1_000_000;
-/// How many ids are remembered at a time, in all and of one namespace; operations under further ones are not counted.
-const MAX_IDS: usize = 10_000;
-const MAX_IDS_OF_ONE: usize = 1000;
+/// How many ids of a namespace are remembered at a time; operations under further ones are not counted.
+const MAX_IDS: usize = 1000;
 
 /// How far operations are. Queries count rows, imports count events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +46,9 @@ pub struct ImportPart {
 
 type Id = (Namespace, String);
 
-/// What is remembered of all ids.
+/// What is remembered of each namespace's ids.
 #[derive(Default)]
-pub(crate) struct ProgressBook(Mutex<HashMap<Id, Entry>>);
+pub(crate) struct ProgressBook(Mutex<HashMap<Namespace, HashMap<String, Entry>>>);
 
 struct Entry {
     running: Vec<Arc<QueryProgress>>,
@@ -60,7 +59,7 @@ struct Entry {
 }
 
 /// A query that is counted while it exists. Without [`Watched::succeed`] what it had left to do has failed.
-pub(crate) struct Watched {
+struct Watched {
     engine: Engine,
     id: Id,
     counts: Arc<QueryProgress>,
@@ -95,24 +94,21 @@ impl Entry {
 }
 
 impl ProgressBook {
-    fn entries(&self) -> MutexGuard<'_, HashMap<Id, Entry>> {
+    fn namespaces(&self) -> MutexGuard<'_, HashMap<Namespace, HashMap<String, Entry>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the entry of an id, which starts anew if all of it is over. Nothing happens when there are too many ids.
-    fn with(&self, id: &Id, now: Instant, change: impl FnOnce(&mut Entry)) {
-        let mut entries = self.entries();
-        if !entries.contains_key(id) {
-            let of_one =
-                |entries: &HashMap<Id, Entry>| entries.keys().filter(|(namespace, _)| *namespace == id.0).count();
-            if entries.len() >= MAX_IDS_OF_ONE {
-                entries.retain(|_, entry| !entry.is_stale(now));
-            }
-            if entries.len() >= MAX_IDS || entries.len() >= MAX_IDS_OF_ONE && of_one(&entries) >= MAX_IDS_OF_ONE {
+    fn with(&self, (namespace, id): &Id, now: Instant, change: impl FnOnce(&mut Entry)) {
+        let mut namespaces = self.namespaces();
+        let ids = namespaces.entry(namespace.clone()).or_default();
+        if ids.len() >= MAX_IDS && !ids.contains_key(id) {
+            ids.retain(|_, entry| !entry.is_stale(now));
+            if ids.len() >= MAX_IDS {
                 return;
             }
         }
-        let entry = entries.entry(id.clone()).or_insert_with(|| Entry::new(now));
+        let entry = ids.entry(id.clone()).or_insert_with(|| Entry::new(now));
         if entry.is_over() || entry.is_stale(now) {
             *entry = Entry::new(now);
         }
@@ -121,13 +117,8 @@ impl ProgressBook {
 }
 
 impl Watched {
-    /// Where the query counts.
-    pub fn counts(&self) -> Arc<QueryProgress> {
-        Arc::clone(&self.counts)
-    }
-
     /// The query is answered, whatever rows it did not have to look at.
-    pub fn succeed(mut self) {
+    fn succeed(mut self) {
         self.has_succeeded = true;
     }
 }
@@ -135,8 +126,9 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         let now = self.engine.now();
-        let mut entries = self.engine.progress_book().entries();
-        let Some(entry) = entries.get_mut(&self.id) else { return };
+        let mut namespaces = self.engine.progress_book().namespaces();
+        let ids = namespaces.get_mut(&self.id.0);
+        let Some(entry) = ids.and_then(|ids| ids.get_mut(&self.id.1)) else { return };
         entry.running.retain(|counts| !Arc::ptr_eq(counts, &self.counts));
         let (expected, done) = (self.counts.expected(), self.counts.done());
         entry.total = entry.total.saturating_add(expected);
@@ -148,12 +140,26 @@ impl Drop for Watched {
 }
 
 impl Engine {
-    /// Counts a query under an id from now on.
-    pub(crate) fn watch(&self, namespace: &Namespace, id: Option<String>) -> Option<Watched> {
-        let id = (namespace.clone(), id?);
-        let counts = Arc::new(QueryProgress::default());
+    /// Runs a read of the event store as [`Engine::read_events`] does, and counts it under an id if it has one.
+    pub(crate) async fn read_watched<T: Send + 'static>(
+        &self,
+        namespace: &Namespace,
+        id: Option<String>,
+        read: impl FnOnce(&EventStore, Option<&QueryProgress>) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let watched = id.map(|id| self.watch(namespace, id));
+        let counts = watched.as_ref().map(|watched| Arc::clone(&watched.counts));
+        let answer = self.read_events(move |events| read(events, counts.as_deref())).await?;
+        if let Some(watched) = watched {
+            watched.succeed();
+        }
+        Ok(answer)
+    }
+
+    fn watch(&self, namespace: &Namespace, id: String) -> Watched {
+        let (id, counts) = ((namespace.clone(), id), Arc::new(QueryProgress::default()));
         self.progress_book().with(&id, self.now(), |entry| entry.running.push(Arc::clone(&counts)));
-        Some(Watched { engine: self.clone(), id, counts, has_succeeded: false })
+        Watched { engine: self.clone(), id, counts, has_succeeded: false }
     }
 
     /// Counts a part of an import that was stored or refused.
@@ -181,8 +187,8 @@ impl Engine {
     pub fn progress(&self, caller: &Caller, id: &str) -> Result<OperationProgress, EngineError> {
         caller.require(Scope::Read)?;
         let now = self.now();
-        let entries = self.progress_book().entries();
-        let entry = entries.get(&(caller.namespace().clone(), id.to_owned())).filter(|entry| !entry.is_stale(now));
+        let namespaces = self.progress_book().namespaces();
+        let entry = namespaces.get(caller.namespace()).and_then(|ids| ids.get(id)).filter(|entry| !entry.is_stale(now));
         let unknown = || EngineError::NotFound { what: "progress for id", key: id.to_owned() };
         entry.map(|entry| entry.read(now)).ok_or_else(unknown)
     }

@@ -13,7 +13,7 @@ use tallystick_domain::meter::{
 use tallystick_domain::quantity::Quantity;
 use tallystick_domain::time::{Window, WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace};
-use tallystick_event_store::{LiveKey, QueryError};
+use tallystick_event_store::{EventStore, LiveKey, QueryError};
 
 /// What to ask of a meter.
 #[derive(Clone, Debug)]
@@ -144,7 +144,8 @@ impl Engine {
         }
         plan.known_until = query.as_of;
         let lonely = plan.windows.is_none() && plan.dimensions.is_empty();
-        let rows = self.run_watched(caller.namespace(), query.watched_as, plan).await?;
+        let aggregate = move |events: &EventStore, progress: Option<&_>| events.aggregate_watched(&plan, progress);
+        let rows = self.read_watched(caller.namespace(), query.watched_as, aggregate).await?;
         let mut rows: Vec<_> = rows.into_iter().map(|row| meter_row(row, &group_by)).collect();
         if rows.is_empty() && lonely && meter.aggregation.counts_nothing_as_zero() {
             rows.push(MeterRow {
@@ -161,21 +162,6 @@ impl Engine {
             false => BTreeMap::new(),
         };
         Ok(MeterResult { meter, group_by, rows, subject_names })
-    }
-
-    async fn run_watched(
-        &self,
-        namespace: &Namespace,
-        watched_as: Option<String>,
-        plan: AggregatePlan,
-    ) -> Result<Vec<AggregateRow>, EngineError> {
-        let Some(watched) = self.watch(namespace, watched_as) else {
-            return self.read_events(move |events| events.aggregate(&plan)).await;
-        };
-        let counts = watched.counts();
-        let rows = self.read_events(move |events| events.aggregate_watched(&plan, &counts)).await?;
-        watched.succeed();
-        Ok(rows)
     }
 
     async fn names_of(

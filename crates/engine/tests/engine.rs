@@ -12,8 +12,8 @@ use tallystick_domain::meter::{Aggregation, Filter, MeterDefinition, MeterUpdate
 use tallystick_domain::time::WindowSize;
 use tallystick_domain::{Instant, Namespace};
 use tallystick_engine::{
-    Caller, Change, Clock, Corrected, Engine, EngineConfig, EngineError, EventListing, KeyAdmin, Limits, MeterQuery,
-    MeterRef, NamespaceAdmin, NewCorrection, NewEvent, OpenError, RetentionRule, StoreTuning,
+    Caller, Change, Clock, Corrected, Engine, EngineConfig, EngineError, EventListing, ImportPart, KeyAdmin, Limits,
+    MeterQuery, MeterRef, NamespaceAdmin, NewCorrection, NewEvent, OpenError, RetentionRule, StoreTuning,
 };
 
 fn at(text: &str) -> Instant {
@@ -443,4 +443,23 @@ async fn a_subject_that_is_another_customers_key_counts_once() {
         let rows = engine.query_meter(&caller, &meter("tokens"), query).await.unwrap().rows;
         assert_eq!(rows.iter().map(|row| row.value.to_string()).collect::<Vec<_>>(), want);
     }
+}
+
+#[tokio::test]
+async fn a_namespace_is_watched_under_a_bounded_number_of_ids_and_takes_none_from_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, ours) = opened(dir.path()).await;
+    let part = |id: &str| ImportPart { id: id.into(), total: 2, stored: 1, invalid: 0 };
+    for number in 0..=1000 {
+        engine.note_import(&ours, part(&number.to_string())).unwrap();
+    }
+    assert_eq!(engine.progress(&ours, "999").unwrap().success, 1);
+    assert!(matches!(engine.progress(&ours, "1000"), Err(EngineError::NotFound { .. })));
+    let other = Namespace::parse("other").unwrap();
+    NamespaceAdmin::open(dir.path(), None).await.unwrap().create(&other).await.unwrap();
+    let key = KeyAdmin::open(dir.path(), None).await.unwrap().create(other, "k", vec![Scope::Admin]).await.unwrap();
+    let theirs = engine.authenticate(Some(&key.secret)).await.unwrap();
+    engine.note_import(&theirs, part("1000")).unwrap();
+    assert_eq!(engine.progress(&theirs, "1000").unwrap().success, 1);
+    assert!(engine.progress(&theirs, "999").is_err());
 }

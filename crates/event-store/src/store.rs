@@ -157,22 +157,20 @@ impl EventStore {
     /// [`QueryError::Plan`] if the plan has no exact answer or needs too much memory, [`QueryError::Store`] if a file
     /// cannot be read.
     pub fn aggregate(&self, plan: &AggregatePlan) -> Result<Vec<AggregateRow>, QueryError> {
-        match self {
-            Self::Embedded(store) => store.aggregate(plan, None),
-        }
+        self.aggregate_watched(plan, None)
     }
 
-    /// As [`EventStore::aggregate`], noting in `progress` how far it is.
+    /// As [`EventStore::aggregate`], noting in `progress`, if there is one, how far it is.
     ///
     /// # Errors
     /// Those of [`EventStore::aggregate`].
     pub fn aggregate_watched(
         &self,
         plan: &AggregatePlan,
-        progress: &QueryProgress,
+        progress: Option<&QueryProgress>,
     ) -> Result<Vec<AggregateRow>, QueryError> {
         match self {
-            Self::Embedded(store) => store.aggregate(plan, Some(progress)),
+            Self::Embedded(store) => store.aggregate(plan, progress),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Customers: create, list, get, replace, delete.
 
-use super::faults::Faults;
+use super::faults::{Faults, id_of};
 use super::filter;
 use super::labels::{self, Labels};
 use super::list::{ListQuery, PageBody};
@@ -314,9 +314,7 @@ pub(crate) async fn get_customer(
     State(door): State<Door>,
     path: PathTexts,
 ) -> Result<Response, Problem> {
-    let mut faults = Faults::default();
-    let id = faults.id(&path, "customerId");
-    let id = faults.none_in(Some(id))?;
+    let id = id_of(&path, "customerId")?;
     Ok(Json(body_of(find(&caller, &door, &id).await?)).into_response())
 }
 
@@ -364,9 +362,7 @@ pub(crate) async fn delete_customer(
     State(door): State<Door>,
     path: PathTexts,
 ) -> Result<StatusCode, Problem> {
-    let mut faults = Faults::default();
-    let id = faults.id(&path, "customerId");
-    let id = faults.none_in(Some(id))?;
+    let id = id_of(&path, "customerId")?;
     find(&caller, &door, &id).await?;
     match door.engine.delete_customer(&caller, &id).await {
         Ok(()) | Err(EngineError::Gone(_)) => Ok(StatusCode::NO_CONTENT),

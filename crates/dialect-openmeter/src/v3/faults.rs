@@ -145,6 +145,13 @@ impl Faults {
     }
 }
 
+/// The id that the path of a request without other parts names.
+pub(crate) fn id_of(path: &PathTexts, name: &str) -> Result<String, Problem> {
+    let mut faults = Faults::default();
+    let id = faults.id(path, name);
+    faults.none_in(Some(id))
+}
+
 impl From<Faults> for Problem {
     fn from(faults: Faults) -> Self {
         Problem::bad_request(in_words(&faults.0)).with_parameters(faults.0)

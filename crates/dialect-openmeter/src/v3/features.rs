@@ -1,6 +1,6 @@
 //! Features: create, list, get, change the unit cost, archive.
 
-use super::faults::Faults;
+use super::faults::{Faults, id_of};
 use super::filter::{self, ByDimension, TextFilter};
 use super::labels::{self, Labels};
 use super::list::{ListQuery, PageBody};
@@ -344,9 +344,7 @@ pub(crate) async fn get_feature(
     State(door): State<Door>,
     path: PathTexts,
 ) -> Result<Response, Problem> {
-    let mut faults = Faults::default();
-    let id = faults.id(&path, "featureId");
-    let id = faults.none_in(Some(id))?;
+    let id = id_of(&path, "featureId")?;
     Ok(Json(body_of(door.engine.get_feature(&caller, &id).await?)).into_response())
 }
 
@@ -397,9 +395,7 @@ pub(crate) async fn delete_feature(
     State(door): State<Door>,
     path: PathTexts,
 ) -> Result<StatusCode, Problem> {
-    let mut faults = Faults::default();
-    let id = faults.id(&path, "featureId");
-    let id = faults.none_in(Some(id))?;
+    let id = id_of(&path, "featureId")?;
     door.engine.archive_feature(&caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,6 @@
 //! Meters: create, list, get, replace, delete.
 
-use super::faults::{Faults, InvalidParameter};
+use super::faults::{Faults, InvalidParameter, id_of};
 use super::filter;
 use super::labels::{self, Labels};
 use super::list::{ListQuery, PageBody};
@@ -282,9 +282,7 @@ pub(crate) async fn list_meters(
     responses((status = 200, description = "The meter.", body = MeterBody), Missing, Refused),
 )]
 pub(crate) async fn get_meter(caller: Caller, State(door): State<Door>, path: PathTexts) -> Result<Response, Problem> {
-    let mut faults = Faults::default();
-    let id = faults.id(&path, "meterId");
-    let id = faults.none_in(Some(id))?;
+    let id = id_of(&path, "meterId")?;
     Ok(Json(body_of(door.engine.get_meter(&caller, &meter_ref(&id)?).await?)).into_response())
 }
 
@@ -337,9 +335,7 @@ pub(crate) async fn delete_meter(
     State(door): State<Door>,
     path: PathTexts,
 ) -> Result<StatusCode, Problem> {
-    let mut faults = Faults::default();
-    let id = faults.id(&path, "meterId");
-    let id = faults.none_in(Some(id))?;
+    let id = id_of(&path, "meterId")?;
     door.engine.delete_meter(&caller, &meter_ref(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -162,13 +162,11 @@ pub(crate) async fn query_meter(
 
 /// The question, when it is one.
 fn asked(body: QueryBody, faults: &mut Faults) -> Option<Asked> {
-    let zone = match body.time_zone.as_deref().map(Zone::parse).transpose() {
-        Ok(zone) => zone.unwrap_or(Zone::UTC),
-        Err(error) => {
-            faults.add(body_fault("time_zone", "invalid", error.to_string()));
-            return None;
-        }
-    };
+    let zone = body.time_zone.as_deref().map_or(Ok(Zone::UTC), Zone::parse).unwrap_or_else(|error| {
+        // Noted, so that nothing is asked by this clock.
+        faults.add(body_fault("time_zone", "invalid", error.to_string()));
+        Zone::UTC
+    });
     let (mut subjects, mut customers, mut filters) = (None, Vec::new(), BTreeMap::new());
     let dimensions = body.filters.and_then(|filters| filters.dimensions).unwrap_or_default();
     for (name, filter) in dimensions.0 {

@@ -108,7 +108,7 @@ async fn the_document_names_the_window_sizes_and_the_form_of_times() {
                     windows += 1;
                     assert!(parameter["schema"].to_string().contains(&sizes.to_string()), "{path}: {parameter}");
                 }
-                "from" | "to" | "ingestedAtFrom" | "ingestedAtTo" => {
+                "from" | "to" | "asOf" | "ingestedAtFrom" | "ingestedAtTo" => {
                     times += 1;
                     assert_eq!(parameter["schema"]["format"], "date-time", "{path}: {parameter}");
                 }
@@ -116,7 +116,7 @@ async fn the_document_names_the_window_sizes_and_the_form_of_times() {
             }
         }
     }
-    assert_eq!((windows, times), (2, 16));
+    assert_eq!((windows, times), (2, 18));
     let features = &document["paths"]["/api/v1/features"]["get"]["responses"]["200"]["content"]["application/json"];
     let name = features["schema"]["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()).unwrap();
     let forms = document["components"]["schemas"][name]["oneOf"].as_array().unwrap();
@@ -258,4 +258,34 @@ async fn another_namespace_sees_nothing() {
     for path in ["subjects/ours_s", "customers/ours_c", "features/ours_f"] {
         assert!(door.get(&format!("/api/v1/{path}")).await.expect(200).text.contains("secret-name"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn what_a_body_or_a_filter_names_is_looked_for_in_the_own_namespace() {
+    let mut door = Door::open().await;
+    door.meter("total", "SUM").await;
+    let meter = door.get("/api/v1/meters/total").await.json()["id"].as_str().unwrap().to_string();
+    let made = door.post("/api/v1/customers", r#"{"key":"ours","name":"N"}"#).await.expect(201).json();
+    let customer = made["id"].as_str().unwrap();
+    let token = door.post("/api/v1/portal/tokens", r#"{"subject":"s"}"#).await.expect(200).json();
+    let own = door.make_key("default", Scope::Admin).await;
+    door.key = Some(door.make_key("other", Scope::Admin).await);
+    door.meter("theirs", "SUM").await;
+    let by_customer = format!("/api/v1/meters/theirs/query?filterCustomerId={customer}");
+    door.get(&by_customer).await.expect(404);
+    let in_body = json!({"filterCustomerId": [customer]}).to_string();
+    door.post("/api/v1/meters/theirs/query", in_body).await.expect(404);
+    door.get(&format!("/api/v1/events?customerId={customer}")).await.expect(400);
+    let filter = crate::support::encoded(&json!({"customerId": {"$in": [customer]}}).to_string());
+    door.get(&format!("/api/v2/events?filter={filter}")).await.expect(400);
+    for name in ["total", meter.as_str()] {
+        let feature = json!({"key": "f", "name": "F", "meterSlug": name}).to_string();
+        door.post("/api/v1/features", feature).await.expect(404);
+    }
+    let allowed = json!({"subject": "s", "allowedMeterSlugs": ["total"]}).to_string();
+    door.post("/api/v1/portal/tokens", allowed).await.expect(404);
+    let invalid = json!({"id": token["id"]}).to_string();
+    door.post("/api/v1/portal/tokens/invalidate", invalid).await.expect(404);
+    door.key = Some(own);
+    assert_eq!(door.get("/api/v1/portal/tokens").await.json()[0]["id"], token["id"], "it is as it was");
 }

@@ -68,6 +68,8 @@ async fn a_token_opens_the_usage_of_its_subject_alone() {
     {
         ask(&door, &format!("{QUERY}?{beyond}"), &text).await.expect(400);
     }
+    let before = ask(&door, &format!("{QUERY}?asOf=2024-05-31T23:59:59Z"), &text).await.expect(200);
+    assert_eq!(before.json()["data"], json!([]), "nothing was known then");
     ask(&door, "/api/v1/portal/meters/nothing/query", &text).await.expect(404);
     // A subject without usage has a token as well.
     let nobody = text_of(&token(&door, json!({"subject": "nobody"})).await);
@@ -202,7 +204,7 @@ async fn browsers_are_told_who_may_ask() {
         ("access-control-allow-origin", "https://app.example.com"),
         ("access-control-allow-credentials", "true"),
         ("access-control-allow-methods", "GET,OPTIONS"),
-        ("access-control-allow-headers", "accept,authorization,content-type"),
+        ("access-control-allow-headers", "accept,authorization,content-type,traceparent,tracestate"),
         ("access-control-max-age", "1728000"),
     ] {
         assert_eq!(preflight.header(name), value, "{name}");
@@ -210,6 +212,8 @@ async fn browsers_are_told_who_may_ask() {
     let refused = door.call("GET", QUERY, &[origin], "").await.expect(401);
     assert_eq!(refused.header("access-control-allow-origin"), "https://app.example.com");
     assert_eq!(refused.header("content-type"), "application/problem+json");
+    let shown = "retry-after,x-request-id,ratelimit,ratelimit-policy";
+    assert_eq!(refused.header("access-control-expose-headers"), shown);
     let elsewhere = door.call("GET", "/api/v1/meters", &[origin], "").await.expect(200);
     assert_eq!(elsewhere.header("access-control-allow-origin"), "");
 }

@@ -142,6 +142,10 @@ async fn what_is_not_understood_is_refused() {
         (json!({"windowSize": "DAY"}), vec!["windowSize body unknown_property"]),
         (json!({"granularity": "P2D"}), vec!["granularity body enum"]),
         (json!({"time_zone": "Mars/Base"}), vec!["time_zone body invalid"]),
+        (
+            json!({"time_zone": "Mars/Base", "filters": {"dimensions": {"m": {}}}}),
+            vec!["time_zone body invalid", "filters.dimensions.m body invalid"],
+        ),
         (json!({"group_by_dimensions": ["x"]}), vec!["group_by_dimensions body invalid"]),
         (json!({"group_by_dimensions": ["customer_id"]}), vec!["group_by_dimensions body invalid"]),
         (json!({"group_by_dimensions": vec!["m"; 101]}), vec!["group_by_dimensions body max_items"]),

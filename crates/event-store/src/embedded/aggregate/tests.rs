@@ -208,24 +208,6 @@ fn many_blocks_and_groups_give_the_answer_of_the_reference() {
     assert!(cache.figures().1 > plans.len() as u64, "{:?}", cache.figures());
 }
 
-#[test]
-fn a_query_tells_how_far_it_came() {
-    let dir = TempDir::new().unwrap();
-    let time = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
-    let row = |number: usize| plain_row(number, &format!("s{}", number / 100), time, r#"{"tokens":1}"#);
-    let rows: Vec<Row> = (0..300).map(row).collect();
-    let places: Vec<usize> = (0..300).map(|number| number / 100).collect();
-    let view = split(dir.path(), &rows, &places);
-    let by_subject = AggregatePlan { dimensions: vec![Dimension::Subject], ..plan(Aggregation::Count, "$") };
-    for (max_groups, done) in [(3, 300), (2, 200), (1, 100), (0, 0)] {
-        let progress = QueryProgress::default();
-        let limits = Limits { max_groups, progress: Some(&progress), ..*NO_LIMITS };
-        // Each hundred rows are a piece with one group more, so it ends within the piece that has one too many.
-        assert_eq!(aggregate(&view, &by_subject, &limits).is_ok(), done == 300);
-        assert_eq!((progress.expected(), progress.done()), (300, done));
-    }
-}
-
 /// Rows in which hundreds of subjects and users come again and again, others of them in each place.
 fn shared_texts() -> (Vec<Row>, Vec<usize>) {
     let start = Instant::parse_rfc3339("2024-03-01T00:00:00Z").unwrap();
@@ -599,3 +581,5 @@ fn cpu_time() -> std::time::Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     std::time::Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
+
+mod progress;

@@ -57,6 +57,10 @@ ulid_id!(
     GrantId
 );
 ulid_id!(
+    /// Identity of a reservation.
+    ReservationId
+);
+ulid_id!(
     /// Identity of a portal token (not the token itself).
     PortalTokenId
 );

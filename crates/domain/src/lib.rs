@@ -20,7 +20,7 @@ pub mod search;
 pub mod subject;
 pub mod time;
 
-pub use id::{CustomerId, EntitlementId, FeatureId, GrantId, KeyId, MeterId, PortalTokenId, SubjectId};
+pub use id::{CustomerId, EntitlementId, FeatureId, GrantId, KeyId, MeterId, PortalTokenId, ReservationId, SubjectId};
 pub use namespace::Namespace;
 pub use quantity::{ExactSum, Quantity, QuantityError};
 pub use time::{Instant, TimeError};

@@ -86,6 +86,8 @@ pub struct Limits {
     pub query_cache_bytes: usize,
     /// Totals of single subjects that are kept up to date; 0 keeps none.
     pub live_counters: usize,
+    /// Customers whose entitlements are kept in memory for checks.
+    pub checked_customers: usize,
     /// Queries that run at the same time; further ones wait.
     pub concurrent_queries: usize,
 }
@@ -101,6 +103,7 @@ impl Default for Limits {
             query_threads: 0,
             query_cache_bytes: 64 << 20,
             live_counters: 1_000_000,
+            checked_customers: 300_000,
             concurrent_queries: 8,
         }
     }

@@ -6,6 +6,7 @@ use crate::error::{EngineError, Fault};
 use std::collections::{BTreeMap, BTreeSet};
 use tallystick_domain::customer::{Customer, CustomerDraft, CustomerFault};
 use tallystick_domain::key::Scope;
+use tallystick_domain::subject::Subject;
 use tallystick_domain::{CustomerId, Namespace};
 pub use tallystick_state_store::{CustomerListing, CustomerOrder, CustomerText};
 
@@ -18,13 +19,6 @@ pub struct CustomerPage {
     pub total: u64,
 }
 
-/// What a customer may do with a feature.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Access {
-    /// Whether the customer may use it now.
-    pub has_access: bool,
-}
-
 impl Engine {
     /// Creates a customer. Usage that came before is its as well: attribution happens when a query is made.
     pub async fn create_customer(&self, caller: &Caller, draft: CustomerDraft) -> Result<Customer, EngineError> {
@@ -34,7 +28,9 @@ impl Engine {
         let id = CustomerId::from_parts(time_ms, random);
         let customer = Customer::define(id, draft, self.clock().now()).map_err(invalid)?;
         let descriptions = self.descriptions_of(&customer)?;
+        let losers = self.owner_of(caller.namespace(), customer.key.as_deref()).await?;
         self.state().insert_customer(caller.writer(), &customer, &descriptions).await?;
+        losers.iter().for_each(|loser| self.checks().forget(caller.namespace(), loser));
         Ok(customer)
     }
 
@@ -63,7 +59,7 @@ impl Engine {
         let stored = self.find_live_customer(caller, id_or_key).await?;
         let replaced = stored.replaced(draft, self.clock().now()).map_err(invalid)?;
         let descriptions = self.descriptions_of(&replaced)?;
-        self.state().update_customer(caller.writer(), &replaced, &descriptions).await?;
+        self.write_customer(caller, &stored, &replaced, &descriptions).await?;
         Ok(replaced)
     }
 
@@ -72,22 +68,37 @@ impl Engine {
         caller.require(Scope::Admin)?;
         let stored = self.find_live_customer(caller, id_or_key).await?;
         let now = self.clock().now();
-        let deleted = Customer { deleted_at: Some(now), updated_at: now, ..stored };
-        Ok(self.state().update_customer(caller.writer(), &deleted, &[]).await?)
+        let deleted = Customer { deleted_at: Some(now), updated_at: now, ..stored.clone() };
+        self.write_customer(caller, &stored, &deleted, &[]).await
     }
 
-    /// What a live customer may use, by the key of the feature. Nobody was given anything yet: there are no entitlements.
-    pub async fn customer_access(
+    /// Writes a changed customer. Usage by a key that it gave up or took may be another customer's now.
+    async fn write_customer(
         &self,
         caller: &Caller,
-        id_or_key: &str,
-    ) -> Result<BTreeMap<String, Access>, EngineError> {
-        caller.require(Scope::Read)?;
-        self.find_live_customer(caller, id_or_key).await?;
-        Ok(BTreeMap::new())
+        before: &Customer,
+        after: &Customer,
+        descriptions: &[Subject],
+    ) -> Result<(), EngineError> {
+        let ns = caller.namespace();
+        let losers = self.owner_of(ns, after.key.as_deref()).await?;
+        self.state().update_customer(caller.writer(), after, descriptions).await?;
+        let winners = self.owner_of(ns, before.key.as_deref()).await?;
+        let changed = losers.iter().chain(&winners).chain([before, after]);
+        changed.for_each(|customer| self.checks().forget(ns, customer));
+        Ok(())
     }
 
-    async fn find_customer(&self, caller: &Caller, id_or_key: &str) -> Result<Customer, EngineError> {
+    /// The customer that an event subject belongs to, if there is one.
+    async fn owner_of(&self, ns: &Namespace, subject: Option<&str>) -> Result<Option<Customer>, EngineError> {
+        let Some(subject) = subject else { return Ok(None) };
+        match self.state().find_subject_owner(ns, subject).await? {
+            Some(owner) => Ok(self.state().get_customer(ns, owner).await?),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) async fn find_customer(&self, caller: &Caller, id_or_key: &str) -> Result<Customer, EngineError> {
         let namespace = caller.namespace();
         if let Some(found) = self.state().find_customer(namespace, id_or_key).await? {
             return Ok(found);
@@ -97,7 +108,7 @@ impl Engine {
         self.state().get_customer(namespace, id).await?.ok_or_else(missing)
     }
 
-    async fn find_live_customer(&self, caller: &Caller, id_or_key: &str) -> Result<Customer, EngineError> {
+    pub(crate) async fn find_live_customer(&self, caller: &Caller, id_or_key: &str) -> Result<Customer, EngineError> {
         let found = self.find_customer(caller, id_or_key).await?;
         if found.deleted_at.is_some() {
             return Err(EngineError::Gone(format!("customer {} is deleted", found.id)));

@@ -1,5 +1,6 @@
 //! Opening, closing and watching the engine.
 
+use crate::checks::Checks;
 use crate::clock::{Clock, random_bytes};
 use crate::config::{EngineConfig, Limits};
 use crate::error::EngineError;
@@ -29,6 +30,7 @@ struct Inner {
     drift: Vec<Drift>,
     counters: Counters,
     progress: ProgressBook,
+    checks: Checks,
 }
 
 /// What was counted since the start.
@@ -48,6 +50,8 @@ pub struct EngineStats {
     pub events_duplicate: u64,
     /// Events that were refused.
     pub events_invalid: u64,
+    /// Names by which customers are kept for checks.
+    pub checked_names: u64,
     /// The event store's own figures.
     pub store: StoreStats,
 }
@@ -131,6 +135,10 @@ impl Engine {
         }
         let opening = tokio::task::spawn_blocking(move || EventStore::open_embedded(&dir, options)).await;
         let events = opening.map_err(|error| StoreError::Stopped { reason: error.to_string() })??;
+        let checks = Checks::new(config.limits.checked_customers);
+        for (namespace, reservation) in state.reservations_held(config.clock.now()).await? {
+            checks.held.add(&namespace, &reservation);
+        }
         let process = hex(&random_bytes::<16>()?);
         let drift = declare_meters(&state, &config, declared).await?;
         Ok(Self(Arc::new(Inner {
@@ -143,6 +151,7 @@ impl Engine {
             drift,
             counters: Counters::default(),
             progress: ProgressBook::default(),
+            checks,
         })))
     }
 
@@ -164,6 +173,10 @@ impl Engine {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.0.checks
     }
 
     pub(crate) fn progress_book(&self) -> &ProgressBook {
@@ -228,6 +241,7 @@ impl Engine {
             events_accepted: self.counters().accepted.load(Ordering::Relaxed),
             events_duplicate: self.counters().duplicates.load(Ordering::Relaxed),
             events_invalid: self.counters().invalid.load(Ordering::Relaxed),
+            checked_names: self.checks().len() as u64,
             store: self.events().stats(),
         }
     }

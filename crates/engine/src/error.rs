@@ -1,8 +1,10 @@
 //! Why the engine refused. A dialect turns each into its vendor's status and body.
 
+use tallystick_domain::entitlement::EntitlementFault;
 use tallystick_domain::event::EventFault;
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::{MeterFault, PlanError};
+use tallystick_domain::{EntitlementId, Quantity};
 use tallystick_event_store::{AppendError, QueryError};
 use tallystick_state_store::StateError;
 
@@ -11,6 +13,8 @@ use tallystick_state_store::StateError;
 pub struct Fault {
     /// The field at fault.
     pub field: String,
+    /// A stable word for the kind of fault, where there is one.
+    pub code: Option<&'static str>,
     /// What is wrong and what would be right.
     pub message: String,
 }
@@ -18,13 +22,19 @@ pub struct Fault {
 impl Fault {
     /// Builds a fault.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self { field: field.into(), code: None, message: message.into() }
+    }
+}
+
+impl From<EntitlementFault> for Fault {
+    fn from(fault: EntitlementFault) -> Self {
+        Self { field: fault.field.into(), code: Some(fault.code), message: fault.message }
     }
 }
 
 impl From<MeterFault> for Fault {
     fn from(fault: MeterFault) -> Self {
-        Self { field: fault.field, message: fault.message }
+        Self::new(fault.field, fault.message)
     }
 }
 
@@ -66,6 +76,20 @@ pub enum EngineError {
     /// The request contradicts what is stored.
     #[error("{0}")]
     Conflict(String),
+    /// The customer has an entitlement to the feature that is in force at the same time.
+    #[error("the customer has entitlement {entitlement} to feature {feature_key} already: delete or override it")]
+    Overlap {
+        /// The one that is in force.
+        entitlement: EntitlementId,
+        /// The feature's key.
+        feature_key: String,
+    },
+    /// Less is left than was to be reserved.
+    #[error("only {left} is left to reserve")]
+    NotEnough {
+        /// How much could be reserved.
+        left: Quantity,
+    },
     /// The thing was deleted and cannot be changed any more.
     #[error("{0}")]
     Gone(String),
@@ -93,12 +117,25 @@ impl EngineError {
     }
 }
 
+impl From<EntitlementFault> for EngineError {
+    fn from(fault: EntitlementFault) -> Self {
+        Self::Invalid(vec![fault.into()])
+    }
+}
+
+impl From<Vec<EntitlementFault>> for EngineError {
+    fn from(faults: Vec<EntitlementFault>) -> Self {
+        Self::Invalid(faults.into_iter().map(Fault::from).collect())
+    }
+}
+
 impl From<StateError> for EngineError {
     fn from(error: StateError) -> Self {
         match error {
             StateError::Conflict { .. } | StateError::Refused(_) | StateError::Superseded => {
                 Self::Conflict(error.to_string())
             }
+            StateError::Overlap { entitlement, feature_key } => Self::Overlap { entitlement, feature_key },
             StateError::Unavailable(_) => Self::Unavailable(error.to_string()),
             other => Self::Internal(other.to_string()),
         }

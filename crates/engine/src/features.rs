@@ -82,7 +82,7 @@ impl Engine {
         }
     }
 
-    async fn find_feature(&self, caller: &Caller, id_or_key: &str) -> Result<Feature, EngineError> {
+    pub(crate) async fn find_feature(&self, caller: &Caller, id_or_key: &str) -> Result<Feature, EngineError> {
         let namespace = caller.namespace();
         if let Some(found) = self.state().find_feature(namespace, id_or_key).await? {
             return Ok(found);

@@ -3,15 +3,21 @@
 //! Invariant: one method = one transaction = one outcome; never names HTTP, JSON or a vendor. Every method takes a
 //! [`Caller`], and every lookup is made in the caller's namespace; those in `operate.rs` are for the operator alone.
 
+mod access_query;
+mod balance;
 mod caller;
+mod checks;
 mod clock;
 mod config;
 mod corrections;
 mod customers;
 mod engine;
+mod entitlements;
 mod error;
 mod events;
 mod features;
+mod grants;
+mod holdings;
 mod idempotency;
 mod ingest;
 mod jwt;
@@ -23,19 +29,25 @@ mod portal;
 mod progress;
 mod query;
 mod reconcile;
+mod reservations;
 mod retention;
 mod subjects;
 mod today;
+mod usage;
 
+pub use access_query::{AccessPage, AccessQuery, CustomerAccess, FeatureAccess, PagePlace};
+pub use balance::{Access, BalanceHistory, HistoryQuery, MeteredAccess};
 pub use caller::Caller;
 pub use clock::{Clock, monotonic};
 pub use config::{EngineConfig, IdempotencyTuning, Limits, PortalTuning, StoreTuning};
 pub use corrections::NewCorrection;
-pub use customers::{Access, CustomerListing, CustomerOrder, CustomerPage, CustomerText};
+pub use customers::{CustomerListing, CustomerOrder, CustomerPage, CustomerText};
 pub use engine::{Drift, Engine, EngineStats, OpenError};
+pub use entitlements::{EntitlementListing, EntitlementPage, EntitlementView, FeatureRef};
 pub use error::{EngineError, Fault, InvalidEvent};
 pub use events::{EventListing, ListedEvent};
 pub use features::{FeatureListing, FeatureOrder, FeaturePage, FeatureText};
+pub use grants::{GrantListing, GrantOrder, GrantPage};
 pub use idempotency::{Attempt, KeptAnswer};
 pub use ingest::{IngestReport, NewEvent, check_events};
 pub use keys::{CreatedKey, KeyAdmin};

@@ -51,7 +51,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn find_subject(&self, caller: &Caller, id_or_key: &str) -> Result<Subject, EngineError> {
+    pub(crate) async fn find_subject(&self, caller: &Caller, id_or_key: &str) -> Result<Subject, EngineError> {
         let namespace = caller.namespace();
         if let Some(found) = self.state().find_subject(namespace, id_or_key).await? {
             return Ok(found);

@@ -1,6 +1,7 @@
 //! What can go wrong in the store, in words that a person can act on.
 
 use std::path::{Path, PathBuf};
+use tallystick_domain::QuantityError;
 use tallystick_domain::meter::PlanError;
 
 /// A fault of the store itself.
@@ -108,4 +109,10 @@ pub enum QueryError {
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<QuantityError> for QueryError {
+    fn from(error: QuantityError) -> Self {
+        Self::Plan(PlanError::overflow(&[], error))
+    }
 }

@@ -11,6 +11,7 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Decode, Type};
 use std::collections::BTreeMap;
 use tallystick_domain::Instant;
+use tallystick_domain::time::{Interval, Recurrence};
 
 /// Begins an escape of two characters, see [`text`].
 const ESCAPE: char = '\u{1b}';
@@ -51,6 +52,11 @@ pub(crate) fn instant(value: Instant) -> i64 {
 pub(crate) fn map<'a>(entries: impl IntoIterator<Item = (&'a String, &'a str)>) -> String {
     let object = entries.into_iter().map(|(key, value)| (key.clone(), value.into())).collect();
     serde_json::Value::Object(object).to_string()
+}
+
+/// Labels as they are stored: a JSON object.
+pub(crate) fn labels(labels: &BTreeMap<String, String>) -> String {
+    map(labels.iter().map(|(key, value)| (key, value.as_str())))
 }
 
 /// A list of texts as it is stored: a JSON array.
@@ -105,6 +111,24 @@ impl<'r> Columns<'r> {
     pub(crate) fn number(&self, column: &str) -> Result<u16, StateError> {
         let stored: i64 = self.raw(column)?;
         u16::try_from(stored).map_err(|_| self.corrupt(column, format!("{stored} is out of range")))
+    }
+
+    /// A number up to 255.
+    pub(crate) fn small(&self, column: &str) -> Result<u8, StateError> {
+        let number = self.number(column)?;
+        u8::try_from(number).map_err(|_| self.corrupt(column, format!("{number} is out of range")))
+    }
+
+    /// Two columns of which both hold a value or none does.
+    pub(crate) fn recurrence(&self, interval: &str, anchor: &str) -> Result<Option<Recurrence>, StateError> {
+        match (self.optional_text(interval)?, self.optional_instant(anchor)?) {
+            (Some(text), Some(at)) => {
+                let read = Interval::parse(&text).map_err(|error| self.corrupt(interval, error))?;
+                Ok(Some(Recurrence { interval: read, anchor: at }))
+            }
+            (None, None) => Ok(None),
+            _ => Err(self.corrupt(anchor, "an interval and an anchor belong together")),
+        }
     }
 
     /// A map of texts.

@@ -1,6 +1,7 @@
 //! Customers at rest, and the event subjects that are theirs.
 
 use crate::column::{self, Columns, text};
+use crate::entitlements;
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::outbox::{Change, Entity, Write};
 use crate::search::{Part, Wanted};
@@ -93,8 +94,8 @@ impl StateStore {
         write.commit(Entity::Customer, &customer.id.to_string(), Change::Created, customer.created_at).await
     }
 
-    /// Replaces the whole row of a customer and its subjects; setting `deleted_at` deletes it and frees them. Of
-    /// `descriptions`, those are stored whose subjects have none.
+    /// Replaces the whole row of a customer and its subjects; setting `deleted_at` deletes it and frees them, which is
+    /// [`StateError::Refused`] while it has entitlements. Of `descriptions`, those are stored whose subjects have none.
     pub async fn update_customer(
         &self,
         by: Writer<'_>,
@@ -106,6 +107,9 @@ impl StateStore {
         let id = customer.id.to_string();
         if customer.deleted_at.is_none() {
             self.check_key(&mut write, ns, customer).await?;
+        }
+        if let Some(at) = customer.deleted_at {
+            entitlements::check_none_in_force(&mut write, ns, customer.id, at).await?;
         }
         let updated = bound(UPDATE, ns, customer).execute(&mut *write.tx).await;
         if updated.map_err(|error| conflict(error, ns, customer))?.rows_affected() == 0 {
@@ -133,6 +137,25 @@ impl StateStore {
         let query = sqlx::query(select!("WHERE namespace = $1 AND id = $2")).bind(ns.as_str()).bind(id.to_string());
         let row = query.fetch_optional(&self.pool).await.map_err(failed)?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// The customers with these ids, deleted ones too.
+    pub async fn customers_with_ids(
+        &self,
+        ns: &Namespace,
+        ids: impl IntoIterator<Item = CustomerId>,
+    ) -> Result<Vec<Customer>, StateError> {
+        let mut wanted = Wanted::of(ns);
+        wanted.text("id", &TextCondition::OneOf(ids.into_iter().map(|id| id.to_string()).collect()));
+        wanted.all(self, select!(""), "id").await?.iter().map(read).collect()
+    }
+
+    /// The live customers that have one of these keys.
+    pub async fn customers_with_keys(&self, ns: &Namespace, keys: Vec<String>) -> Result<Vec<Customer>, StateError> {
+        let mut wanted = Wanted::of(ns);
+        wanted.and("deleted_at IS NULL");
+        wanted.text("key", &TextCondition::OneOf(keys));
+        wanted.all(self, select!(""), "id").await?.iter().map(read).collect()
     }
 
     /// The live customer with this key.

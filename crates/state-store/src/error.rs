@@ -1,6 +1,7 @@
 //! What can go wrong, and what the operator or user can do about it.
 
 use sqlx::Error;
+use tallystick_domain::EntitlementId;
 
 /// Why an operation on the state store failed. No text ever holds a connection's password or a key's secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +15,16 @@ pub enum StateError {
     /// The change contradicts something else that is stored, which the text names; nothing was written.
     #[error("{0}")]
     Refused(String),
+    /// The customer has an entitlement to the feature that is in force at the same time; nothing was written.
+    #[error(
+        "the customer has entitlement {entitlement} to feature {feature_key} already, and only one may be in force at a time"
+    )]
+    Overlap {
+        /// The one that is in force.
+        entitlement: EntitlementId,
+        /// The feature's key.
+        feature_key: String,
+    },
     /// There is nothing to change; nothing was written.
     #[error("{what} does not exist")]
     NotFound {

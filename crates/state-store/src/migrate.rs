@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "feature_description",
         sql: include_str!("../migrations/0008_feature_description.sql"),
     },
+    Migration { version: 9, name: "entitlements", sql: include_str!("../migrations/0009_entitlements.sql") },
 ];
 
 /// A row of `schema_migrations`.

@@ -18,6 +18,9 @@ pub(crate) enum Entity {
     PortalToken,
     Secret,
     Namespace,
+    Entitlement,
+    Grant,
+    Reservation,
 }
 
 impl Entity {
@@ -31,6 +34,9 @@ impl Entity {
             Entity::PortalToken => "portal_token",
             Entity::Secret => "secret",
             Entity::Namespace => "namespace",
+            Entity::Entitlement => "entitlement",
+            Entity::Grant => "grant",
+            Entity::Reservation => "reservation",
         }
     }
 }
@@ -43,6 +49,7 @@ pub(crate) enum Change {
     Deleted,
     Revoked,
     Archived,
+    Voided,
 }
 
 impl Change {
@@ -53,6 +60,7 @@ impl Change {
             Change::Deleted => "deleted",
             Change::Revoked => "revoked",
             Change::Archived => "archived",
+            Change::Voided => "voided",
         }
     }
 }

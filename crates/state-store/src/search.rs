@@ -54,6 +54,25 @@ impl Wanted {
         self.and(&format!("id {not}IN ({rows} AND {inner})"));
     }
 
+    /// Only rows of which one of these columns meets a condition.
+    pub(crate) fn either<const N: usize>(&mut self, columns: [&str; N], condition: &TextCondition) {
+        let parts = columns.map(|column| self.of_column(column, condition));
+        self.and(&format!("({})", parts.join(" OR ")));
+    }
+
+    /// Only rows whose column is the id of a row of another table, of which one of these columns meets a condition. `rows` selects
+    /// these ids.
+    pub(crate) fn whose<const N: usize>(
+        &mut self,
+        column: &str,
+        rows: &str,
+        columns: [&str; N],
+        condition: &TextCondition,
+    ) {
+        let parts = columns.map(|column| self.of_column(column, condition));
+        self.and(&format!("{column} IN ({rows} AND ({}))", parts.join(" OR ")));
+    }
+
     fn of_column(&mut self, column: &str, condition: &TextCondition) -> String {
         let bytes = format!(r#"{column} COLLATE "binary""#);
         match condition {
@@ -89,6 +108,16 @@ impl Wanted {
     fn bind_stored(&mut self, value: String) -> String {
         self.values.push(value);
         format!("${}", self.values.len() + 1)
+    }
+
+    /// All the rows, sorted. `select` names the columns and the table.
+    pub(crate) async fn all(self, store: &StateStore, select: &str, order: &str) -> Result<Vec<AnyRow>, StateError> {
+        let sql = format!("{select} {} ORDER BY {order}", self.sql);
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(self.namespace);
+        for value in self.values {
+            query = query.bind(value);
+        }
+        query.fetch_all(&store.pool).await.map_err(failed)
     }
 
     /// The rows of a page of a table, and how many there are on all pages. `select` names the columns and the table.

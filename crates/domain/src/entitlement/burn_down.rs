@@ -146,6 +146,29 @@ pub fn run<U: Usage>(rules: Rules<'_>, start: State, until: Instant, usage: &mut
     Ok(Run { segments: burning.segments, end: burning.state })
 }
 
+/// The moments in `[from, to]` at which something else begins to hold: a period, or a grant that begins, ends or is filled up.
+/// With `from` and `to`, ascending: between two that follow each other a run asks for no other usage.
+pub fn cuts(rules: Rules<'_>, from: Instant, to: Instant) -> BTreeSet<Instant> {
+    let mut cuts = cuts_between(rules.grants, from, to);
+    cuts.extend(rules.periods.beginnings(from, to).into_iter().filter(|beginning| from <= *beginning));
+    cuts.extend([from, to]);
+    cuts
+}
+
+/// The moments between two others at which a grant begins, ends or is filled up.
+fn cuts_between<'g>(grants: impl IntoIterator<Item = &'g Grant>, from: Instant, to: Instant) -> BTreeSet<Instant> {
+    let mut cuts = BTreeSet::new();
+    for grant in grants {
+        let active = grant.active();
+        if !active.is_empty() {
+            cuts.extend([active.from, active.to]);
+            cuts.extend(grant.refills(from, to));
+        }
+    }
+    cuts.retain(|cut| from < *cut && *cut < to);
+    cuts
+}
+
 /// A run under way.
 struct Burning<'a> {
     rules: Rules<'a>,
@@ -170,15 +193,8 @@ impl Burning<'_> {
         Ok(())
     }
 
-    /// The moments between two others at which a grant begins, ends or is filled up.
     fn cuts(&self, from: Instant, to: Instant) -> BTreeSet<Instant> {
-        let mut cuts = BTreeSet::new();
-        for (active, grant) in &self.grants {
-            cuts.extend([active.from, active.to]);
-            cuts.extend(grant.refills(from, to));
-        }
-        cuts.retain(|cut| from < *cut && *cut < to);
-        cuts
+        cuts_between(self.grants.iter().map(|(_, grant)| *grant), from, to)
     }
 
     /// Does what happens to grants at this moment: those that are not active have nothing, those that begin or recur are full.

@@ -8,6 +8,8 @@ pub mod burn_down;
 mod entitlement;
 pub mod grant;
 pub mod history;
+mod reservation;
+mod stretch;
 pub mod usage_period;
 
 pub use burn_down::{Counting, Rules, Run, Segment, State, Usage};
@@ -16,4 +18,6 @@ pub use entitlement::{
     Metered, MeteredDraft, ResetDraft, can_be_balanced,
 };
 pub use grant::{Expiration, ExpirationUnit, Grant};
+pub use reservation::{Outcome, Reservation, ReservationDraft};
+pub use stretch::{Standing, Stretch};
 pub use usage_period::{Reset, UsagePeriods};

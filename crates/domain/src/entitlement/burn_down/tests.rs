@@ -1,6 +1,6 @@
 use super::testing::{at, grant, q};
 use super::*;
-use crate::entitlement::{Expiration, ExpirationUnit, Reset};
+use crate::entitlement::{Expiration, ExpirationUnit, Reset, Stretch};
 use crate::time::{Interval, Recurrence};
 use proptest::prelude::*;
 
@@ -119,6 +119,39 @@ proptest! {
     fn a_level_is_the_same_at_any_cut(story in any_story(Counting::Level), first in 0i64..4200, rest in 0i64..2000) {
         let (cut, until) = (after(first), after(first + rest));
         prop_assert_eq!(story.run_from(story.run(cut).end, until).end, story.run(until).end);
+    }
+
+    #[test]
+    fn a_stretch_knows_what_a_run_finds(
+        story in prop_oneof![any_story(Counting::Growing), any_story(Counting::Level)],
+        until in 0i64..4200,
+    ) {
+        let (until, end) = (after(until), story.run(after(until)).end);
+        let stretch = Stretch::holding(story.rules(), until, &mut |since, until| story.used(since, until)).unwrap();
+        prop_assert!(stretch.period.contains(until) || stretch.period.is_empty());
+        let standing = stretch.standing(story.used(stretch.usage_from, until).unwrap()).unwrap();
+        // One that began before measuring did was never filled, so a run has no place for it.
+        for (id, left) in &standing.balances {
+            prop_assert_eq!(*left, end.balances.get(id).copied().unwrap_or(Quantity::ZERO));
+        }
+        prop_assert!(end.balances.keys().all(|id| standing.balances.iter().any(|(known, _)| known == id)));
+        prop_assert_eq!(standing.balance, end.balance().unwrap());
+        prop_assert_eq!(standing.used, end.used);
+        prop_assert_eq!(standing.overage, end.overage());
+        prop_assert_eq!(standing.available, end.available().unwrap());
+        let order: Vec<_> = stretch.grants().collect();
+        let burn_order: Vec<_> = standing.balances.iter().map(|(id, _)| *id).collect();
+        prop_assert_eq!(order, burn_order);
+    }
+
+    #[test]
+    fn a_run_asks_for_usage_between_cuts_only(story in any_story(Counting::Growing), until in 0i64..4200) {
+        let cuts = cuts(story.rules(), start(), after(until));
+        let mut usage = |since: Instant, until: Instant| {
+            assert!(cuts.contains(&since) && cuts.contains(&until), "[{since}, {until}) of {cuts:?}");
+            story.used(since, until)
+        };
+        run(story.rules(), State::initial(&story.periods), after(until), &mut usage).unwrap();
     }
 
     #[test]

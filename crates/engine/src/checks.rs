@@ -1,0 +1,392 @@
+//! Checks: may this customer do this now? Answered from memory while nothing changed.
+//!
+//! Of each customer that was asked for, the entitlements are kept until one of them or the customer changes. Of a metered
+//! one the stretch of time is kept in which grants stay as they are; what was used in it is read from live counters.
+
+use crate::balance::{Access, Measured, MeteredAccess, this_minute};
+use crate::caller::Caller;
+use crate::engine::Engine;
+use crate::entitlements::find;
+use crate::error::EngineError;
+use crate::holdings::{Holding, Holdings};
+use crate::reservations::Held;
+use hashbrown::DefaultHashBuilder;
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tallystick_domain::customer::Customer;
+use tallystick_domain::entitlement::{Kind, Standing, Stretch};
+use tallystick_domain::meter::Aggregation;
+use tallystick_domain::time::Period;
+use tallystick_domain::{CustomerId, EntitlementId, FeatureId, Instant, Namespace, Quantity, QuantityError};
+use tallystick_event_store::{EventStore, LiveKey, QueryError};
+
+/// Changes of customers are counted in so many parts.
+const STRIPES: usize = 256;
+
+/// All that is kept for checks.
+pub(crate) struct Checks {
+    kept: Cache<Name, Arc<Kept>>,
+    hasher: DefaultHashBuilder,
+    /// How often a customer changed. What was read before a change must not be kept after it.
+    changes: Vec<Mutex<u64>>,
+    pub held: Held,
+}
+
+/// A customer's name in requests: its id or key.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Name {
+    namespace: Namespace,
+    text: Box<str>,
+}
+
+/// The same, borrowed. It hashes as a [`Name`] does.
+struct NameRef<'a> {
+    namespace: &'a Namespace,
+    text: &'a str,
+}
+
+impl Hash for NameRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.namespace.hash(state);
+        self.text.hash(state);
+    }
+}
+
+impl Equivalent<Name> for NameRef<'_> {
+    fn equivalent(&self, name: &Name) -> bool {
+        *self.text == *name.text && *self.namespace == name.namespace
+    }
+}
+
+/// What a customer has that is in force, or will be.
+struct Kept {
+    checks: Box<[Check]>,
+}
+
+struct Check {
+    entitlement: EntitlementId,
+    feature: FeatureId,
+    feature_key: Box<str>,
+    active: Period,
+    answer: Answer,
+}
+
+enum Answer {
+    Boolean,
+    Static(Arc<str>),
+    Metered { is_soft_limit: bool, memory: Mutex<Option<Box<Memory>>> },
+}
+
+/// How a metered entitlement stood when it was last asked for.
+struct Memory {
+    stretch: Stretch,
+    adds_up: bool,
+    watched: Box<[Watched]>,
+    /// Events that were published to the counters of all subjects.
+    seen: u64,
+    /// The minute that the standing is of.
+    at: Instant,
+    standing: Arc<Standing>,
+}
+
+/// A live counter as it was.
+struct Watched {
+    key: LiveKey,
+    start: u64,
+    earlier: u64,
+}
+
+impl Checks {
+    /// Keeps nothing yet; room for this many customers.
+    pub fn new(customers: usize) -> Self {
+        Self {
+            // Each is kept by its id and by its key.
+            kept: Cache::new(customers.saturating_mul(2)),
+            hasher: DefaultHashBuilder::default(),
+            changes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
+            held: Held::default(),
+        }
+    }
+
+    /// How many names of customers lead to what is kept.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Forgets a customer whose entitlements changed, or who did.
+    pub fn forget(&self, ns: &Namespace, customer: &Customer) {
+        let mut changes = self.changes_of(customer.id);
+        *changes += 1;
+        for text in names_of(customer) {
+            self.kept.remove(&NameRef { namespace: ns, text: &text });
+        }
+    }
+
+    /// The id of a metered entitlement that is in force, if it is known.
+    pub fn metered_id(
+        &self,
+        ns: &Namespace,
+        customer: &str,
+        id_or_feature: &str,
+        now: Instant,
+    ) -> Option<EntitlementId> {
+        let kept = self.get(ns, customer)?;
+        let check = kept.find(id_or_feature, now)?;
+        let is_it = check.active.contains(now) && matches!(check.answer, Answer::Metered { .. });
+        is_it.then_some(check.entitlement)
+    }
+
+    fn changes_of(&self, customer: CustomerId) -> MutexGuard<'_, u64> {
+        let stripe = self.hasher.hash_one(customer) as usize % STRIPES;
+        lock(&self.changes[stripe])
+    }
+
+    fn get(&self, ns: &Namespace, customer: &str) -> Option<Arc<Kept>> {
+        self.kept.get(&NameRef { namespace: ns, text: customer })
+    }
+
+    /// Keeps what was read, unless the customer changed since.
+    fn keep(&self, ns: &Namespace, customer: &Customer, since: u64, kept: &Arc<Kept>) {
+        let changes = self.changes_of(customer.id);
+        if *changes == since {
+            for text in names_of(customer) {
+                self.kept.insert(Name { namespace: ns.clone(), text }, Arc::clone(kept));
+            }
+        }
+    }
+}
+
+fn names_of(customer: &Customer) -> impl Iterator<Item = Box<str>> {
+    let id: Box<str> = customer.id.to_string().into();
+    [Some(id), customer.key.as_deref().map(Into::into)].into_iter().flatten()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Kept {
+    fn of(holdings: &[Holding], now: Instant) -> Self {
+        let to_come = holdings.iter().filter(|holding| now < holding.entitlement.active().to);
+        Self { checks: to_come.map(Check::of).collect() }
+    }
+
+    fn find(&self, id_or_feature: &str, now: Instant) -> Option<&Check> {
+        let by_key = |check: &&Check| *check.feature_key == *id_or_feature && check.active.contains(now);
+        self.checks.iter().find(by_key).or_else(|| {
+            let by_id = EntitlementId::parse(id_or_feature);
+            let by_feature = FeatureId::parse(id_or_feature)?;
+            let is_it = |check: &&Check| {
+                Some(check.entitlement) == by_id || check.feature == by_feature && check.active.contains(now)
+            };
+            self.checks.iter().find(is_it)
+        })
+    }
+}
+
+impl Check {
+    fn of(holding: &Holding) -> Self {
+        let entitlement = &holding.entitlement;
+        let answer = match &entitlement.kind {
+            Kind::Boolean => Answer::Boolean,
+            Kind::Static { config } => Answer::Static(config.as_str().into()),
+            Kind::Metered(metered) => {
+                Answer::Metered { is_soft_limit: metered.is_soft_limit, memory: Mutex::default() }
+            }
+        };
+        Self {
+            entitlement: entitlement.id,
+            feature: entitlement.feature,
+            feature_key: entitlement.feature_key.as_str().into(),
+            active: entitlement.active(),
+            answer,
+        }
+    }
+
+    /// The answer of this moment, if it is known without reading events.
+    fn known(&self, engine: &Engine, ns: &Namespace, now: Instant) -> Option<Access> {
+        if !self.active.contains(now) {
+            return Some(Access::NotInForce);
+        }
+        match &self.answer {
+            Answer::Boolean => Some(Access::Boolean),
+            Answer::Static(config) => Some(Access::Static { config: Arc::clone(config) }),
+            Answer::Metered { is_soft_limit, memory } => {
+                // What is held back is looked at before usage: a commit counts usage before it lets go.
+                let reserved = engine.checks().held.sum(ns, self.entitlement, now)?;
+                let mut memory = lock(memory);
+                let standing = memory.as_mut()?.standing_at(engine.events(), this_minute(now)).ok()??;
+                Some(Access::Metered(MeteredAccess { standing, is_soft_limit: *is_soft_limit, reserved }))
+            }
+        }
+    }
+
+    fn remember(&self, found: Option<Memory>) {
+        if let (Answer::Metered { memory, .. }, Some(found)) = (&self.answer, found) {
+            *lock(memory) = Some(Box::new(found));
+        }
+    }
+}
+
+impl Memory {
+    /// How it stands at a minute; `None` if that takes more than what is remembered and counted.
+    fn standing_at(&mut self, events: &EventStore, at: Instant) -> Result<Option<Arc<Standing>>, QuantityError> {
+        if !self.stretch.period.contains(at) {
+            return Ok(None);
+        }
+        let (mut used, mut seen, mut last) = (self.stretch.used_before, 0, None);
+        for watched in &self.watched {
+            let Some(Ok(counted)) = events.known_count(&watched.key) else { return Ok(None) };
+            if counted.start != watched.start || counted.earlier != watched.earlier {
+                return Ok(None);
+            }
+            (seen, last) = (seen + counted.seen, last.max(counted.last));
+            used = used.plus(counted.total.unwrap_or(Quantity::ZERO))?;
+        }
+        let is_same = seen == self.seen;
+        if is_same && self.at == at {
+            return Ok(Some(Arc::clone(&self.standing)));
+        }
+        // Usage that is dated ahead is in the total before it counts.
+        let is_due = last.is_none_or(|last| last < at);
+        let is_old = is_same && last.is_none_or(|last| last < self.at);
+        if !is_due || !self.adds_up && !is_old {
+            return Ok(None);
+        }
+        if !is_old {
+            self.standing = Arc::new(self.stretch.standing(used)?);
+        }
+        (self.at, self.seen) = (at, seen);
+        Ok(Some(Arc::clone(&self.standing)))
+    }
+}
+
+impl Measured {
+    /// How it stands at a minute, and what to remember of it if that can be kept up to date. Blocks.
+    fn standing_to_remember(
+        &self,
+        events: &EventStore,
+        at: Instant,
+    ) -> Result<(Arc<Standing>, Option<Memory>), QueryError> {
+        let rules = self.rules();
+        let (period, adds_up) = (Stretch::period_of(rules, at), self.measure.adds_up());
+        // Counters start before the past is read: what comes meanwhile shows in them.
+        let since = if adds_up { period.from } else { rules.periods.containing(period.from).from };
+        let counted = self.count(events, since)?;
+        let stretch = self.stretch(events, at)?;
+        let standing = Arc::new(stretch.standing(self.used(events, stretch.usage_from, at)?)?);
+        let memory = counted.map(|(watched, seen)| {
+            let standing = Arc::clone(&standing);
+            Memory { stretch, adds_up, watched, seen, at, standing }
+        });
+        Ok((standing, memory))
+    }
+
+    /// Starts counters of all subjects; with the number of events that were published to them. `None` if they cannot be kept.
+    fn count(&self, events: &EventStore, since: Instant) -> Result<Option<(Box<[Watched]>, u64)>, QueryError> {
+        let (plan, mut seen) = (&self.measure.plan, 0);
+        let mut watched = Vec::new();
+        for subject in plan.customers.iter().flat_map(|owners| owners.keys()) {
+            let key = LiveKey {
+                namespace: plan.namespace.clone(),
+                event_type: plan.event_type.clone(),
+                // What does not add up is only watched.
+                aggregation: if self.measure.adds_up() { plan.aggregation } else { Aggregation::Count },
+                value: plan.value.clone().filter(|_| self.measure.adds_up()),
+                filters: plan.filters.clone(),
+                subject: subject.clone(),
+                from: plan.from.max(Some(since)),
+            };
+            let Some(counted) = events.live_count(&key)? else { return Ok(None) };
+            seen += counted.seen;
+            watched.push(Watched { key, start: counted.start, earlier: counted.earlier });
+        }
+        Ok(Some((watched.into(), seen)))
+    }
+}
+
+impl Engine {
+    /// How an entitlement of a live customer stands now.
+    pub(crate) async fn check(
+        &self,
+        caller: &Caller,
+        customer: &str,
+        id_or_feature: &str,
+    ) -> Result<Option<Access>, EngineError> {
+        let (ns, now) = (caller.namespace(), self.clock().now());
+        if let Some(kept) = self.checks().get(ns, customer)
+            && let Some(access) = kept.find(id_or_feature, now).and_then(|check| check.known(self, ns, now))
+        {
+            return Ok(Some(access));
+        }
+        let (loaded, kept) = self.load(caller, customer).await?;
+        let Some(place) = find(&loaded.holdings, id_or_feature, now) else { return Ok(None) };
+        self.check_anew(caller.namespace(), &loaded, place, &kept).await.map(Some)
+    }
+
+    /// How all entitlements of a live customer stand that are in force now, by the key of the feature.
+    pub(crate) async fn check_all(
+        &self,
+        caller: &Caller,
+        customer: &str,
+    ) -> Result<BTreeMap<String, Access>, EngineError> {
+        let (ns, now) = (caller.namespace(), self.clock().now());
+        if let Some(kept) = self.checks().get(ns, customer) {
+            let in_force = kept.checks.iter().filter(|check| check.active.contains(now));
+            let known = in_force.map(|check| Some((check.feature_key.to_string(), check.known(self, ns, now)?)));
+            if let Some(known) = known.collect::<Option<_>>() {
+                return Ok(known);
+            }
+        }
+        let (loaded, kept) = self.load(caller, customer).await?;
+        let mut all = BTreeMap::new();
+        for (place, holding) in loaded.holdings.iter().enumerate() {
+            if holding.entitlement.active().contains(now) {
+                let access = self.check_anew(ns, &loaded, place, &kept).await?;
+                all.insert(holding.entitlement.feature_key.clone(), access);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Reads what a live customer holds, and keeps it.
+    async fn load(&self, caller: &Caller, customer: &str) -> Result<(Holdings, Arc<Kept>), EngineError> {
+        let ns = caller.namespace();
+        let found = self.find_live_customer(caller, customer).await?;
+        let since = *self.checks().changes_of(found.id);
+        // Read again: it may have changed before its changes were looked at.
+        let found = self.find_live_customer(caller, &found.id.to_string()).await?;
+        let loaded = self.holdings_of(ns, Arc::new(found)).await?;
+        let kept = Arc::new(Kept::of(&loaded.holdings, self.clock().now()));
+        self.checks().keep(ns, &loaded.customer, since, &kept);
+        Ok((loaded, kept))
+    }
+
+    /// How an entitlement stands now, from all that is stored; remembered where it can be.
+    async fn check_anew(
+        &self,
+        ns: &Namespace,
+        loaded: &Holdings,
+        place: usize,
+        kept: &Kept,
+    ) -> Result<Access, EngineError> {
+        let (now, holding) = (self.clock().now(), &loaded.holdings[place]);
+        let id = holding.id();
+        let check = kept.checks.iter().find(|check| check.entitlement == id);
+        let Some(check) = check.filter(|check| check.active.contains(now)) else { return Ok(Access::NotInForce) };
+        let is_soft_limit = match &check.answer {
+            Answer::Boolean => return Ok(Access::Boolean),
+            Answer::Static(config) => return Ok(Access::Static { config: Arc::clone(config) }),
+            Answer::Metered { is_soft_limit, .. } => *is_soft_limit,
+        };
+        let reserved = self.checks().held.sum_or_overflow(ns, id, now)?;
+        let measured = self.measured(ns, &loaded.customer, holding.clone()).await?;
+        let at = this_minute(now);
+        let (standing, memory) = self.read_events(move |events| measured.standing_to_remember(events, at)).await?;
+        check.remember(memory);
+        Ok(Access::Metered(MeteredAccess { standing, is_soft_limit, reserved }))
+    }
+}

@@ -105,7 +105,9 @@ fn any_dimension() -> impl Strategy<Value = Dimension> {
 fn any_windows() -> impl Strategy<Value = Option<Windows>> {
     let zone = prop::sample::select(vec!["UTC", "America/New_York", "Asia/Kathmandu"]);
     let size = prop::sample::select(vec![WindowSize::Hour, WindowSize::Day, WindowSize::Month]);
-    prop::option::of((size, zone).prop_map(|(size, zone)| Windows::new(size, Zone::parse(zone).unwrap())))
+    let calendar = (size, zone).prop_map(|(size, zone)| Windows::new(size, Zone::parse(zone).unwrap()));
+    let between = prop::collection::vec(any_instant(), 0..6).prop_map(Windows::between);
+    prop::option::of(prop_oneof![3 => calendar, 2 => between])
 }
 
 fn any_plan() -> impl Strategy<Value = AggregatePlan> {

@@ -112,6 +112,18 @@ mod tests {
     }
 
     #[test]
+    fn one_plan_tells_what_is_between_each_two_cuts() {
+        let mut plan = plan(Aggregation::Sum);
+        let at = |text: &str| Instant::parse_rfc3339(text).unwrap();
+        let cuts = [at("2024-01-02T00:00:00Z"), at("2024-01-01T12:00:00Z")];
+        plan.windows = Some(Windows::between(cuts));
+        let rows = fold(&plan, &events()).unwrap();
+        let shown: Vec<_> = rows.iter().map(|row| (row.window.unwrap().from, row.value.to_string())).collect();
+        let expected = [(Instant::MIN, "0.1"), (cuts[1], "0.2"), (cuts[0], "0.6")];
+        assert_eq!(shown, expected.map(|(from, value)| (from, value.to_string())));
+    }
+
+    #[test]
     fn reasons_are_a_dimension() {
         let mut plan = plan(Aggregation::Count);
         plan.dimensions = vec![Dimension::NotCounted { path: JsonPath::parse("$.v").unwrap(), numeric: true }];

@@ -51,7 +51,7 @@ pub struct AggregatePlan {
     pub filters: Vec<(Dimension, Filter)>,
     /// Which customer owns a subject. When given, only events of these subjects count.
     pub customers: Option<Arc<BTreeMap<String, String>>>,
-    /// Calendar windows, or one bucket for the whole time.
+    /// Windows of the calendar or between cuts, or one bucket for the whole time.
     pub windows: Option<Windows>,
     /// Only what was known at this instant: events that were accepted by then, with the corrections of then. The fold
     /// looks at acceptance alone: events are handed to it as they were.

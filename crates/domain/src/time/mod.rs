@@ -1,15 +1,17 @@
-//! Instants and calendar windows.
+//! Instants, and windows of the calendar or between cuts.
 //!
 //! Invariant: periods are half-open `[from, to)`; all zone arithmetic happens here.
 
+mod cuts;
 mod interval;
 mod period;
 mod rfc3339;
 mod window;
 
+pub use cuts::Cuts;
 pub use interval::{Interval, IntervalError, Recurrence};
 pub use period::Period;
-pub use window::{Window, WindowSize, Windows, Zone};
+pub use window::{CalendarWindows, Window, WindowSize, Windows, Zone};
 
 use jiff::Timestamp;
 use std::fmt;

@@ -1,6 +1,6 @@
-//! Calendar windows in a zone: they partition time, whatever the zone's clocks do.
+//! Windows, which partition time: those of the calendar in a zone, whatever the zone's clocks do, and those between cuts.
 
-use super::{Instant, TimeError};
+use super::{Cuts, Instant, TimeError};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan, Zoned};
@@ -100,27 +100,46 @@ impl Window {
     }
 }
 
-/// The partition of time into windows of one size in one zone.
+/// A partition of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Windows {
-    size: WindowSize,
-    zone: Zone,
+pub enum Windows {
+    /// Windows of one size in one zone.
+    Calendar(CalendarWindows),
+    /// Windows between instants of any choice.
+    Between(Cuts),
 }
 
 impl Windows {
     /// Windows of `size` on the clocks of `zone`.
     pub fn new(size: WindowSize, zone: Zone) -> Self {
-        Self { size, zone }
+        Self::Calendar(CalendarWindows { size, zone })
     }
 
+    /// Windows between these instants, in any order, one before the first and one after the last.
+    pub fn between(cuts: impl IntoIterator<Item = Instant>) -> Self {
+        Self::Between(Cuts::new(cuts))
+    }
+
+    /// The window that holds the instant.
+    pub fn window_of(&self, instant: Instant) -> Window {
+        match self {
+            Self::Calendar(windows) => windows.window_of(instant),
+            Self::Between(cuts) => cuts.window(cuts.number_of(instant)),
+        }
+    }
+}
+
+/// The partition of time into windows of one size in one zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CalendarWindows {
+    size: WindowSize,
+    zone: Zone,
+}
+
+impl CalendarWindows {
     /// Their size.
     pub fn size(&self) -> WindowSize {
         self.size
-    }
-
-    /// Their zone.
-    pub fn zone(&self) -> &Zone {
-        &self.zone
     }
 
     /// The window that holds the instant.
@@ -230,9 +249,10 @@ mod tests {
     #[test]
     fn a_midnight_that_comes_twice_makes_no_overlap() {
         // At 00:01 on 7 November 2010 the clocks of Newfoundland went back to 23:01 of the 6th.
-        let windows = Windows::new(WindowSize::Day, Zone::parse("America/St_Johns").unwrap());
+        let zone = Zone::parse("America/St_Johns").unwrap();
+        let windows = Windows::new(WindowSize::Day, zone.clone());
         let again = at("2010-11-07T03:19:58Z");
-        assert_eq!(windows.zone().format(again), "2010-11-06T23:49:58-03:30");
+        assert_eq!(zone.format(again), "2010-11-06T23:49:58-03:30");
         assert_eq!(windows.window_of(again), windows.window_of(at("2010-11-07T12:00:00Z")));
         // At 23:30 on 30 March 1919 the clocks of Toronto went on to 00:30 of the 31st.
         let windows = Windows::new(WindowSize::Day, Zone::parse("America/Toronto").unwrap());

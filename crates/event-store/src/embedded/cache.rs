@@ -11,6 +11,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use tallystick_domain::meter::AggregatePlan;
+use tallystick_domain::time::Windows;
 
 /// What an entry takes besides its result.
 const WEIGHT_OF_ENTRY: usize = 400;
@@ -71,8 +72,12 @@ impl Eq for PartialKey {}
 
 impl Hash for PartialKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let AggregatePlan { namespace, event_type, from, to, aggregation, .. } = &*self.plan;
+        let AggregatePlan { namespace, event_type, from, to, aggregation, windows, .. } = &*self.plan;
         (self.segment.as_ptr(), self.piece, namespace.as_str(), event_type, from, to, aggregation).hash(state);
+        // Plans that differ in nothing else are often about other cuts.
+        if let Some(Windows::Between(cuts)) = windows {
+            cuts.hash(state);
+        }
     }
 }
 

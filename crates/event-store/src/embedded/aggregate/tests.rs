@@ -103,8 +103,9 @@ fn windows() -> impl Strategy<Value = Windows> {
         "Pacific/Apia",
         "Pacific/Kiritimati",
     ];
-    (prop::sample::select(WindowSize::ALL.to_vec()), prop::sample::select(zones.to_vec()))
-        .prop_map(|(size, zone)| Windows::new(size, Zone::parse(zone).unwrap()))
+    let calendar = (prop::sample::select(WindowSize::ALL.to_vec()), prop::sample::select(zones.to_vec()))
+        .prop_map(|(size, zone)| Windows::new(size, Zone::parse(zone).unwrap()));
+    prop_oneof![3 => calendar, 2 => prop::collection::vec(instant(), 0..10).prop_map(Windows::between)]
 }
 
 fn any_plan() -> impl Strategy<Value = AggregatePlan> {
@@ -194,7 +195,9 @@ fn many_blocks_and_groups_give_the_answer_of_the_reference() {
         plans.push(AggregatePlan { dimensions: vec![Dimension::Subject, property("$.user")], ..base.clone() });
         plans.push(AggregatePlan { dimensions: vec![property("$.text")], ..base.clone() });
         let windows = Some(Windows::new(WindowSize::Hour, Zone::parse("America/Los_Angeles").unwrap()));
-        plans.push(AggregatePlan { dimensions: vec![Dimension::Subject], windows, ..base });
+        plans.push(AggregatePlan { dimensions: vec![Dimension::Subject], windows, ..base.clone() });
+        let cuts = (0..40).map(|number| rows[0].stored.event.time().saturating_add_micros(number * 76_543_210_987));
+        plans.push(AggregatePlan { windows: Some(Windows::between(cuts)), ..base });
     }
     for plan in &plans {
         let answer = aggregate(&view, plan, &NO_LIMITS).unwrap();

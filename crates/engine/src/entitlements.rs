@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tallystick_domain::customer::Customer;
 use tallystick_domain::entitlement::{
-    Entitlement, EntitlementDraft, EntitlementFault, Grant, GrantDraft, Kind, KindName, Reset, ResetDraft,
+    Entitlement, EntitlementDraft, EntitlementFault, Grant, GrantDraft, KindName, Reset, ResetDraft,
 };
 use tallystick_domain::feature::Feature;
 use tallystick_domain::key::Scope;

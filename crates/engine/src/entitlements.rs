@@ -360,11 +360,7 @@ pub(crate) fn find(holdings: &[Holding], id_or_feature: &str, at: Instant) -> Op
     holdings.iter().position(by_id).or_else(|| holdings.iter().position(by_feature))
 }
 
-pub(crate) fn pick<'h>(
-    holdings: &'h [Holding],
-    id_or_feature: &str,
-    at: Instant,
-) -> Result<&'h Holding, EngineError> {
+pub(crate) fn pick<'h>(holdings: &'h [Holding], id_or_feature: &str, at: Instant) -> Result<&'h Holding, EngineError> {
     Ok(&holdings[place(holdings, id_or_feature, at)?])
 }
 

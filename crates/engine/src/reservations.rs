@@ -148,7 +148,9 @@ impl Engine {
         let same = |source: &str, id: &str| source == event.source && id == event.id;
         match &reservation.outcome {
             Some(Outcome::Released { at }) => {
-                return Err(EngineError::Conflict(format!("reservation {id} was released at {at}: send a plain event")));
+                return Err(EngineError::Conflict(format!(
+                    "reservation {id} was released at {at}: send a plain event"
+                )));
             }
             Some(Outcome::Committed { at, event_source, event_id }) if !same(event_source, event_id) => {
                 let message = format!("reservation {id} was committed at {at} with another event, {event_id:?}");

@@ -85,6 +85,7 @@ async fn corrections_and_changes_are_seen_at_once() {
     place.engine.delete_customer(&place.caller, "acme-2").await.unwrap();
     assert_eq!(place.numbers("sum").await, ["93", "7", "0"]);
     // What takes its place begins anew.
+    place.pass(HOUR);
     let draft = EntitlementDraft {
         kind: KindDraft::Metered(hard(Some("5"))),
         usage_period: Some((Interval::MONTH, None)),
@@ -194,7 +195,9 @@ async fn listings_show_what_is_in_force_and_whose_it_is() {
     let place = Place::furnished(dir.path()).await;
     place.add_customer("other", &["o-1"]).await;
     place.give("sum", hard(Some("5")), Interval::MONTH).await;
+    place.pass(MINUTE);
     place.give_plain("acme", "plain", KindDraft::Boolean).await;
+    place.pass(MINUTE);
     place.give_plain("other", "plain", KindDraft::Static { config: "{}".into() }).await;
     let listed = async |listing: EntitlementListing| {
         let page = place.engine.list_entitlements(&place.caller, EntitlementListing { limit: 10, ..listing }).await;

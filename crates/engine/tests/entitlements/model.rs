@@ -71,8 +71,12 @@ impl Known {
                 distinct.dedup();
                 whole(distinct.len() as u64)
             }
-            // Of the latest moment the greatest, as the meter says.
-            _ => whole(values.iter().max().map_or(0, |(_, value)| u64::from(*value))),
+            // Of the latest moment the one with the greatest id, as the meter says.
+            _ => {
+                let counted = self.events.iter().filter(|(_, subject, time, _)| counts(subject, *time));
+                let latest = counted.max_by_key(|(id, _, time, _)| (*time, id.clone()));
+                whole(latest.map_or(0, |(.., value)| u64::from(*value)))
+            }
         })
     }
 

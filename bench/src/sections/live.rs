@@ -58,6 +58,7 @@ fn key(subject: u32, aggregation: Aggregation) -> Result<LiveKey> {
         aggregation,
         value: Some(JsonPath::parse("$.tokens").map_err(|error| anyhow!("{error}"))?),
         subject: subject_name(subject),
+        filters: vec![],
         from: tallystick_domain::Instant::from_micros(START_MS * 1000),
     })
 }

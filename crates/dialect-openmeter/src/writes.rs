@@ -8,8 +8,11 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{OpenApi, RefOr, Required};
 
 /// The paths whose POST only reads: it takes no key.
-pub(crate) const READING_POSTS: &[&str] =
-    &["/api/v1/meters/{meterIdOrSlug}/query", "/api/v3/openmeter/meters/{meterId}/query"];
+pub(crate) const READING_POSTS: &[&str] = &[
+    "/api/v1/meters/{meterIdOrSlug}/query",
+    "/api/v3/openmeter/meters/{meterId}/query",
+    "/api/v3/openmeter/entitlement-access/query",
+];
 
 /// The paths whose answer shows a secret that is not shown again.
 pub(crate) const SECRET_ANSWERS: &[&str] = &["/api/v1/portal/tokens"];

@@ -14,7 +14,7 @@ use tallystick_domain::entitlement::{Kind, Rules, Segment, Standing, State, Stre
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::{AggregatePlan, Dimension, PlanError};
 use tallystick_domain::time::{Period, WindowSize, Windows, Zone};
-use tallystick_domain::{EntitlementId, Instant, Namespace, Quantity};
+use tallystick_domain::{Instant, Namespace, Quantity};
 use tallystick_event_store::{EventStore, QueryError};
 
 /// The most windows that a history has.
@@ -224,10 +224,6 @@ impl Engine {
 }
 
 impl Measured {
-    pub fn id(&self) -> EntitlementId {
-        self.holding.id()
-    }
-
     pub fn rules(&self) -> Rules<'_> {
         Rules { periods: &self.periods, grants: &self.holding.grants, counting: self.measure.counting() }
     }

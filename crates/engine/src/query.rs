@@ -194,6 +194,7 @@ impl Engine {
             aggregation: meter.aggregation,
             value: meter.value_property.clone(),
             subject: subject.to_owned(),
+            filters: vec![],
             from: from.max(meter.event_from),
         };
         if let Some(known) = self.events().known_total(&key) {

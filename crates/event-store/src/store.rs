@@ -1,6 +1,6 @@
 //! The store as the engine sees it.
 
-use crate::embedded::{EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
+use crate::embedded::{Counted, EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
 use crate::histogram::HistogramSnapshot;
 use crate::report::{EventsBackup, StoreContent, Verification, Watch};
 use crate::{
@@ -188,8 +188,33 @@ impl EventStore {
 
     /// The answer of [`EventStore::live_total`] if it is being kept. Never reads events.
     pub fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
+        self.known_count(key).map(|known| known.map(|counted| counted.total))
+    }
+
+    /// As [`EventStore::live_total`], with what tells whether more than the total changed since an earlier call; `None` if
+    /// such a total is not kept. What a count has told of is seen by every [`EventStore::aggregate`] that begins later, and what
+    /// an aggregate has seen is in every count that is read later.
+    ///
+    /// # Errors
+    /// As [`EventStore::aggregate`].
+    pub fn live_count(&self, key: &LiveKey) -> Result<Option<Counted>, QueryError> {
         match self {
-            Self::Embedded(store) => store.known_total(key),
+            Self::Embedded(store) => store.live_count(key),
+        }
+    }
+
+    /// The answer of [`EventStore::live_count`] if it is being kept. Never reads events.
+    pub fn known_count(&self, key: &LiveKey) -> Option<Result<Counted, PlanError>> {
+        match self {
+            Self::Embedded(store) => store.known_count(key),
+        }
+    }
+
+    /// Drops the total of a key, for which nobody will ask any more. Each total of a subject is brought up to date with each
+    /// of its events, and there are 256 of a subject and type at most.
+    pub fn forget_count(&self, key: &LiveKey) {
+        match self {
+            Self::Embedded(store) => store.forget_count(key),
         }
     }
 

@@ -5,12 +5,13 @@
 mod common;
 
 use common::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tallystick_domain::Namespace;
-use tallystick_domain::meter::Aggregation;
-use tallystick_event_store::{AppendError, LiveKey, StoreOptions};
+use tallystick_domain::meter::{AggregatePlan, Aggregation};
+use tallystick_event_store::{AppendError, EventStore, LiveKey, StoreOptions};
 
 #[test]
 fn one_of_many_equal_events_sent_at_once_is_stored() {
@@ -41,30 +42,59 @@ fn one_of_many_equal_events_sent_at_once_is_stored() {
     assert!(store.stats().groups < 20 * 64, "senders share a sync");
 }
 
-#[test]
-fn a_live_total_that_starts_while_events_come_in_misses_none_and_counts_none_twice() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path(), small());
-    let key = |number: i64| LiveKey {
+/// The number of all events of `batch`, kept under a key of this number.
+fn count_key(number: i64) -> LiveKey {
+    LiveKey {
         namespace: Namespace::default_namespace(),
         event_type: "t".into(),
         aggregation: Aggregation::Count,
         value: None,
         subject: "c".into(),
+        filters: vec![],
         from: Some(at(-number)),
+    }
+}
+
+/// The same number, by a query.
+fn count_by_query(store: &EventStore) -> i128 {
+    let plan = AggregatePlan {
+        namespace: Namespace::default_namespace(),
+        event_type: "t".into(),
+        from: None,
+        to: None,
+        aggregation: Aggregation::Count,
+        value: None,
+        dimensions: vec![],
+        filters: vec![],
+        customers: None,
+        windows: None,
+        known_until: None,
     };
+    store.aggregate(&plan).unwrap().first().map_or(0, |row| row.value.mantissa())
+}
+
+#[test]
+fn a_live_total_that_starts_while_events_come_in_misses_none_and_counts_none_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), small());
     let (done, acknowledged, started) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let bases = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
         for reader in 0..2i64 {
-            let (store, acknowledged, done, started) = (&store, &acknowledged, &done, &started);
+            let (store, acknowledged, done, started, bases) = (&store, &acknowledged, &done, &started, &bases);
             scope.spawn(move || {
                 let mut number = 0;
                 while !done.load(Ordering::SeqCst) {
                     let before = acknowledged.load(Ordering::SeqCst) as i128;
                     // Half of the keys are new to both readers, the others are of both.
-                    let total = store.live_total(&key(number + reader * (number % 2) * 1_000_000)).unwrap();
-                    let total = total.map_or(0, |total| total.mantissa());
+                    let key = number + reader * (number % 2) * 1_000_000;
+                    let counted = store.live_count(&count_key(key)).unwrap().unwrap();
+                    let total = counted.total.map_or(0, |total| total.mantissa());
                     assert!(total >= before, "{before} were acknowledged, {total} are counted");
+                    // What had come before a start is the same for whoever asks, also while another is reading it.
+                    let base = total - i128::from(counted.seen);
+                    let known = *bases.lock().unwrap().entry((key, counted.start)).or_insert(base);
+                    assert_eq!(known, base, "{counted:?}");
                     number += 1;
                     started.fetch_add(1, Ordering::SeqCst);
                 }
@@ -77,12 +107,34 @@ fn a_live_total_that_starts_while_events_come_in_misses_none_and_counts_none_twi
     });
     let kept = store.stats().live_counters;
     assert!(kept > 10, "{kept}");
-    for number in (0..started.into_inner() as i64).flat_map(|number| [number, number + 1_000_000]) {
-        let total = store.known_total(&key(number)).map(|total| total.unwrap().map(|total| total.mantissa()));
-        assert!(total.is_none_or(|total| total == Some(150 * 7)), "{total:?} of key {number}");
-    }
+    let known =
+        |number| store.known_total(&count_key(number)).map(|total| total.unwrap().map(|total| total.mantissa()));
+    let all = (0..started.into_inner() as i64).flat_map(|number| [number, number + 1_000_000]);
+    let all: Vec<i64> = all.filter(|number| known(*number).is_some()).collect();
+    assert_eq!(all.len() as u64, kept);
+    assert!(all.iter().all(|number| known(*number) == Some(Some(150 * 7))));
     store.flush_now().unwrap();
-    assert_eq!(store.known_total(&key(0)).unwrap().unwrap().unwrap().to_string(), "1050", "sealing changes no total");
+    assert_eq!(known(all[0]), Some(Some(150 * 7)), "sealing changes no total");
+}
+
+#[test]
+fn a_query_sees_what_a_count_told_before_and_a_count_what_a_query_saw() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), small());
+    let (done, compared) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let count = || store.live_count(&count_key(0)).unwrap().unwrap().total.map_or(0, |total| total.mantissa());
+            while !done.load(Ordering::SeqCst) {
+                let (before, queried, after) = (count(), count_by_query(&store), count());
+                assert!(before <= queried && queried <= after, "{before}, {queried}, {after}");
+                compared.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        append_batches(&store, "r", 100, 40);
+        eventually("counts and queries", || compared.load(Ordering::SeqCst) > 10);
+        done.store(true, Ordering::SeqCst);
+    });
 }
 
 #[test]

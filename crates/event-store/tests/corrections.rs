@@ -274,6 +274,7 @@ fn totals(store: &EventStore) -> (String, String) {
         aggregation: Aggregation::Sum,
         value: Some(value()),
         subject: "c".into(),
+        filters: vec![],
         from: None,
     };
     let sum = sum_as_of(store, None);

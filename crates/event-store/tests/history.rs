@@ -285,6 +285,7 @@ impl Subject {
 
     fn compare_live_totals(&self, name: &Namespace) {
         let aggregations = Aggregation::ALL.into_iter().cycle().zip(0..21);
+        let model = (Dimension::Property(JsonPath::parse("$.m").unwrap()), Filter::Ne("x".into()));
         for (aggregation, number) in aggregations {
             let key = LiveKey {
                 namespace: name.clone(),
@@ -292,6 +293,7 @@ impl Subject {
                 aggregation,
                 value: (aggregation != Aggregation::Count).then(|| JsonPath::parse("$.v").unwrap()),
                 subject: format!("subject-{}", number % 5),
+                filters: if number % 4 == 1 { vec![model.clone()] } else { vec![] },
                 from: (number % 3 == 0).then(|| at(0)),
             };
             let plan = AggregatePlan {
@@ -302,7 +304,10 @@ impl Subject {
                 aggregation,
                 value: key.value.clone(),
                 dimensions: vec![],
-                filters: vec![(Dimension::Subject, Filter::Eq(key.subject.clone()))],
+                filters: [(Dimension::Subject, Filter::Eq(key.subject.clone()))]
+                    .into_iter()
+                    .chain(key.filters.clone())
+                    .collect(),
                 customers: None,
                 windows: None,
                 known_until: None,

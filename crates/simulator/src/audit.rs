@@ -55,7 +55,13 @@ impl World {
         let (key, plan) = live_total(&mut self.random, plan);
         let expected = fold(&plan, self.model.seen(&plan.namespace));
         match (self.store().store().live_total(&key), expected) {
-            (Ok(total), Ok(rows)) => assert_eq!(total, rows.first().map(|row| row.value), "{key:?}"),
+            (Ok(total), Ok(rows)) => {
+                assert_eq!(total, rows.first().map(|row| row.value), "{key:?}");
+                if let Some(counted) = self.store().store().known_count(&key) {
+                    let counted = counted.map(|counted| (counted.total, counted.last));
+                    assert_eq!(counted, Ok((total, rows.first().map(|row| row.last))), "{key:?}");
+                }
+            }
             (Err(QueryError::Plan(_)), Err(_)) => {}
             (Err(error @ QueryError::Store(_)), _) => self.excuse(&error),
             (total, expected) => panic!("{total:?} instead of {expected:?} for {key:?}"),

@@ -119,13 +119,17 @@ pub(crate) fn plan(random: &mut Random, name: &Namespace, event_type: &str) -> A
 /// The total of one of the subjects, and the plan that gives the same.
 pub(crate) fn live_total(random: &mut Random, plan: &AggregatePlan) -> (LiveKey, AggregatePlan) {
     let subject = format!("subject-{}", random.below(4));
-    let filters = vec![(Dimension::Subject, Filter::Eq(subject.as_str().into()))];
+    let model = Dimension::Property(JsonPath::parse("$.m").expect("a good path"));
+    let conditions = if random.one_in(2) { vec![(model, Filter::Ne("m1".into()))] } else { Vec::new() };
+    let mut filters = conditions.clone();
+    filters.push((Dimension::Subject, Filter::Eq(subject.as_str().into())));
     let key = LiveKey {
         namespace: plan.namespace.clone(),
         event_type: plan.event_type.clone(),
         aggregation: plan.aggregation,
         value: plan.value.clone(),
         subject,
+        filters: conditions,
         from: plan.from,
     };
     (key, AggregatePlan { dimensions: Vec::new(), filters, windows: None, ..plan.clone() })

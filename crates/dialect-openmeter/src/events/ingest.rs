@@ -128,6 +128,30 @@ pub(crate) async fn take_in(
     }
 }
 
+/// Reads a request with one event that is not taken in by itself.
+pub(crate) async fn read_one(request: Request, door: &Door) -> Result<NewEvent, Problem> {
+    let (parts, sent) = request.into_parts();
+    let framing = framing_of(&parts.headers)?;
+    let bytes = body::read(&parts.headers, sent, &door.limits).await?;
+    let batch = match framing {
+        Framing::Binary => Batch::of_one(binary::read(&parts.headers, &bytes)?),
+        Framing::Json | Framing::CloudEvents => structured::read(&bytes, 1, Specversion::Required)?,
+    };
+    let mut events = batch.events;
+    match (events.pop(), events.is_empty()) {
+        (Some(event), true) => Ok(event),
+        _ => Err(Problem::bad_request("invalid event: exactly one event is needed")),
+    }
+}
+
+/// The refusal of a single event.
+pub(crate) fn refused_event(error: EngineError) -> Problem {
+    match error {
+        EngineError::InvalidEvents(faults) => invalid_events(&faults, false),
+        other => other.into(),
+    }
+}
+
 /// The import that a request is a part of, if its headers say so.
 struct Import(Option<(String, u64)>);
 

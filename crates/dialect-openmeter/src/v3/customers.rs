@@ -189,7 +189,7 @@ impl From<Address> for AddressBody {
     }
 }
 
-fn body_of(customer: Customer) -> CustomerBody {
+pub(super) fn body_of(customer: Customer) -> CustomerBody {
     let subject_keys: Vec<_> = customer.subject_keys.into_iter().collect();
     CustomerBody {
         id: customer.id.to_string(),
@@ -290,7 +290,7 @@ pub(crate) async fn list_customers(
 }
 
 /// The customer with this id. A key is no id, even if it looks like one.
-async fn find(caller: &Caller, door: &Door, id: &str) -> Result<Customer, Problem> {
+pub(super) async fn find(caller: &Caller, door: &Door, id: &str) -> Result<Customer, Problem> {
     let found = door.engine.get_customer(caller, id).await?;
     match found.id.to_string() == id {
         true => Ok(found),

@@ -66,15 +66,30 @@ impl<'q> ListQuery<'q> {
         Paging { page, size }
     }
 
-    /// `page[size]` and `page[after]` of a list that is read by a cursor.
+    /// `page[size]` and `page[after]` of a list that is read forwards by a cursor.
     pub(crate) fn cursor(&self, most: usize, faults: &mut Faults) -> (usize, Option<&'q str>) {
-        let members = self.page_members(&["size", "after", "before"], faults);
-        if members.iter().any(|(name, _)| *name == "before") {
+        let (size, after, before) = self.both_cursors(most, PAGE_SIZE, faults);
+        if before.is_some() {
             let reason = "pages are read forwards only: use page[after]";
             faults.add(InvalidParameter::new("page[before]", QUERY, "invalid", reason));
         }
-        let after = members.iter().find(|(name, _)| *name == "after").map(|(_, value)| *value);
-        (number(&members, "size", most, faults).unwrap_or(PAGE_SIZE), after)
+        (size, after)
+    }
+
+    /// `page[size]`, which is `most` by default, `page[after]` and `page[before]` of a list that is read both ways.
+    pub(crate) fn cursors(&self, most: usize, faults: &mut Faults) -> (usize, Option<&'q str>, Option<&'q str>) {
+        self.both_cursors(most, most, faults)
+    }
+
+    fn both_cursors(
+        &self,
+        most: usize,
+        default: usize,
+        faults: &mut Faults,
+    ) -> (usize, Option<&'q str>, Option<&'q str>) {
+        let members = self.page_members(&["size", "after", "before"], faults);
+        let value = |wanted: &str| members.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+        (number(&members, "size", most, faults).unwrap_or(default), value("after"), value("before"))
     }
 
     /// `sort`: what to sort by, by its word or as the first of them, and whether the largest comes first.
@@ -205,7 +220,7 @@ pub(crate) struct Cursors {
     pub last: Option<String>,
     /// What to send as `page[after]` for the next page; null on the last.
     pub next: Option<String>,
-    /// Always null: pages are read forwards only.
+    /// What to send as `page[before]` for the page before; null on the first, and where pages are read forwards only.
     pub previous: Option<String>,
     /// Items on a page.
     pub size: usize,

@@ -3,6 +3,7 @@
 //! Invariant: it stores nothing that the first versions would not show, and everything that is wrong with a request is named
 //! at once. What differs from the vendor's server is listed in `docs/dialects/openmeter.md`.
 
+mod access;
 mod check;
 mod customers;
 mod events;
@@ -46,6 +47,8 @@ pub(crate) fn router(gate: Gate) -> OpenApiRouter<Door> {
         .routes(routes!(events::ingest_events, events::list_events))
         .routes(routes!(customers::create_customer, customers::list_customers))
         .routes(routes!(customers::get_customer, customers::replace_customer, customers::delete_customer))
+        .routes(routes!(access::list_access))
+        .routes(routes!(access::query_access))
         .routes(routes!(features::create_feature, features::list_features))
         .routes(routes!(features::get_feature, features::update_feature, features::delete_feature));
     operations::with_unserved(served, &operations::published_v3(), &[], problem::SCHEMA)

@@ -5,7 +5,7 @@ use super::filter::Filter;
 use super::json_path::JsonPath;
 use super::value::{dimension_text, distinct_value, numeric_value};
 use crate::Namespace;
-use crate::event::StoredEvent;
+use crate::event::{EventRef, StoredEvent};
 use crate::quantity::{Quantity, QuantityError};
 use crate::time::{Instant, Window, Windows};
 use std::borrow::Cow;
@@ -28,6 +28,25 @@ pub enum Dimension {
         /// Whether it must be a number.
         numeric: bool,
     },
+}
+
+impl Dimension {
+    /// Its text for an event. `owners` says which customer owns a subject; without it no event has a customer.
+    pub fn text_of<'a>(&self, event: EventRef<'a>, owners: Option<&'a BTreeMap<String, String>>) -> Cow<'a, str> {
+        match self {
+            Dimension::Subject => event.subject().into(),
+            Dimension::Customer => {
+                owners.and_then(|owners| owners.get(event.subject())).map_or("", String::as_str).into()
+            }
+            Dimension::Property(path) => dimension_text(event.data(), path),
+            Dimension::NotCounted { path, numeric: true } => {
+                numeric_value(event.data(), path).map_or_else(|reason| reason.code(), |_| "").into()
+            }
+            Dimension::NotCounted { path, numeric: false } => {
+                distinct_value(event.data(), path).map_or_else(|reason| reason.code(), |_| "").into()
+            }
+        }
+    }
 }
 
 /// What to aggregate.
@@ -121,21 +140,7 @@ impl AggregatePlan {
 
     /// The text of a dimension for an event.
     pub fn text_of<'a>(&'a self, dimension: &Dimension, stored: &'a StoredEvent) -> Cow<'a, str> {
-        let event = &stored.event;
-        match dimension {
-            Dimension::Subject => event.subject().into(),
-            Dimension::Customer => {
-                let owner = self.customers.as_ref().and_then(|owners| owners.get(event.subject()));
-                owner.map_or("", String::as_str).into()
-            }
-            Dimension::Property(path) => dimension_text(event.data(), path),
-            Dimension::NotCounted { path, numeric: true } => {
-                numeric_value(event.data(), path).map_or_else(|reason| reason.code(), |_| "").into()
-            }
-            Dimension::NotCounted { path, numeric: false } => {
-                distinct_value(event.data(), path).map_or_else(|reason| reason.code(), |_| "").into()
-            }
-        }
+        dimension.text_of(stored.event.view(), self.customers.as_deref())
     }
 
     /// Hands the event's contribution to `take`, unless it has none. Borrowing keeps distinct texts from being copied.

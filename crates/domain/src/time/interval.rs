@@ -34,6 +34,11 @@ pub enum IntervalError {
         "{0:?} is no interval: use DAY, WEEK, MONTH, YEAR or an ISO 8601 duration of whole numbers such as P2W or P1M15D"
     )]
     Form(String),
+    /// Not a duration whose length is the same everywhere.
+    #[error(
+        "{0:?} is no exact duration: use an ISO 8601 duration of whole weeks, days, hours, minutes and seconds such as PT90S"
+    )]
+    NotExact(String),
     /// Shorter than an hour.
     #[error("the interval {0} is shorter than an hour")]
     TooShort(String),
@@ -119,6 +124,16 @@ impl fmt::Display for Interval {
         }
         clock.iter().filter(|(number, _)| *number > 0).try_for_each(|(number, unit)| write!(f, "{number}{unit}"))
     }
+}
+
+/// The length of an ISO 8601 duration of whole weeks, days of 24 hours, hours, minutes and seconds, in microseconds.
+///
+/// # Errors
+/// [`IntervalError::NotExact`] for other texts, also for those with months and years, which have no exact length.
+pub fn exact_micros(text: &str) -> Result<i64, IntervalError> {
+    let form = || IntervalError::NotExact(text.chars().take(64).collect());
+    let interval = parse_iso(text).filter(|interval| interval.months() == 0).ok_or_else(form)?;
+    i64::try_from(interval.mean_micros()).map_err(|_| form())
 }
 
 fn parse_iso(text: &str) -> Option<Interval> {
@@ -216,6 +231,17 @@ mod tests {
 
     fn every(interval: &str, anchor: &str) -> Recurrence {
         Recurrence { interval: Interval::parse(interval).unwrap(), anchor: at(anchor) }
+    }
+
+    #[test]
+    fn an_exact_duration_has_no_months() {
+        for (text, micros) in [("PT1S", 1_000_000), ("P1DT90M", 91_800_000_000), ("P1W", 604_800_000_000), ("PT0S", 0)]
+        {
+            assert_eq!(exact_micros(text), Ok(micros), "{text}");
+        }
+        for text in ["P1M", "P1Y", "PT", "DAY", "1h", "PT1.5S", "PT1H1D", "PT999999999S"] {
+            assert!(matches!(exact_micros(text), Err(IntervalError::NotExact(_))), "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod rfc3339;
 mod window;
 
 pub use cuts::Cuts;
-pub use interval::{Interval, IntervalError, Recurrence};
+pub use interval::{Interval, IntervalError, Recurrence, exact_micros};
 pub use period::Period;
 pub use window::{CalendarWindows, Window, WindowSize, Windows, Zone};
 

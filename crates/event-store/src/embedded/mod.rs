@@ -43,7 +43,7 @@ mod view;
 mod wal;
 mod writer;
 
-pub use live_counter::LiveKey;
+pub use live_counter::{Counted, LiveKey};
 pub use options::StoreOptions;
 pub use segment::SegmentSizes;
 
@@ -180,10 +180,17 @@ impl EmbeddedStore {
     ) -> Result<Vec<AggregateRow>, QueryError> {
         let shared = self.shared();
         let view = || match plan.known_until {
-            None => shared.view(),
+            None => self.settled_view(),
             Some(until) => shared.view_as_of((&plan.namespace, &plan.event_type), until),
         };
         shared.counters.aggregate_us.time(|| self.aggregate_over(&view(), plan, progress))
+    }
+
+    /// All rows of this moment. The writer adds rows to counters before they become visible, and does both behind the gate:
+    /// so every row is seen that a counter has told of.
+    fn settled_view(&self) -> View {
+        let _gate = self.shared().live_counters.gate();
+        self.shared().view()
     }
 
     fn aggregate_over(
@@ -208,8 +215,8 @@ impl EmbeddedStore {
         aggregate::aggregate(view, plan, &limits)
     }
 
-    /// The total of a subject, if it is being kept.
-    pub(crate) fn known_total(&self, key: &LiveKey) -> Option<Result<Option<Quantity>, PlanError>> {
+    /// What was counted of a subject, if it is being kept.
+    pub(crate) fn known_count(&self, key: &LiveKey) -> Option<Result<Counted, PlanError>> {
         let (shared, started) = (self.shared(), std::time::Instant::now());
         let known = shared.live_counters.get(key);
         if known.is_some() {
@@ -223,26 +230,46 @@ impl EmbeddedStore {
         self.shared().live_counters.forget(namespace, event_type, subject);
     }
 
-    /// The total of a subject, which is kept from now on if it can be.
-    pub(crate) fn live_total(&self, key: &LiveKey) -> Result<Option<Quantity>, QueryError> {
-        if let Some(total) = self.known_total(key) {
-            return Ok(total?);
-        }
-        self.shared().counters.live_us.time(|| self.first_total(key))
+    /// Drops the total of a key.
+    pub(crate) fn forget_count(&self, key: &LiveKey) {
+        self.shared().live_counters.forget_key(key);
     }
 
-    /// Reads events for a total that is not kept yet.
-    fn first_total(&self, key: &LiveKey) -> Result<Option<Quantity>, QueryError> {
+    /// What was counted of a subject, which is kept from now on; `None` if it cannot be.
+    pub(crate) fn live_count(&self, key: &LiveKey) -> Result<Option<Counted>, QueryError> {
+        let shared = self.shared();
+        if !shared.live_counters.keeps(key) {
+            return Ok(None);
+        }
+        if let Some(known) = self.known_count(key) {
+            return Ok(Some(known?));
+        }
+        shared.counters.live_us.time(|| self.first_count(key)).map(Some)
+    }
+
+    /// The total of a subject, which is kept from now on if it can be.
+    pub(crate) fn live_total(&self, key: &LiveKey) -> Result<Option<Quantity>, QueryError> {
+        if let Some(counted) = self.live_count(key)? {
+            return Ok(counted.total);
+        }
+        let shared = self.shared();
+        let rows = shared.counters.live_us.time(|| self.aggregate_over(&self.settled_view(), &key.plan(), None))?;
+        Ok(rows.first().map(|row| row.value))
+    }
+
+    /// Reads events for a total that is not kept yet, or that another caller is reading them for.
+    fn first_count(&self, key: &LiveKey) -> Result<Counted, QueryError> {
         let (shared, counters) = (self.shared(), &self.shared().live_counters);
-        let (view, serial) = {
+        let (view, started) = {
             let gate = counters.gate();
             (shared.view(), counters.start(&gate, key))
         };
-        let total = self.aggregate_over(&view, &key.plan(), None).map(|rows| rows.first().map(|row| row.value));
-        if let Some(serial) = serial {
-            counters.finish(key, serial, total.as_ref().ok().copied());
+        let rows = self.aggregate_over(&view, &key.plan(), None);
+        if started.is_new {
+            counters.finish(key, started.passed.start, rows.as_ref().ok().map(|rows| rows.first()));
         }
-        total
+        let row = rows?.into_iter().next();
+        Ok(Counted { total: row.as_ref().map(|row| row.value), last: row.map(|row| row.last), ..started.passed })
     }
 
     /// Lists events of this moment.

@@ -4,10 +4,12 @@
 //! the command ended.
 
 mod backup;
+mod balance;
 mod bars;
 mod client;
 mod completions;
 mod export;
+mod grants;
 mod health;
 mod ingest;
 mod keys;
@@ -60,6 +62,10 @@ enum Command {
     Query(query::QueryArguments),
     /// List, create and delete the meters of a running server
     Meters(meters::MetersArguments),
+    /// Show what a customer may use and how it was burned
+    Balance(balance::BalanceArguments),
+    /// List, create and void the grants of a customer
+    Grants(grants::GrantsArguments),
     /// Check that every event that a running server accepted is accounted for
     Reconcile(reconcile::ReconcileArguments),
     /// Show how long events are kept and what would go, or let it go; while no server runs
@@ -131,6 +137,8 @@ pub fn run() -> ExitCode {
         Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Meters(arguments) => meters::run(arguments),
+        Command::Balance(arguments) => balance::run(&arguments),
+        Command::Grants(arguments) => grants::run(arguments),
         Command::Reconcile(arguments) => reconcile::run(&arguments),
         Command::Retention(arguments) => retention::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),

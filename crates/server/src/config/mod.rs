@@ -118,6 +118,8 @@ pub struct LimitsConfig {
     pub query_cache_bytes: usize,
     /// Totals of single subjects that are kept up to date.
     pub live_counters: usize,
+    /// Customers whose entitlements are kept in memory for checks.
+    pub checked_customers: usize,
     /// Queries at the same time.
     pub concurrent_queries: usize,
     /// Open connections.
@@ -166,6 +168,7 @@ impl Default for Config {
                 query_threads: limits.query_threads,
                 query_cache_bytes: limits.query_cache_bytes,
                 live_counters: limits.live_counters,
+                checked_customers: limits.checked_customers,
                 concurrent_queries: limits.concurrent_queries,
                 connections: 4096,
                 idle_timeout_ms: 75_000,
@@ -225,6 +228,7 @@ impl Config {
                 query_threads: self.limits.query_threads,
                 query_cache_bytes: self.limits.query_cache_bytes,
                 live_counters: self.limits.live_counters,
+                checked_customers: self.limits.checked_customers,
                 concurrent_queries: self.limits.concurrent_queries,
             },
             store: StoreTuning {
@@ -258,6 +262,7 @@ impl Config {
             ("limits.query_threads", limits.query_threads as u64, 0, 1024),
             ("limits.query_cache_bytes", limits.query_cache_bytes as u64, 0, u64::MAX),
             ("limits.live_counters", limits.live_counters as u64, 0, 1 << 31),
+            ("limits.checked_customers", limits.checked_customers as u64, 1, 1 << 28),
             ("limits.concurrent_queries", limits.concurrent_queries as u64, 1, MAX_PERMITS),
             ("limits.connections", limits.connections as u64, 1, MAX_PERMITS),
             ("limits.idle_timeout_ms", limits.idle_timeout_ms, 1, u64::MAX),

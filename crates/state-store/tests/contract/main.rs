@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its name says what it is for")]
 
+mod entitlements;
 mod features;
 mod idempotency;
 mod keys;
@@ -57,6 +58,13 @@ contract! {
     features::a_meter_keeps_what_its_live_features_need,
     features::the_unit_cost_of_a_live_feature_changes,
     features::features_are_listed_in_pages,
+    entitlements::every_field_is_kept,
+    entitlements::one_of_a_customer_and_feature_is_in_force_at_a_time,
+    entitlements::they_are_listed_in_pages,
+    entitlements::grants_are_added_voided_once_and_listed,
+    entitlements::only_live_customers_are_given_live_features_and_leave_after_them,
+    entitlements::one_of_many_concurrent_entitlements_wins,
+    entitlements::a_reservation_is_held_until_it_is_ended_once,
     namespaces::one_is_made_once_and_the_default_one_is_always_there,
     namespaces::those_with_keys_were_there_before,
     portal::tokens_are_kept_listed_and_invalidated,

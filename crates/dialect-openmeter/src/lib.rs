@@ -28,6 +28,7 @@ mod portal;
 mod problem;
 mod query;
 mod reconciliation;
+mod reservations;
 mod subjects;
 mod v3;
 mod values;
@@ -100,7 +101,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
     all
 }
 
-/// Entitlements and their grants, by subject, by customer and of all.
+/// Entitlements and their grants, by subject, by customer and of all, and reservations.
 fn entitlement_routes() -> OpenApiRouter<Door> {
     use entitlements::{customers, list, subjects};
     use grants::handlers;
@@ -126,6 +127,9 @@ fn entitlement_routes() -> OpenApiRouter<Door> {
         .routes(routes!(grants::list::list_grants))
         .routes(routes!(grants::list::list_grants_v2))
         .routes(routes!(handlers::void_grant))
+        .routes(routes!(reservations::reserve))
+        .routes(routes!(reservations::commit))
+        .routes(routes!(reservations::release))
 }
 
 /// What the document says besides its paths.

@@ -23,7 +23,7 @@ const COLUMNS: &str = "id, customer_id, feature_id, feature_key, kind, config, i
      issue_priority, measured_from, period_interval, period_anchor, metadata, annotations, active_from, active_to, created_at, \
      updated_at, deleted_at";
 
-/// Which entitlements to list. Deleted ones are never listed.
+/// Which entitlements to list.
 #[derive(Clone, Debug, Default)]
 pub struct EntitlementListing {
     /// Only those of these customers; all when absent.

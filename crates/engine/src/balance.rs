@@ -5,14 +5,14 @@ use crate::engine::Engine;
 use crate::entitlements::{find, pick};
 use crate::error::EngineError;
 use crate::holdings::{Holding, Holdings};
-use crate::usage::{Measure, MeterUsage};
+use crate::usage::{FeatureMeasure, Measure, MeterUsage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tallystick_domain::customer::Customer;
 use tallystick_domain::entitlement::history::{WindowRow, by_window};
 use tallystick_domain::entitlement::{Kind, Rules, Segment, Standing, State, Stretch, Usage, UsagePeriods, burn_down};
 use tallystick_domain::key::Scope;
-use tallystick_domain::meter::{AggregatePlan, Dimension, PlanError};
+use tallystick_domain::meter::PlanError;
 use tallystick_domain::time::{Period, WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace, Quantity};
 use tallystick_event_store::{EventStore, QueryError};
@@ -88,6 +88,9 @@ pub struct BalanceHistory {
     /// By stretch of time in which the same grants were active, and what was rolled over.
     pub segments: Vec<Segment>,
 }
+
+/// Event subjects, and whose they are.
+pub(crate) type Owners = Arc<BTreeMap<String, String>>;
 
 /// A metered entitlement with all that its balance is computed from.
 pub(crate) struct Measured {
@@ -185,41 +188,47 @@ impl Engine {
         customer: &Customer,
         holding: Holding,
     ) -> Result<Measured, EngineError> {
+        let owners = self.owners(ns, customer).await?;
+        self.measured_by(ns, &owners, holding).await
+    }
+
+    /// The event subjects of a customer.
+    pub(crate) async fn owners(&self, ns: &Namespace, customer: &Customer) -> Result<Owners, EngineError> {
+        Ok(Arc::new(self.owned_subjects(ns, std::slice::from_ref(customer)).await?))
+    }
+
+    /// As [`Engine::measured`], with the customer's event subjects.
+    pub(crate) async fn measured_by(
+        &self,
+        ns: &Namespace,
+        owners: &Owners,
+        holding: Holding,
+    ) -> Result<Measured, EngineError> {
         let (metered, periods) = holding.metered()?;
         let is_soft_limit = metered.is_soft_limit;
-        let owners = self.owned_subjects(ns, std::slice::from_ref(customer)).await?;
-        let measure = self.measure(ns, &holding, owners).await?;
+        let feature = self.feature_measure(ns, &holding).await?;
+        let measure = feature.of(Arc::clone(owners));
         Ok(Measured { holding, periods, is_soft_limit, measure })
     }
 
-    async fn measure(
-        &self,
-        ns: &Namespace,
-        holding: &Holding,
-        owners: BTreeMap<String, String>,
-    ) -> Result<Measure, EngineError> {
-        let lost = |what: &str| EngineError::Internal(format!("the {what} of entitlement {} is lost", holding.id()));
-        let feature = self.state().get_feature(ns, holding.entitlement.feature).await?;
-        let feature = feature.ok_or_else(|| lost("feature"))?;
-        let meter = self.meter_of(ns, &feature).await?.ok_or_else(|| lost("meter"))?;
-        let filters = feature.filters.into_iter().map(|(name, filter)| {
-            let path = meter.group_by.get(&name).cloned().ok_or_else(|| lost("meter's dimension"))?;
-            Ok((Dimension::Property(path), filter))
-        });
-        let plan = AggregatePlan {
-            namespace: ns.clone(),
-            filters: filters.collect::<Result<_, EngineError>>()?,
-            event_type: meter.event_type,
-            from: meter.event_from,
-            to: None,
-            aggregation: meter.aggregation,
-            value: meter.value_property,
-            dimensions: vec![],
-            customers: Some(Arc::new(owners)),
-            windows: None,
-            known_until: None,
+    async fn feature_measure(&self, ns: &Namespace, holding: &Holding) -> Result<Arc<FeatureMeasure>, EngineError> {
+        let id = holding.entitlement.feature;
+        let changes = match self.checks().measure(ns, id) {
+            Ok(known) => return Ok(known),
+            Err(changes) => changes,
         };
-        Ok(Measure { plan })
+        let lost = |what: &str| EngineError::Internal(format!("the {what} of entitlement {} is lost", holding.id()));
+        let feature = self.state().get_feature(ns, id).await?.ok_or_else(|| lost("feature"))?;
+        let meter = self.meter_of(ns, &feature).await?.ok_or_else(|| lost("meter"))?;
+        let (key, slug) = (feature.key.clone(), meter.slug.clone());
+        let measure = FeatureMeasure::new(ns, feature, meter).map_err(|dimension| {
+            let message =
+                format!("feature {key} needs the dimension {dimension:?}, which the meter {slug} has no more");
+            EngineError::Conflict(message)
+        })?;
+        let measure = Arc::new(measure);
+        self.checks().keep_measure(ns, id, changes, &measure);
+        Ok(measure)
     }
 }
 

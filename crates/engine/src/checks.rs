@@ -3,22 +3,22 @@
 //! Of each customer that was asked for, the entitlements are kept until one of them or the customer changes. Of a metered
 //! one the stretch of time is kept in which grants stay as they are; what was used in it is read from live counters.
 
-use crate::balance::{Access, Measured, MeteredAccess, this_minute};
+use crate::balance::{Access, Measured, MeteredAccess, Owners, this_minute};
 use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::entitlements::find;
 use crate::error::EngineError;
 use crate::holdings::{Holding, Holdings};
 use crate::reservations::Held;
+use crate::usage::FeatureMeasure;
 use hashbrown::DefaultHashBuilder;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallystick_domain::customer::Customer;
 use tallystick_domain::entitlement::{Kind, Standing, Stretch};
-use tallystick_domain::meter::Aggregation;
 use tallystick_domain::time::Period;
 use tallystick_domain::{CustomerId, EntitlementId, FeatureId, Instant, Namespace, Quantity, QuantityError};
 use tallystick_event_store::{EventStore, LiveKey, QueryError};
@@ -32,7 +32,16 @@ pub(crate) struct Checks {
     hasher: DefaultHashBuilder,
     /// How often a customer changed. What was read before a change must not be kept after it.
     changes: Vec<Mutex<u64>>,
+    measures: Mutex<Measures>,
     pub held: Held,
+}
+
+/// How features are measured.
+#[derive(Default)]
+struct Measures {
+    known: HashMap<(Namespace, FeatureId), Arc<FeatureMeasure>>,
+    /// How often a meter changed.
+    changes: u64,
 }
 
 /// A customer's name in requests: its id or key.
@@ -107,6 +116,7 @@ impl Checks {
             kept: Cache::new(customers.saturating_mul(2)),
             hasher: DefaultHashBuilder::default(),
             changes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
+            measures: Mutex::default(),
             held: Held::default(),
         }
     }
@@ -122,6 +132,29 @@ impl Checks {
         *changes += 1;
         for text in names_of(customer) {
             self.kept.remove(&NameRef { namespace: ns, text: &text });
+        }
+    }
+
+    /// Forgets all customers of a namespace and how its features are measured: a meter changed.
+    pub fn forget_all(&self, ns: &Namespace) {
+        let mut measures = lock(&self.measures);
+        measures.changes += 1;
+        measures.known.retain(|(namespace, _), _| namespace != ns);
+        self.changes.iter().for_each(|changes| *lock(changes) += 1);
+        self.kept.retain(|name, _| name.namespace != *ns);
+    }
+
+    /// How a feature is measured; if that is not known, how often a meter changed until now.
+    pub fn measure(&self, ns: &Namespace, feature: FeatureId) -> Result<Arc<FeatureMeasure>, u64> {
+        let measures = lock(&self.measures);
+        measures.known.get(&(ns.clone(), feature)).cloned().ok_or(measures.changes)
+    }
+
+    /// Keeps how a feature is measured, unless a meter changed since.
+    pub fn keep_measure(&self, ns: &Namespace, feature: FeatureId, since: u64, measure: &Arc<FeatureMeasure>) {
+        let mut measures = lock(&self.measures);
+        if measures.changes == since {
+            measures.known.insert((ns.clone(), feature), Arc::clone(measure));
         }
     }
 
@@ -224,9 +257,14 @@ impl Check {
         }
     }
 
-    fn remember(&self, found: Option<Memory>) {
-        if let (Answer::Metered { memory, .. }, Some(found)) = (&self.answer, found) {
-            *lock(memory) = Some(Box::new(found));
+    /// Remembers what was found, and gives up counters that nobody will ask for again.
+    fn remember(&self, events: &EventStore, found: Option<Memory>) {
+        let Answer::Metered { memory, .. } = &self.answer else { return };
+        let old = std::mem::replace(&mut *lock(memory), found.map(Box::new));
+        let Some(old) = old else { return };
+        let is_over = lock(memory).as_ref().is_none_or(|new| new.stretch.period.from != old.stretch.period.from);
+        if is_over {
+            old.watched.iter().for_each(|watched| events.forget_count(&watched.key));
         }
     }
 }
@@ -290,16 +328,8 @@ impl Measured {
         let (plan, mut seen) = (&self.measure.plan, 0);
         let mut watched = Vec::new();
         for subject in plan.customers.iter().flat_map(|owners| owners.keys()) {
-            let key = LiveKey {
-                namespace: plan.namespace.clone(),
-                event_type: plan.event_type.clone(),
-                // What does not add up is only watched.
-                aggregation: if self.measure.adds_up() { plan.aggregation } else { Aggregation::Count },
-                value: plan.value.clone().filter(|_| self.measure.adds_up()),
-                filters: plan.filters.clone(),
-                subject: subject.clone(),
-                from: plan.from.max(Some(since)),
-            };
+            let measure = Arc::clone(&self.measure.feature.live);
+            let key = LiveKey { measure, subject: subject.as_str().into(), from: plan.from.max(Some(since)) };
             let Some(counted) = events.live_count(&key)? else { return Ok(None) };
             seen += counted.seen;
             watched.push(Watched { key, start: counted.start, earlier: counted.earlier });
@@ -324,7 +354,8 @@ impl Engine {
         }
         let (loaded, kept) = self.load(caller, customer).await?;
         let Some(place) = find(&loaded.holdings, id_or_feature, now) else { return Ok(None) };
-        self.check_anew(caller.namespace(), &loaded, place, &kept).await.map(Some)
+        let owners = self.owners(ns, &loaded.customer).await?;
+        self.check_anew(ns, (&loaded, &owners), place, &kept).await.map(Some)
     }
 
     /// How all entitlements of a live customer stand that are in force now, by the key of the feature.
@@ -342,10 +373,11 @@ impl Engine {
             }
         }
         let (loaded, kept) = self.load(caller, customer).await?;
+        let owners = self.owners(ns, &loaded.customer).await?;
         let mut all = BTreeMap::new();
         for (place, holding) in loaded.holdings.iter().enumerate() {
             if holding.entitlement.active().contains(now) {
-                let access = self.check_anew(ns, &loaded, place, &kept).await?;
+                let access = self.check_anew(ns, (&loaded, &owners), place, &kept).await?;
                 all.insert(holding.entitlement.feature_key.clone(), access);
             }
         }
@@ -369,7 +401,7 @@ impl Engine {
     async fn check_anew(
         &self,
         ns: &Namespace,
-        loaded: &Holdings,
+        (loaded, owners): (&Holdings, &Owners),
         place: usize,
         kept: &Kept,
     ) -> Result<Access, EngineError> {
@@ -383,10 +415,10 @@ impl Engine {
             Answer::Metered { is_soft_limit, .. } => *is_soft_limit,
         };
         let reserved = self.checks().held.sum_or_overflow(ns, id, now)?;
-        let measured = self.measured(ns, &loaded.customer, holding.clone()).await?;
+        let measured = self.measured_by(ns, owners, holding.clone()).await?;
         let at = this_minute(now);
         let (standing, memory) = self.read_events(move |events| measured.standing_to_remember(events, at)).await?;
-        check.remember(memory);
+        check.remember(self.events(), memory);
         Ok(Access::Metered(MeteredAccess { standing, is_soft_limit, reserved }))
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::customers::NoCustomer;
 use crate::door::{Caller, CustomerPath, Door, PathTexts};
-use crate::params::instant;
+use crate::entitlements::Named;
+use crate::entitlements::value::{self, Grants, ValueBody};
 use crate::problem::{Problem, Refused};
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -10,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tallystick_engine::Access;
-use tallystick_http_kit::QueryString;
 use utoipa::ToSchema;
 
 /// What a customer may use.
@@ -21,24 +21,9 @@ struct AccessBody {
     entitlements: BTreeMap<String, ValueBody>,
 }
 
-/// Whether a customer may use a feature.
-#[derive(Serialize, ToSchema)]
-#[schema(as = EntitlementValue)]
-#[serde(rename_all = "camelCase")]
-struct ValueBody {
-    /// Whether it may be used now.
-    has_access: bool,
-}
-
-impl From<Access> for ValueBody {
-    fn from(access: Access) -> Self {
-        Self { has_access: access.has_access }
-    }
-}
-
 /// Get a customer's access
 ///
-/// Every feature that the customer was given. None can be given yet.
+/// Of every feature to which the customer has an entitlement that is in force.
 #[utoipa::path(
     get,
     path = "/api/v1/customers/{customerIdOrKey}/access",
@@ -53,13 +38,13 @@ pub(crate) async fn get_access(
     path: CustomerPath,
 ) -> Result<Response, Problem> {
     let access = door.engine.customer_access(&caller, &path.id_or_key).await?;
-    let entitlements = access.into_iter().map(|(key, access)| (key, access.into())).collect();
+    let entitlements = access.into_iter().map(|(key, access)| (key, ValueBody::of(&access, Grants::Shown))).collect();
     Ok(Json(AccessBody { entitlements }).into_response())
 }
 
 /// Get a customer's access to a feature
 ///
-/// A feature that the customer was not given is not there for it, whether it exists or not.
+/// Without an entitlement it may not be used, whether the feature exists or not.
 #[utoipa::path(
     get,
     path = "/api/v1/customers/{customerIdOrKey}/entitlements/{featureKey}/value",
@@ -68,7 +53,7 @@ pub(crate) async fn get_access(
     params(
         ("customerIdOrKey" = String, Path, description = "ULID or key."),
         ("featureKey" = String, Path, description = "Key of the feature."),
-        ("time" = Option<String>, Query, format = DateTime, description = "When (RFC 3339); now by default."),
+        ("time" = Option<String>, Query, format = DateTime, description = "When (RFC 3339), earlier or ahead; now by default."),
     ),
     responses((status = 200, description = "The access.", body = ValueBody), NoCustomer, Refused),
 )]
@@ -79,8 +64,7 @@ pub(crate) async fn get_value(
     texts: PathTexts,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let feature = texts.get("featureKey", 64)?;
-    instant(&QueryString::parse(raw.as_deref())?, "time")?;
-    let access = door.engine.customer_access(&caller, &path.id_or_key).await?.remove(feature);
-    Ok(Json(ValueBody::from(access.unwrap_or_default())).into_response())
+    let named = Named { customer: path.id_or_key, entitlement: texts.get("featureKey", 64)?.to_string() };
+    let access = value::read(&door, &caller, &named, raw.as_deref()).await?.unwrap_or(Access::NotInForce);
+    Ok(Json(ValueBody::of(&access, Grants::Hidden)).into_response())
 }

@@ -3,8 +3,8 @@
 use crate::door::{Caller, Door, PathTexts};
 use crate::filter::{self, FilterReader};
 use crate::json::{self, Missing};
-use crate::page::{DEFAULT_PAGE_SIZE, MAX_PAGE, MAX_PAGE_SIZE, PageBody, Paging, bounded, sorting};
-use crate::params::{boolean, number, refuse_unknown};
+use crate::page::{ListBody, Part, sorting};
+use crate::params::{boolean, refuse_unknown};
 use crate::problem::{Problem, Refused, problem_answer};
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
@@ -117,14 +117,6 @@ pub(crate) struct FeatureInput {
     advanced_meter_group_by_filters: Option<Map<String, Value>>,
     /// What a unit of use costs.
     unit_cost: Option<UnitCostBody>,
-}
-
-/// A list of features, or a page of them when `page` or `pageSize` was sent.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-enum FeatureList {
-    All(Vec<FeatureBody>),
-    Page(PageBody<FeatureBody>),
 }
 
 /// 404 where a feature or a meter is named.
@@ -267,7 +259,7 @@ pub(crate) async fn create_feature(
         ("orderBy" = Option<String>, Query, description = "`id`, `key`, `name`, `createdAt` or `updatedAt` (key)."),
     ),
     responses(
-        (status = 200, description = "The features.", body = FeatureList),
+        (status = 200, description = "The features.", body = ListBody<FeatureBody>),
         Refused,
     ),
 )]
@@ -279,8 +271,7 @@ pub(crate) async fn list_features(
     let query = QueryString::parse(raw.as_deref())?;
     let known = ["meterSlug", "includeArchived", "page", "pageSize", "offset", "limit", "order", "orderBy"];
     refuse_unknown(&query, &known, &[])?;
-    let paging = Paging::read(&query)?;
-    let (offset, limit) = (number(&query, "offset", 0, MAX_PAGE)?, number(&query, "limit", 1, MAX_PAGE_SIZE)?);
+    let part = Part::read(&query)?.unwrap_or_else(Part::first);
     let orders = [
         ("key", FeatureOrder::Key),
         ("id", FeatureOrder::Id),
@@ -293,19 +284,14 @@ pub(crate) async fn list_features(
     if meters.len() > MAX_METERS {
         return Err(Problem::parameter("meterSlug", "query", format!("maximum number of items is {MAX_METERS}")));
     }
-    let without_pages = (bounded(offset.unwrap_or(0)), bounded(limit.unwrap_or(DEFAULT_PAGE_SIZE)));
-    let (offset, limit) = paging.map_or(without_pages, |paging| (paging.offset(), paging.limit()));
+    let (offset, limit) = (part.offset(), part.limit());
     let include_archived = boolean(&query, "includeArchived")?.unwrap_or(false);
     let of_meters = (!meters.is_empty()).then_some((FeatureText::MeterSlug, TextCondition::OneOf(meters)));
     let conditions = of_meters.into_iter().collect();
     let listing = FeatureListing { conditions, include_archived, order, descending, offset, limit };
     let found = door.engine.list_features(&caller, listing).await?;
-    let items: Vec<_> = found.features.into_iter().map(body_of).collect();
-    let list = match paging {
-        Some(paging) => FeatureList::Page(PageBody::new(paging, found.total, items)),
-        None => FeatureList::All(items),
-    };
-    Ok(Json(list).into_response())
+    let items = found.features.into_iter().map(body_of).collect();
+    Ok(Json(ListBody::new(part, found.total, items)).into_response())
 }
 
 /// Get a feature

@@ -4,18 +4,22 @@
 //! vendor's server is listed in `docs/dialects/openmeter.md`.
 
 mod access;
+mod amount;
 mod corrections;
 mod customers;
 mod debug;
 mod door;
+mod entitlements;
 mod events;
 mod features;
 mod filter;
 /// What the fuzz targets of the repository call.
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod grants;
 mod info;
 mod json;
+mod labels;
 mod meters;
 pub mod operations;
 mod page;
@@ -24,6 +28,7 @@ mod portal;
 mod problem;
 mod query;
 mod reconciliation;
+mod reservations;
 mod subjects;
 mod v3;
 mod values;
@@ -71,7 +76,8 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(subjects::upsert_subjects, subjects::list_subjects))
         .routes(routes!(subjects::get_subject, subjects::delete_subject))
         .routes(routes!(features::create_feature, features::list_features))
-        .routes(routes!(features::get_feature, features::delete_feature));
+        .routes(routes!(features::get_feature, features::delete_feature))
+        .merge(entitlement_routes());
     let rules =
         DoorRules { draw: problem::draw, reading_posts: writes::READING_POSTS, secret_answers: writes::SECRET_ANSWERS };
     // Browsers must see who may ask on every answer of the portal, refusals too, so it comes in through layers of its own.
@@ -95,6 +101,37 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
     all
 }
 
+/// Entitlements and their grants, by subject, by customer and of all, and reservations.
+fn entitlement_routes() -> OpenApiRouter<Door> {
+    use entitlements::{customers, list, subjects};
+    use grants::handlers;
+    OpenApiRouter::new()
+        .routes(routes!(subjects::create_entitlement, subjects::list_entitlements))
+        .routes(routes!(subjects::get_entitlement, subjects::delete_entitlement))
+        .routes(routes!(subjects::override_entitlement))
+        .routes(routes!(subjects::get_value))
+        .routes(routes!(subjects::get_history))
+        .routes(routes!(subjects::reset_entitlement))
+        .routes(routes!(handlers::create_grant, handlers::list_grants))
+        .routes(routes!(customers::create_entitlement, customers::list_entitlements))
+        .routes(routes!(customers::get_entitlement, customers::delete_entitlement))
+        .routes(routes!(customers::override_entitlement))
+        .routes(routes!(customers::get_value))
+        .routes(routes!(customers::get_history))
+        .routes(routes!(customers::reset_entitlement))
+        .routes(routes!(handlers::create_grant_v2, handlers::list_grants_v2))
+        .routes(routes!(list::list_entitlements))
+        .routes(routes!(list::get_entitlement))
+        .routes(routes!(list::list_entitlements_v2))
+        .routes(routes!(list::get_entitlement_v2))
+        .routes(routes!(grants::list::list_grants))
+        .routes(routes!(grants::list::list_grants_v2))
+        .routes(routes!(handlers::void_grant))
+        .routes(routes!(reservations::reserve))
+        .routes(routes!(reservations::commit))
+        .routes(routes!(reservations::release))
+}
+
 /// What the document says besides its paths.
 #[derive(OpenApi)]
 #[openapi(
@@ -112,6 +149,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         (name = "Customers", description = "Who pays, and whose usage is whose."),
         (name = "Subjects", description = "Names and labels for the ids that events carry."),
         (name = "Features", description = "What customers are given access to."),
+        (name = "Entitlements", description = "What a customer may use of a feature, and how much is left."),
         (name = "Portal", description = "Usage for customers' own pages."),
         (name = "Info", description = "What the server knows of the world."),
         (name = "Version 3", description = "The same objects in the shapes of the API's third version."),

@@ -47,6 +47,93 @@ impl Default for Paging {
     }
 }
 
+/// Which part of a list is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A page.
+    Page(Paging),
+    /// So many items behind so many.
+    Slice {
+        /// How many items come before.
+        offset: u32,
+        /// How many items it has at most.
+        limit: u32,
+    },
+}
+
+impl Part {
+    /// The parameters that it is read from.
+    pub(crate) const NAMES: [&'static str; 4] = ["page", "pageSize", "offset", "limit"];
+
+    /// Reads `page` and `pageSize`, or else `offset` and `limit`; `None` when none of them was sent. What is not used is checked all
+    /// the same.
+    pub(crate) fn read(query: &QueryString) -> Result<Option<Self>, Problem> {
+        let paging = Paging::read(query)?;
+        let (offset, limit) = (number(query, "offset", 0, MAX_PAGE)?, number(query, "limit", 1, MAX_PAGE_SIZE)?);
+        let asked = offset.is_some() || limit.is_some();
+        let slice = asked.then(|| Self::Slice {
+            offset: bounded(offset.unwrap_or(0)),
+            limit: bounded(limit.unwrap_or(DEFAULT_PAGE_SIZE)),
+        });
+        Ok(paging.map(Self::Page).or(slice))
+    }
+
+    /// The beginning, as a list without pages shows it.
+    pub(crate) fn first() -> Self {
+        Self::Slice { offset: 0, limit: bounded(DEFAULT_PAGE_SIZE) }
+    }
+
+    /// How many items come before it.
+    pub(crate) fn offset(self) -> u32 {
+        match self {
+            Self::Page(paging) => paging.offset(),
+            Self::Slice { offset, .. } => offset,
+        }
+    }
+
+    /// How many items it has at most.
+    pub(crate) fn limit(self) -> u32 {
+        match self {
+            Self::Page(paging) => paging.limit(),
+            Self::Slice { limit, .. } => limit,
+        }
+    }
+
+    /// The page that it is; what is no page has zeros.
+    pub(crate) fn paging(self) -> Paging {
+        match self {
+            Self::Page(paging) => paging,
+            Self::Slice { .. } => Paging { page: 0, size: 0 },
+        }
+    }
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self::Page(Paging::default())
+    }
+}
+
+/// A list, or a page of it where one was asked for.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ListBody<T> {
+    /// The items.
+    All(Vec<T>),
+    /// A page of them.
+    Page(PageBody<T>),
+}
+
+impl<T> ListBody<T> {
+    /// The part that was asked for.
+    pub(crate) fn new(part: Part, total_count: u64, items: Vec<T>) -> Self {
+        match part {
+            Part::Page(paging) => Self::Page(PageBody::new(paging, total_count, items)),
+            Part::Slice { .. } => Self::All(items),
+        }
+    }
+}
+
 /// A number of items as the engine takes it.
 pub(crate) fn bounded(items: usize) -> u32 {
     u32::try_from(items).unwrap_or(u32::MAX)
@@ -108,6 +195,19 @@ mod tests {
             "page=1&page=2",
             "page=9223372036854775808",
         ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pages_win_over_slices_which_show_no_page() {
+        let read = |raw: &str| Part::read(&query(raw));
+        assert_eq!(read("").unwrap(), None);
+        let slice = read("limit=2&offset=1").unwrap().unwrap();
+        assert_eq!((slice.offset(), slice.limit(), slice.paging()), (1, 2, Paging { page: 0, size: 0 }));
+        assert_eq!(read("offset=3").unwrap(), Some(Part::Slice { offset: 3, limit: 100 }));
+        assert_eq!(read("page=2&limit=7").unwrap(), Some(Part::Page(Paging { page: 2, size: 100 })));
+        for bad in ["limit=0", "limit=1001", "offset=-1", "page=1&limit=x"] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

@@ -1,5 +1,6 @@
 //! Error bodies: `application/problem+json` with the vendor's detail prefixes.
 
+use crate::amount::Amount;
 use crate::v3::InvalidParameter;
 use axum::Json;
 use axum::extract::Request;
@@ -9,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use tallystick_domain::quantity::Quantity;
 use tallystick_engine::{EngineError, Fault};
 use tallystick_http_kit::{Refusal, RequestId};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
@@ -26,6 +28,10 @@ pub struct Problem {
     pub(crate) faults: Vec<ValidationError>,
     /// What is wrong, as the third version lists it.
     pub(crate) parameters: Vec<InvalidParameter>,
+    /// What stands in the way.
+    conflicting: Option<String>,
+    /// How much is left where too little is.
+    left: Option<Quantity>,
     retry_after_s: Option<u32>,
 }
 
@@ -73,7 +79,14 @@ pub(crate) struct Body<'a> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Extensions<'a> {
     /// Everything that is wrong with the request.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     validation_errors: &'a [ValidationError],
+    /// The id of what stands in the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflicting_entity_id: Option<&'a str>,
+    /// How much is left where too little is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<Amount>,
 }
 
 impl Problem {
@@ -86,7 +99,16 @@ impl Problem {
     }
 
     fn bare(status: StatusCode) -> Self {
-        Self { status, prefix: "", text: None, faults: vec![], parameters: vec![], retry_after_s: None }
+        Self {
+            status,
+            prefix: "",
+            text: None,
+            faults: vec![],
+            parameters: vec![],
+            conflicting: None,
+            left: None,
+            retry_after_s: None,
+        }
     }
 
     /// A request that cannot be understood or breaks a rule: 400. The text is taken as it is.
@@ -116,6 +138,11 @@ impl Problem {
     /// Something that is not in the caller's namespace: 404.
     pub fn not_found(what: impl AsRef<str>) -> Self {
         Self::prefixed(StatusCode::NOT_FOUND, "not found error: ", what.as_ref())
+    }
+
+    /// Something that contradicts what is stored: 409.
+    fn conflict(text: impl Into<String>) -> Self {
+        Self::prefixed(StatusCode::CONFLICT, "conflict error: ", text)
     }
 
     /// A path that is no operation: 404 without a detail.
@@ -149,7 +176,12 @@ impl Problem {
     }
 
     fn draw(&self, request_id: Option<&RequestId>) -> Response {
-        let extensions = (!self.faults.is_empty()).then_some(Extensions { validation_errors: &self.faults });
+        let has_facts = !self.faults.is_empty() || self.conflicting.is_some() || self.left.is_some();
+        let extensions = has_facts.then(|| Extensions {
+            validation_errors: &self.faults,
+            conflicting_entity_id: self.conflicting.as_deref(),
+            left: self.left.map(Amount),
+        });
         let detail = self.text.as_ref().map(|text| format!("{}{text}", self.prefix));
         let body = Body {
             kind: "about:blank",
@@ -229,7 +261,11 @@ impl From<EngineError> for Problem {
             }
             EngineError::InvalidEvents(_) => Self::validation(text),
             EngineError::NotFound { .. } => Self::not_found(text),
-            EngineError::Conflict(_) => Self::prefixed(StatusCode::CONFLICT, "conflict error: ", text),
+            EngineError::Conflict(_) => Self::conflict(text),
+            EngineError::Overlap { entitlement, .. } => {
+                Self { conflicting: Some(entitlement.to_string()), ..Self::conflict(text) }
+            }
+            EngineError::NotEnough { left } => Self { left: Some(left), ..Self::conflict(text) },
             EngineError::Gone(_) => {
                 Self::prefixed(StatusCode::PRECONDITION_FAILED, "precondition failed error: ", text)
             }
@@ -268,10 +304,8 @@ impl From<Refusal> for Problem {
             Refusal::IdempotencyKeyReused => {
                 Self::prefixed(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable entity error: ", text)
             }
-            Refusal::IdempotencyKeyInFlight => {
-                Self::prefixed(StatusCode::CONFLICT, "conflict error: ", text).with_retry_after(1)
-            }
-            Refusal::IdempotentAnswerLost => Self::prefixed(StatusCode::CONFLICT, "conflict error: ", text),
+            Refusal::IdempotencyKeyInFlight => Self::conflict(text).with_retry_after(1),
+            Refusal::IdempotentAnswerLost => Self::conflict(text),
             Refusal::Panicked => Self::bare(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
@@ -281,7 +315,8 @@ impl From<Fault> for ValidationError {
     fn from(fault: Fault) -> Self {
         // A member of a list begins with its index.
         let dot = if fault.field.starts_with('[') { "" } else { "." };
-        Self { message: fault.message, severity: "critical", code: None, field: format!("${dot}{}", fault.field) }
+        let field = format!("${dot}{}", fault.field);
+        Self { message: fault.message, severity: "critical", code: fault.code, field }
     }
 }
 

@@ -41,7 +41,7 @@ pub struct FeatureRef {
     pub key: Option<String>,
 }
 
-/// Which entitlements to list. Deleted ones are never listed.
+/// Which entitlements to list.
 #[derive(Clone, Debug, Default)]
 pub struct EntitlementListing {
     /// Only those of these customers and of those in `customer_keys`, by id; all when both are empty. Unknown ones have none.
@@ -56,6 +56,8 @@ pub struct EntitlementListing {
     pub kinds: Vec<KindName>,
     /// Only those that are in force now.
     pub exclude_inactive: bool,
+    /// Deleted ones too, as if they were in force.
+    pub include_deleted: bool,
     /// Sorted by the last change instead of the creation; ties are sorted by id.
     pub by_update: bool,
     /// Largest first.
@@ -245,6 +247,7 @@ impl Engine {
             features: listing.features,
             kinds: listing.kinds,
             active_at: listing.exclude_inactive.then_some(now),
+            include_deleted: listing.include_deleted,
             by_update: listing.by_update,
             descending: listing.descending,
             offset: listing.offset,

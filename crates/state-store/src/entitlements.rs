@@ -23,7 +23,7 @@ const COLUMNS: &str = "id, customer_id, feature_id, feature_key, kind, config, i
      issue_priority, measured_from, period_interval, period_anchor, metadata, annotations, active_from, active_to, created_at, \
      updated_at, deleted_at";
 
-/// Which entitlements to list. Deleted ones are never listed.
+/// Which entitlements to list.
 #[derive(Clone, Debug, Default)]
 pub struct EntitlementListing {
     /// Only those of these customers; all when absent.
@@ -34,6 +34,8 @@ pub struct EntitlementListing {
     pub kinds: Vec<KindName>,
     /// Only those that are in force at this moment.
     pub active_at: Option<Instant>,
+    /// Deleted ones too, as if they had not been.
+    pub include_deleted: bool,
     /// Sorted by the last change instead of the creation; ties are sorted by id.
     pub by_update: bool,
     /// Largest first.
@@ -124,7 +126,9 @@ impl StateStore {
         listing: &EntitlementListing,
     ) -> Result<(Vec<Entitlement>, u64), StateError> {
         let mut wanted = Wanted::of(ns);
-        wanted.and("deleted_at IS NULL");
+        if !listing.include_deleted {
+            wanted.and("deleted_at IS NULL");
+        }
         if let Some(customers) = &listing.customers {
             let ids = customers.iter().map(CustomerId::to_string).collect();
             wanted.text("customer_id", &TextCondition::OneOf(ids));

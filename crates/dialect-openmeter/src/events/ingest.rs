@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeSet;
 use tallystick_domain::key::Scope;
-use tallystick_engine::{EngineError, ImportPart, IngestReport, InvalidEvent, Limits, check_events};
+use tallystick_engine::{EngineError, ImportPart, IngestReport, InvalidEvent, Limits, NewEvent, check_events};
 use tallystick_http_kit::{Refusal, body};
 
 /// How many events of a request were new.

@@ -18,7 +18,7 @@ use axum::response::Response;
 pub(crate) use csv::file as csv_file;
 pub(crate) use request::Asked;
 use request::QueryBody;
-pub(crate) use request::WindowSizeWord;
+pub(crate) use request::{WindowSizeWord, window_size};
 use tallystick_engine::{EngineError, PortalCaller};
 use tallystick_http_kit::QueryString;
 

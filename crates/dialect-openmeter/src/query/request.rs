@@ -149,7 +149,8 @@ impl QueryBody {
     }
 }
 
-fn window_size(place: Place, text: &str) -> Result<WindowSize, Problem> {
+/// Reads the length of windows.
+pub(crate) fn window_size(place: Place, text: &str) -> Result<WindowSize, Problem> {
     let words = WindowSize::ALL.map(WindowSize::as_str);
     WindowSize::parse(text).ok_or_else(|| place.refuse("windowSize", not_allowed(&words)))
 }

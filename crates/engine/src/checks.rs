@@ -101,6 +101,9 @@ struct Memory {
     standing: Arc<Standing>,
 }
 
+/// Counters, and how many events were published to all of them.
+type Watching = (Box<[Watched]>, u64);
+
 /// A live counter as it was.
 struct Watched {
     key: LiveKey,
@@ -324,7 +327,7 @@ impl Measured {
     }
 
     /// Starts counters of all subjects; with the number of events that were published to them. `None` if they cannot be kept.
-    fn count(&self, events: &EventStore, since: Instant) -> Result<Option<(Box<[Watched]>, u64)>, QueryError> {
+    fn count(&self, events: &EventStore, since: Instant) -> Result<Option<Watching>, QueryError> {
         let (plan, mut seen) = (&self.measure.plan, 0);
         let mut watched = Vec::new();
         for subject in plan.customers.iter().flat_map(|owners| owners.keys()) {

@@ -306,7 +306,7 @@ impl Subject {
                 aggregation,
                 value: key.measure.value.clone(),
                 dimensions: vec![],
-                filters: [(Dimension::Subject, Filter::Eq(key.subject.clone()))]
+                filters: [(Dimension::Subject, Filter::Eq(key.subject.to_string()))]
                     .into_iter()
                     .chain(key.measure.filters.clone())
                     .collect(),

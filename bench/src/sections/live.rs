@@ -5,10 +5,11 @@ use crate::client::percentile;
 use crate::data::{ASKED_TYPE, Random, START_MS, subject_name, type_name};
 use crate::store::{self, Manner, billionths};
 use anyhow::{Result, anyhow, bail};
+use std::sync::Arc;
 use std::time::Instant;
 use tallystick_domain::Namespace;
 use tallystick_domain::meter::{Aggregation, JsonPath};
-use tallystick_event_store::{EventStore, LiveKey};
+use tallystick_event_store::{EventStore, LiveKey, LiveMeasure};
 
 /// Subjects, each with one event.
 const MOST_SUBJECTS: u64 = 1_000_000;
@@ -53,12 +54,14 @@ pub fn run(run: &mut Run<'_>) -> Result<()> {
 
 fn key(subject: u32, aggregation: Aggregation) -> Result<LiveKey> {
     Ok(LiveKey {
-        namespace: Namespace::default_namespace(),
-        event_type: type_name(ASKED_TYPE).into(),
-        aggregation,
-        value: Some(JsonPath::parse("$.tokens").map_err(|error| anyhow!("{error}"))?),
-        subject: subject_name(subject),
-        filters: vec![],
+        measure: Arc::new(LiveMeasure {
+            namespace: Namespace::default_namespace(),
+            event_type: type_name(ASKED_TYPE).into(),
+            aggregation,
+            value: Some(JsonPath::parse("$.tokens").map_err(|error| anyhow!("{error}"))?),
+            filters: vec![],
+        }),
+        subject: subject_name(subject).into(),
         from: tallystick_domain::Instant::from_micros(START_MS * 1000),
     })
 }

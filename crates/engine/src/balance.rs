@@ -5,22 +5,25 @@ use crate::engine::Engine;
 use crate::entitlements::{find, pick};
 use crate::error::EngineError;
 use crate::holdings::{Holding, Holdings};
-use crate::usage::{Measure, MeterUsage};
+use crate::usage::{FeatureMeasure, Measure, MeterUsage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tallystick_domain::customer::Customer;
 use tallystick_domain::entitlement::history::{WindowRow, by_window};
 use tallystick_domain::entitlement::{Kind, Rules, Segment, Standing, State, Stretch, Usage, UsagePeriods, burn_down};
 use tallystick_domain::key::Scope;
-use tallystick_domain::meter::{AggregatePlan, Dimension, PlanError};
+use tallystick_domain::meter::PlanError;
 use tallystick_domain::time::{Period, WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace, Quantity};
 use tallystick_event_store::{EventStore, QueryError};
 
-/// The most windows that a history has.
+/// The most windows that a history has, and the most usage periods and refills in it.
 const MAX_WINDOWS: usize = 50_000;
 /// The same where each window needs queries of its own, as distinct values do not add up.
 const MAX_DISTINCT_WINDOWS: usize = 1_000;
+
+/// The most usage periods and refills of grants that a run goes through: hours of more than a century.
+const MAX_CUTS: u64 = 1_000_000;
 
 /// What a customer may do with a feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +91,9 @@ pub struct BalanceHistory {
     /// By stretch of time in which the same grants were active, and what was rolled over.
     pub segments: Vec<Segment>,
 }
+
+/// Event subjects, and whose they are.
+pub(crate) type Owners = Arc<BTreeMap<String, String>>;
 
 /// A metered entitlement with all that its balance is computed from.
 pub(crate) struct Measured {
@@ -185,41 +191,47 @@ impl Engine {
         customer: &Customer,
         holding: Holding,
     ) -> Result<Measured, EngineError> {
+        let owners = self.owners(ns, customer).await?;
+        self.measured_by(ns, &owners, holding).await
+    }
+
+    /// The event subjects of a customer.
+    pub(crate) async fn owners(&self, ns: &Namespace, customer: &Customer) -> Result<Owners, EngineError> {
+        Ok(Arc::new(self.owned_subjects(ns, std::slice::from_ref(customer)).await?))
+    }
+
+    /// As [`Engine::measured`], with the customer's event subjects.
+    pub(crate) async fn measured_by(
+        &self,
+        ns: &Namespace,
+        owners: &Owners,
+        holding: Holding,
+    ) -> Result<Measured, EngineError> {
         let (metered, periods) = holding.metered()?;
         let is_soft_limit = metered.is_soft_limit;
-        let owners = self.owned_subjects(ns, std::slice::from_ref(customer)).await?;
-        let measure = self.measure(ns, &holding, owners).await?;
+        let feature = self.feature_measure(ns, &holding).await?;
+        let measure = feature.of(Arc::clone(owners));
         Ok(Measured { holding, periods, is_soft_limit, measure })
     }
 
-    async fn measure(
-        &self,
-        ns: &Namespace,
-        holding: &Holding,
-        owners: BTreeMap<String, String>,
-    ) -> Result<Measure, EngineError> {
-        let lost = |what: &str| EngineError::Internal(format!("the {what} of entitlement {} is lost", holding.id()));
-        let feature = self.state().get_feature(ns, holding.entitlement.feature).await?;
-        let feature = feature.ok_or_else(|| lost("feature"))?;
-        let meter = self.meter_of(ns, &feature).await?.ok_or_else(|| lost("meter"))?;
-        let filters = feature.filters.into_iter().map(|(name, filter)| {
-            let path = meter.group_by.get(&name).cloned().ok_or_else(|| lost("meter's dimension"))?;
-            Ok((Dimension::Property(path), filter))
-        });
-        let plan = AggregatePlan {
-            namespace: ns.clone(),
-            filters: filters.collect::<Result<_, EngineError>>()?,
-            event_type: meter.event_type,
-            from: meter.event_from,
-            to: None,
-            aggregation: meter.aggregation,
-            value: meter.value_property,
-            dimensions: vec![],
-            customers: Some(Arc::new(owners)),
-            windows: None,
-            known_until: None,
+    async fn feature_measure(&self, ns: &Namespace, holding: &Holding) -> Result<Arc<FeatureMeasure>, EngineError> {
+        let id = holding.entitlement.feature;
+        let changes = match self.checks().measure(ns, id) {
+            Ok(known) => return Ok(known),
+            Err(changes) => changes,
         };
-        Ok(Measure { plan })
+        let lost = |what: &str| EngineError::Internal(format!("the {what} of entitlement {} is lost", holding.id()));
+        let feature = self.state().get_feature(ns, id).await?.ok_or_else(|| lost("feature"))?;
+        let meter = self.meter_of(ns, &feature).await?.ok_or_else(|| lost("meter"))?;
+        let (key, slug) = (feature.key.clone(), meter.slug.clone());
+        let measure = FeatureMeasure::new(ns, feature, meter).map_err(|dimension| {
+            let message =
+                format!("feature {key} needs the dimension {dimension:?}, which the meter {slug} has no more");
+            EngineError::Conflict(message)
+        })?;
+        let measure = Arc::new(measure);
+        self.checks().keep_measure(ns, id, changes, &measure);
+        Ok(measure)
     }
 }
 
@@ -228,15 +240,21 @@ impl Measured {
         Rules { periods: &self.periods, grants: &self.holding.grants, counting: self.measure.counting() }
     }
 
-    /// The stretch that holds a moment. Blocks.
-    pub fn stretch(&self, events: &EventStore, at: Instant) -> Result<Stretch, QueryError> {
-        let mut usage = self.usage(events, Stretch::period_of(self.rules(), at).from)?;
-        Stretch::holding(self.rules(), at, &mut usage)
+    /// The stretch that holds a moment, by a run from a state, or from when measuring began. Blocks.
+    pub fn stretch(&self, events: &EventStore, at: Instant, from: Option<State>) -> Result<Stretch, QueryError> {
+        let state = from.unwrap_or_else(|| State::initial(&self.periods));
+        let until = Stretch::period_of(self.rules(), at).from;
+        let mut usage = MeterUsage::new(events, &self.measure);
+        let begin = self.periods.containing(state.at).from;
+        if begin < until {
+            usage.prepare(self.usage_cuts(begin, until)?)?;
+        }
+        Stretch::holding_from(self.rules(), state, at, &mut usage)
     }
 
     /// How it stands at a moment. Blocks.
     pub fn standing(&self, events: &EventStore, at: Instant) -> Result<Standing, QueryError> {
-        let stretch = self.stretch(events, at)?;
+        let stretch = self.stretch(events, at, None)?;
         Ok(stretch.standing(self.used(events, stretch.usage_from, at)?)?)
     }
 
@@ -245,20 +263,24 @@ impl Measured {
         MeterUsage::new(events, &self.measure).used(since, until)
     }
 
-    /// Usage that a run until a moment asks for.
-    fn usage<'s>(&'s self, events: &'s EventStore, until: Instant) -> Result<MeterUsage<'s>, QueryError> {
-        let (mut usage, begin) = (MeterUsage::new(events, &self.measure), self.periods.measured_from());
-        if begin < until {
-            usage.prepare(self.usage_cuts(begin, until))?;
-        }
-        Ok(usage)
-    }
-
     /// Between which moments usage is asked for at once. What does not add up is asked for by whole periods.
-    fn usage_cuts(&self, begin: Instant, until: Instant) -> BTreeSet<Instant> {
-        match self.measure.has_parts() {
+    fn usage_cuts(&self, begin: Instant, until: Instant) -> Result<BTreeSet<Instant>, QueryError> {
+        self.check_length(begin, until, MAX_CUTS)?;
+        Ok(match self.measure.has_parts() {
             true => burn_down::cuts(self.rules(), begin, until),
             false => self.periods.beginnings(begin, until).into_iter().chain([until]).collect(),
+        })
+    }
+
+    /// Refuses a time in which there would be more periods and refills than can be run through.
+    fn check_length(&self, begin: Instant, until: Instant, most: u64) -> Result<(), QueryError> {
+        let periods = self.periods.about_how_many(begin, until);
+        let refills = self.holding.grants.iter().map(|grant| grant.about_how_many_refills(begin, until));
+        match refills.fold(periods, u64::saturating_add) > most {
+            true => {
+                Err(PlanError::TooLarge { what: "usage periods and refills of grants", limit: most as usize }.into())
+            }
+            false => Ok(()),
         }
     }
 
@@ -286,14 +308,15 @@ impl Measured {
         let mut usage = MeterUsage::new(events, &self.measure);
         if self.measure.has_parts() {
             let end = parts.last().map_or(wanted.to, |last| last.to.max(wanted.to));
-            let cuts = burn_down::cuts(self.rules(), measured_from, wanted.to);
+            let cuts = self.usage_cuts(measured_from, wanted.to)?;
             usage.prepare(cuts.into_iter().chain(edges).chain([begin, end]).collect())?;
         } else {
-            usage.prepare(self.usage_cuts(measured_from, wanted.to))?;
+            usage.prepare(self.usage_cuts(measured_from, wanted.to)?)?;
             usage.prepare(edges.collect())?;
         }
-        let before = burn_down::run(self.rules(), State::initial(&self.periods), begin, &mut usage)?;
-        let whole = burn_down::run(self.rules(), before.end, wanted.to, &mut usage)?;
+        self.check_length(begin, wanted.to, MAX_WINDOWS as u64)?;
+        let before = burn_down::end_of(self.rules(), State::initial(&self.periods), begin, &mut usage)?;
+        let whole = burn_down::run(self.rules(), before, wanted.to, &mut usage)?;
         let windows = by_window(self.rules(), &whole, parts, &mut usage)?;
         Ok(BalanceHistory { windows, segments: whole.segments })
     }

@@ -3,25 +3,25 @@
 //! Of each customer that was asked for, the entitlements are kept until one of them or the customer changes. Of a metered
 //! one the stretch of time is kept in which grants stay as they are; what was used in it is read from live counters.
 
-use crate::balance::{Access, Measured, MeteredAccess, this_minute};
+use crate::balance::{Access, Measured, MeteredAccess, Owners, this_minute};
 use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::entitlements::find;
 use crate::error::EngineError;
 use crate::holdings::{Holding, Holdings};
 use crate::reservations::Held;
+use crate::usage::FeatureMeasure;
 use hashbrown::DefaultHashBuilder;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallystick_domain::customer::Customer;
-use tallystick_domain::entitlement::{Kind, Standing, Stretch};
-use tallystick_domain::meter::Aggregation;
+use tallystick_domain::entitlement::{Kind, Standing, State, Stretch};
 use tallystick_domain::time::Period;
 use tallystick_domain::{CustomerId, EntitlementId, FeatureId, Instant, Namespace, Quantity, QuantityError};
-use tallystick_event_store::{EventStore, LiveKey, QueryError};
+use tallystick_event_store::{Counted, EventStore, LiveKey, QueryError};
 
 /// Changes of customers are counted in so many parts.
 const STRIPES: usize = 256;
@@ -32,7 +32,16 @@ pub(crate) struct Checks {
     hasher: DefaultHashBuilder,
     /// How often a customer changed. What was read before a change must not be kept after it.
     changes: Vec<Mutex<u64>>,
+    measures: Mutex<Measures>,
     pub held: Held,
+}
+
+/// How features are measured.
+#[derive(Default)]
+struct Measures {
+    known: HashMap<(Namespace, FeatureId), Arc<FeatureMeasure>>,
+    /// How often a meter changed.
+    changes: u64,
 }
 
 /// A customer's name in requests: its id or key.
@@ -92,7 +101,17 @@ struct Memory {
     standing: Arc<Standing>,
 }
 
+/// Counters, and how many events were published to all of them.
+type Watching = (Box<[Watched]>, u64);
+
+/// A state of the past, and the counters that tell whether the past is as it was then.
+struct Snapshot {
+    state: State,
+    watched: Box<[Watched]>,
+}
+
 /// A live counter as it was.
+#[derive(Clone)]
 struct Watched {
     key: LiveKey,
     start: u64,
@@ -107,6 +126,7 @@ impl Checks {
             kept: Cache::new(customers.saturating_mul(2)),
             hasher: DefaultHashBuilder::default(),
             changes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
+            measures: Mutex::default(),
             held: Held::default(),
         }
     }
@@ -122,6 +142,29 @@ impl Checks {
         *changes += 1;
         for text in names_of(customer) {
             self.kept.remove(&NameRef { namespace: ns, text: &text });
+        }
+    }
+
+    /// Forgets all customers of a namespace and how its features are measured: a meter changed.
+    pub fn forget_all(&self, ns: &Namespace) {
+        let mut measures = lock(&self.measures);
+        measures.changes += 1;
+        measures.known.retain(|(namespace, _), _| namespace != ns);
+        self.changes.iter().for_each(|changes| *lock(changes) += 1);
+        self.kept.retain(|name, _| name.namespace != *ns);
+    }
+
+    /// How a feature is measured; if that is not known, how often a meter changed until now.
+    pub fn measure(&self, ns: &Namespace, feature: FeatureId) -> Result<Arc<FeatureMeasure>, u64> {
+        let measures = lock(&self.measures);
+        measures.known.get(&(ns.clone(), feature)).cloned().ok_or(measures.changes)
+    }
+
+    /// Keeps how a feature is measured, unless a meter changed since.
+    pub fn keep_measure(&self, ns: &Namespace, feature: FeatureId, since: u64, measure: &Arc<FeatureMeasure>) {
+        let mut measures = lock(&self.measures);
+        if measures.changes == since {
+            measures.known.insert((ns.clone(), feature), Arc::clone(measure));
         }
     }
 
@@ -206,6 +249,14 @@ impl Check {
         }
     }
 
+    /// What a later stretch can be computed from.
+    fn snapshot(&self) -> Option<Snapshot> {
+        let Answer::Metered { memory, .. } = &self.answer else { return None };
+        let memory = lock(memory);
+        let memory = memory.as_ref().filter(|memory| memory.adds_up)?;
+        Some(Snapshot { state: memory.stretch.state()?, watched: memory.watched.clone() })
+    }
+
     /// The answer of this moment, if it is known without reading events.
     fn known(&self, engine: &Engine, ns: &Namespace, now: Instant) -> Option<Access> {
         if !self.active.contains(now) {
@@ -224,10 +275,30 @@ impl Check {
         }
     }
 
-    fn remember(&self, found: Option<Memory>) {
-        if let (Answer::Metered { memory, .. }, Some(found)) = (&self.answer, found) {
-            *lock(memory) = Some(Box::new(found));
+    /// Remembers what was found, and gives up counters that nobody will ask for again.
+    fn remember(&self, events: &EventStore, found: Option<Memory>) {
+        let Answer::Metered { memory, .. } = &self.answer else { return };
+        let old = std::mem::replace(&mut *lock(memory), found.map(Box::new));
+        let Some(old) = old else { return };
+        let is_over = lock(memory).as_ref().is_none_or(|new| new.stretch.period.from != old.stretch.period.from);
+        if is_over {
+            old.watched.iter().for_each(|watched| events.forget_count(&watched.key));
         }
+    }
+}
+
+impl Watched {
+    /// What was counted, if nothing came in before its beginning and nothing was counted anew.
+    fn counted(&self, events: &EventStore) -> Option<Counted> {
+        let counted = events.known_count(&self.key)?.ok()?;
+        (counted.start == self.start && counted.earlier == self.earlier).then_some(counted)
+    }
+}
+
+impl Snapshot {
+    /// The state, if no event from before it came in since.
+    fn still_holds(self, events: &EventStore) -> Option<State> {
+        self.watched.iter().all(|watched| watched.counted(events).is_some()).then_some(self.state)
     }
 }
 
@@ -239,10 +310,7 @@ impl Memory {
         }
         let (mut used, mut seen, mut last) = (self.stretch.used_before, 0, None);
         for watched in &self.watched {
-            let Some(Ok(counted)) = events.known_count(&watched.key) else { return Ok(None) };
-            if counted.start != watched.start || counted.earlier != watched.earlier {
-                return Ok(None);
-            }
+            let Some(counted) = watched.counted(events) else { return Ok(None) };
             (seen, last) = (seen + counted.seen, last.max(counted.last));
             used = used.plus(counted.total.unwrap_or(Quantity::ZERO))?;
         }
@@ -270,13 +338,15 @@ impl Measured {
         &self,
         events: &EventStore,
         at: Instant,
+        snapshot: Option<Snapshot>,
     ) -> Result<(Arc<Standing>, Option<Memory>), QueryError> {
         let rules = self.rules();
         let (period, adds_up) = (Stretch::period_of(rules, at), self.measure.adds_up());
         // Counters start before the past is read: what comes meanwhile shows in them.
         let since = if adds_up { period.from } else { rules.periods.containing(period.from).from };
         let counted = self.count(events, since)?;
-        let stretch = self.stretch(events, at)?;
+        let state = snapshot.and_then(|snapshot| snapshot.still_holds(events)).filter(|state| state.at <= period.from);
+        let stretch = self.stretch(events, at, state)?;
         let standing = Arc::new(stretch.standing(self.used(events, stretch.usage_from, at)?)?);
         let memory = counted.map(|(watched, seen)| {
             let standing = Arc::clone(&standing);
@@ -286,20 +356,12 @@ impl Measured {
     }
 
     /// Starts counters of all subjects; with the number of events that were published to them. `None` if they cannot be kept.
-    fn count(&self, events: &EventStore, since: Instant) -> Result<Option<(Box<[Watched]>, u64)>, QueryError> {
+    fn count(&self, events: &EventStore, since: Instant) -> Result<Option<Watching>, QueryError> {
         let (plan, mut seen) = (&self.measure.plan, 0);
         let mut watched = Vec::new();
         for subject in plan.customers.iter().flat_map(|owners| owners.keys()) {
-            let key = LiveKey {
-                namespace: plan.namespace.clone(),
-                event_type: plan.event_type.clone(),
-                // What does not add up is only watched.
-                aggregation: if self.measure.adds_up() { plan.aggregation } else { Aggregation::Count },
-                value: plan.value.clone().filter(|_| self.measure.adds_up()),
-                filters: plan.filters.clone(),
-                subject: subject.clone(),
-                from: plan.from.max(Some(since)),
-            };
+            let measure = Arc::clone(&self.measure.feature.live);
+            let key = LiveKey { measure, subject: subject.as_str().into(), from: plan.from.max(Some(since)) };
             let Some(counted) = events.live_count(&key)? else { return Ok(None) };
             seen += counted.seen;
             watched.push(Watched { key, start: counted.start, earlier: counted.earlier });
@@ -317,14 +379,22 @@ impl Engine {
         id_or_feature: &str,
     ) -> Result<Option<Access>, EngineError> {
         let (ns, now) = (caller.namespace(), self.clock().now());
-        if let Some(kept) = self.checks().get(ns, customer)
-            && let Some(access) = kept.find(id_or_feature, now).and_then(|check| check.known(self, ns, now))
-        {
-            return Ok(Some(access));
+        if let Some(kept) = self.checks().get(ns, customer) {
+            match kept.find(id_or_feature, now) {
+                Some(check) => {
+                    if let Some(access) = check.known(self, ns, now) {
+                        return Ok(Some(access));
+                    }
+                }
+                // All that is in force is kept; only an id may be that of something that was.
+                None if EntitlementId::parse(id_or_feature).is_none() => return Ok(None),
+                None => {}
+            }
         }
         let (loaded, kept) = self.load(caller, customer).await?;
         let Some(place) = find(&loaded.holdings, id_or_feature, now) else { return Ok(None) };
-        self.check_anew(caller.namespace(), &loaded, place, &kept).await.map(Some)
+        let owners = self.owners(ns, &loaded.customer).await?;
+        self.check_anew(ns, (&loaded, &owners), place, &kept).await.map(Some)
     }
 
     /// How all entitlements of a live customer stand that are in force now, by the key of the feature.
@@ -342,10 +412,11 @@ impl Engine {
             }
         }
         let (loaded, kept) = self.load(caller, customer).await?;
+        let owners = self.owners(ns, &loaded.customer).await?;
         let mut all = BTreeMap::new();
         for (place, holding) in loaded.holdings.iter().enumerate() {
             if holding.entitlement.active().contains(now) {
-                let access = self.check_anew(ns, &loaded, place, &kept).await?;
+                let access = self.check_anew(ns, (&loaded, &owners), place, &kept).await?;
                 all.insert(holding.entitlement.feature_key.clone(), access);
             }
         }
@@ -369,7 +440,7 @@ impl Engine {
     async fn check_anew(
         &self,
         ns: &Namespace,
-        loaded: &Holdings,
+        (loaded, owners): (&Holdings, &Owners),
         place: usize,
         kept: &Kept,
     ) -> Result<Access, EngineError> {
@@ -383,10 +454,12 @@ impl Engine {
             Answer::Metered { is_soft_limit, .. } => *is_soft_limit,
         };
         let reserved = self.checks().held.sum_or_overflow(ns, id, now)?;
-        let measured = self.measured(ns, &loaded.customer, holding.clone()).await?;
+        let measured = self.measured_by(ns, owners, holding.clone()).await?;
         let at = this_minute(now);
-        let (standing, memory) = self.read_events(move |events| measured.standing_to_remember(events, at)).await?;
-        check.remember(memory);
+        let snapshot = check.snapshot();
+        let compute = move |events: &EventStore| measured.standing_to_remember(events, at, snapshot);
+        let (standing, memory) = self.read_events(compute).await?;
+        check.remember(self.events(), memory);
         Ok(Access::Metered(MeteredAccess { standing, is_soft_limit, reserved }))
     }
 }

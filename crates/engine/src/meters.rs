@@ -61,6 +61,7 @@ impl Engine {
         let stored = self.find_meter(caller, meter).await?;
         let updated = stored.updated(update, self.clock().now()).map_err(invalid)?;
         self.state().update_meter(caller.writer(), &updated).await?;
+        self.checks().forget_all(caller.namespace());
         Ok(updated)
     }
 
@@ -73,7 +74,9 @@ impl Engine {
         }
         let now = self.clock().now();
         let deleted = Meter { deleted_at: Some(now), updated_at: now, ..stored };
-        Ok(self.state().update_meter(caller.writer(), &deleted).await?)
+        self.state().update_meter(caller.writer(), &deleted).await?;
+        self.checks().forget_all(caller.namespace());
+        Ok(())
     }
 
     pub(crate) async fn find_meter(&self, caller: &Caller, meter: &MeterRef) -> Result<Meter, EngineError> {

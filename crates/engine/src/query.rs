@@ -13,7 +13,7 @@ use tallystick_domain::meter::{
 use tallystick_domain::quantity::Quantity;
 use tallystick_domain::time::{Window, WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace};
-use tallystick_event_store::{EventStore, LiveKey, QueryError};
+use tallystick_event_store::{EventStore, LiveKey, LiveMeasure, QueryError};
 
 /// What to ask of a meter.
 #[derive(Clone, Debug)]
@@ -189,12 +189,14 @@ impl Engine {
     ) -> Result<Option<Quantity>, EngineError> {
         caller.require(Scope::Read)?;
         let key = LiveKey {
-            namespace: caller.namespace().clone(),
-            event_type: meter.event_type.clone(),
-            aggregation: meter.aggregation,
-            value: meter.value_property.clone(),
-            subject: subject.to_owned(),
-            filters: vec![],
+            measure: Arc::new(LiveMeasure {
+                namespace: caller.namespace().clone(),
+                event_type: meter.event_type.clone(),
+                aggregation: meter.aggregation,
+                value: meter.value_property.clone(),
+                filters: vec![],
+            }),
+            subject: subject.to_owned().into(),
             from: from.max(meter.event_from),
         };
         if let Some(known) = self.events().known_total(&key) {

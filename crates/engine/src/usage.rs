@@ -1,20 +1,81 @@
 //! What a balance is taken by: the usage of a meter between moments, asked for all at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tallystick_domain::entitlement::{Counting, Usage};
-use tallystick_domain::meter::{AggregatePlan, Aggregation};
+use tallystick_domain::feature::Feature;
+use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, JsonPath, Meter};
 use tallystick_domain::time::Windows;
-use tallystick_domain::{Instant, Quantity};
-use tallystick_event_store::{EventStore, QueryError};
+use tallystick_domain::{Instant, Namespace, Quantity};
+use tallystick_event_store::{EventStore, LiveMeasure, QueryError};
 
 /// Parts of time that one query asks for.
 const PARTS_A_QUERY: usize = 10_000;
 
-/// How a meter measures the use of a feature by a customer.
+/// How the use of a feature is measured, whoever uses it.
+#[derive(Clone, Debug)]
+pub(crate) struct FeatureMeasure {
+    /// What is counted of one subject. Of a meter whose values do not add up, events are.
+    pub live: Arc<LiveMeasure>,
+    /// How the meter adds up.
+    pub aggregation: Aggregation,
+    value: Option<JsonPath>,
+    /// First instant that counts.
+    pub event_from: Option<Instant>,
+}
+
+/// How the use of a feature by a customer is measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Measure {
+    pub feature: Arc<FeatureMeasure>,
     /// The meter over all time, without windows.
     pub plan: AggregatePlan,
+}
+
+impl FeatureMeasure {
+    /// What a meter counts for a feature.
+    ///
+    /// # Errors
+    /// The name of a dimension that the feature needs and the meter has no more.
+    pub fn new(ns: &Namespace, feature: Feature, meter: Meter) -> Result<Self, String> {
+        let filters = feature.filters.into_iter().map(|(name, filter)| {
+            let path = meter.group_by.get(&name).cloned().ok_or(name)?;
+            Ok((Dimension::Property(path), filter))
+        });
+        let adds_up = adds_up(meter.aggregation);
+        let live = LiveMeasure {
+            namespace: ns.clone(),
+            event_type: meter.event_type,
+            aggregation: if adds_up { meter.aggregation } else { Aggregation::Count },
+            value: meter.value_property.clone().filter(|_| adds_up),
+            filters: filters.collect::<Result<_, String>>()?,
+        };
+        let (aggregation, event_from) = (meter.aggregation, meter.event_from);
+        Ok(Self { live: Arc::new(live), aggregation, value: meter.value_property, event_from })
+    }
+
+    /// The same for a customer, whose event subjects these are.
+    pub fn of(self: &Arc<Self>, owners: Arc<BTreeMap<String, String>>) -> Measure {
+        let plan = AggregatePlan {
+            namespace: self.live.namespace.clone(),
+            event_type: self.live.event_type.clone(),
+            from: self.event_from,
+            to: None,
+            aggregation: self.aggregation,
+            value: self.value.clone(),
+            dimensions: vec![],
+            filters: self.live.filters.clone(),
+            customers: Some(owners),
+            windows: None,
+            known_until: None,
+        };
+        Measure { feature: Arc::clone(self), plan }
+    }
+}
+
+/// Whether the usage of two parts of time is the sum of theirs.
+fn adds_up(aggregation: Aggregation) -> bool {
+    matches!(aggregation, Aggregation::Sum | Aggregation::Count)
 }
 
 /// Usage by a measure, for a run.
@@ -44,7 +105,7 @@ impl Measure {
 
     /// Whether the usage of two parts of time is the sum of theirs.
     pub fn adds_up(&self) -> bool {
-        matches!(self.plan.aggregation, Aggregation::Sum | Aggregation::Count)
+        adds_up(self.plan.aggregation)
     }
 
     /// Whether the usage of a time follows from that of its parts.

@@ -23,7 +23,7 @@ pub use embedded::fuzzing;
 /// A store that is stepped by hand, for tests.
 #[cfg(any(test, feature = "faults"))]
 pub use embedded::stepped::{FactsAnswer, FactsTicket, SteppedStore, Ticket};
-pub use embedded::{Counted, EmbeddedStore, LiveKey, SegmentSizes, StoreOptions};
+pub use embedded::{Counted, EmbeddedStore, LiveKey, LiveMeasure, SegmentSizes, StoreOptions};
 pub use error::{AppendError, QueryError, StoreError};
 pub use histogram::HistogramSnapshot;
 pub use progress::QueryProgress;

@@ -6,12 +6,13 @@ mod common;
 
 use common::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tallystick_domain::Namespace;
 use tallystick_domain::meter::{AggregatePlan, Aggregation};
-use tallystick_event_store::{AppendError, EventStore, LiveKey, StoreOptions};
+use tallystick_event_store::{AppendError, EventStore, LiveKey, LiveMeasure, StoreOptions};
 
 #[test]
 fn one_of_many_equal_events_sent_at_once_is_stored() {
@@ -45,12 +46,14 @@ fn one_of_many_equal_events_sent_at_once_is_stored() {
 /// The number of all events of `batch`, kept under a key of this number.
 fn count_key(number: i64) -> LiveKey {
     LiveKey {
-        namespace: Namespace::default_namespace(),
-        event_type: "t".into(),
-        aggregation: Aggregation::Count,
-        value: None,
+        measure: Arc::new(LiveMeasure {
+            namespace: Namespace::default_namespace(),
+            event_type: "t".into(),
+            aggregation: Aggregation::Count,
+            value: None,
+            filters: vec![],
+        }),
         subject: "c".into(),
-        filters: vec![],
         from: Some(at(-number)),
     }
 }

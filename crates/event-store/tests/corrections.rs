@@ -10,7 +10,9 @@ use std::sync::Arc;
 use tallystick_domain::event::StoredEvent;
 use tallystick_domain::meter::{AggregatePlan, Aggregation, JsonPath};
 use tallystick_domain::{Instant, Namespace};
-use tallystick_event_store::{Change, CorrectError, Corrected, Correction, EventStore, LiveKey, StoreOptions};
+use tallystick_event_store::{
+    Change, CorrectError, Corrected, Correction, EventStore, LiveKey, LiveMeasure, StoreOptions,
+};
 
 fn name() -> Namespace {
     Namespace::default_namespace()
@@ -269,12 +271,14 @@ fn sum_as_of(store: &EventStore, known_until: Option<Instant>) -> String {
 /// The sum over all events of the type, and the live total of the subject `c`.
 fn totals(store: &EventStore) -> (String, String) {
     let key = LiveKey {
-        namespace: name(),
-        event_type: "t".into(),
-        aggregation: Aggregation::Sum,
-        value: Some(value()),
+        measure: Arc::new(LiveMeasure {
+            namespace: name(),
+            event_type: "t".into(),
+            aggregation: Aggregation::Sum,
+            value: Some(value()),
+            filters: vec![],
+        }),
         subject: "c".into(),
-        filters: vec![],
         from: None,
     };
     let sum = sum_as_of(store, None);

@@ -13,7 +13,7 @@ use tallystick_domain::event::{EventField, EventPosition, EventQuery, StoredEven
 use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, Filter, JsonPath, fold};
 use tallystick_domain::time::{WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace};
-use tallystick_event_store::{Change, Correction, EventStore, LiveKey, QueryError, StoreOptions};
+use tallystick_event_store::{Change, Correction, EventStore, LiveKey, LiveMeasure, QueryError, StoreOptions};
 use tempfile::TempDir;
 
 const HOUR: i64 = 3_600_000_000;
@@ -288,25 +288,27 @@ impl Subject {
         let model = (Dimension::Property(JsonPath::parse("$.m").unwrap()), Filter::Ne("x".into()));
         for (aggregation, number) in aggregations {
             let key = LiveKey {
-                namespace: name.clone(),
-                event_type: "request".into(),
-                aggregation,
-                value: (aggregation != Aggregation::Count).then(|| JsonPath::parse("$.v").unwrap()),
-                subject: format!("subject-{}", number % 5),
-                filters: if number % 4 == 1 { vec![model.clone()] } else { vec![] },
+                measure: Arc::new(LiveMeasure {
+                    namespace: name.clone(),
+                    event_type: "request".into(),
+                    aggregation,
+                    value: (aggregation != Aggregation::Count).then(|| JsonPath::parse("$.v").unwrap()),
+                    filters: if number % 4 == 1 { vec![model.clone()] } else { vec![] },
+                }),
+                subject: format!("subject-{}", number % 5).into(),
                 from: (number % 3 == 0).then(|| at(0)),
             };
             let plan = AggregatePlan {
                 namespace: name.clone(),
-                event_type: key.event_type.clone(),
+                event_type: key.measure.event_type.clone(),
                 from: key.from,
                 to: None,
                 aggregation,
-                value: key.value.clone(),
+                value: key.measure.value.clone(),
                 dimensions: vec![],
-                filters: [(Dimension::Subject, Filter::Eq(key.subject.clone()))]
+                filters: [(Dimension::Subject, Filter::Eq(key.subject.to_string()))]
                     .into_iter()
-                    .chain(key.filters.clone())
+                    .chain(key.measure.filters.clone())
                     .collect(),
                 customers: None,
                 windows: None,

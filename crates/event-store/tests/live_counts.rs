@@ -9,10 +9,13 @@ use common::*;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tallystick_domain::Instant;
 use tallystick_domain::event::StoredEvent;
 use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, Filter, JsonPath, fold};
-use tallystick_event_store::{Change, Corrected, Correction, Counted, EventStore, LiveKey, QueryError, StoreOptions};
+use tallystick_event_store::{
+    Change, Corrected, Correction, Counted, EventStore, LiveKey, LiveMeasure, QueryError, StoreOptions,
+};
 use tempfile::TempDir;
 
 #[derive(Clone, Debug)]
@@ -42,12 +45,14 @@ fn keys() -> Vec<LiveKey> {
         for filters in &conditions {
             for (subject, from) in [("a", None), ("a", Some(at(0))), ("a", Some(at(40))), ("b", Some(at(40)))] {
                 keys.push(LiveKey {
-                    namespace: namespace("default"),
-                    event_type: "t".into(),
-                    aggregation,
-                    value: (aggregation != Aggregation::Count).then(|| JsonPath::parse("$.v").unwrap()),
+                    measure: Arc::new(LiveMeasure {
+                        namespace: namespace("default"),
+                        event_type: "t".into(),
+                        aggregation,
+                        value: (aggregation != Aggregation::Count).then(|| JsonPath::parse("$.v").unwrap()),
+                        filters: filters.clone(),
+                    }),
                     subject: subject.into(),
-                    filters: filters.clone(),
                     from,
                 });
             }
@@ -58,15 +63,15 @@ fn keys() -> Vec<LiveKey> {
 
 /// What the fold is asked for a key.
 fn plan(key: &LiveKey, from: Option<Instant>) -> AggregatePlan {
-    let mut filters = key.filters.clone();
-    filters.push((Dimension::Subject, Filter::Eq(key.subject.clone())));
+    let mut filters = key.measure.filters.clone();
+    filters.push((Dimension::Subject, Filter::Eq(key.subject.to_string())));
     AggregatePlan {
-        namespace: key.namespace.clone(),
-        event_type: key.event_type.clone(),
+        namespace: key.measure.namespace.clone(),
+        event_type: key.measure.event_type.clone(),
         from,
         to: None,
-        aggregation: key.aggregation,
-        value: key.value.clone(),
+        aggregation: key.measure.aggregation,
+        value: key.measure.value.clone(),
         dimensions: vec![],
         filters,
         customers: None,
@@ -158,7 +163,7 @@ impl Subject {
                 assert_eq!(self.store.correct(&name, vec![correction.clone()]).unwrap(), [expected]);
                 if expected == Corrected::Recorded {
                     let (listed, _) = self.original(correction);
-                    self.lose(|key| key.subject == listed);
+                    self.lose(|key| *key.subject == *listed);
                 }
             }
             Step::Expire(micros) => {
@@ -177,7 +182,7 @@ impl Subject {
                 }
             }
             Step::Live(number) => match self.store.live_count(&self.keys[*number]) {
-                Ok(None) => assert!(self.limit == 0 || self.keys[*number].aggregation == Aggregation::Avg),
+                Ok(None) => assert!(self.limit == 0 || self.keys[*number].measure.aggregation == Aggregation::Avg),
                 Ok(Some(counted)) => self.compare(*number, Ok(counted), true),
                 Err(error) => self.compare(*number, Err(error), true),
             },
@@ -213,7 +218,7 @@ impl Subject {
 
     fn compare(&mut self, number: usize, counted: Result<Counted, QueryError>, may_start: bool) {
         let key = &self.keys[number];
-        let expected = fold(&plan(key, key.from), self.model.of(&key.namespace));
+        let expected = fold(&plan(key, key.from), self.model.of(&key.measure.namespace));
         let counted = match (counted, &expected) {
             (Ok(counted), Ok(rows)) => {
                 let row = rows.first();

@@ -1,11 +1,12 @@
 //! Random events and plans, small enough to meet each other often.
 
+use std::sync::Arc;
 use tallystick_domain::event::{Event, EventParts, EventQuery, StoredEvent};
 use tallystick_domain::meter::{AggregatePlan, Aggregation, Dimension, Filter, JsonPath};
 use tallystick_domain::time::{WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace};
 use tallystick_event_store::faulty::Random;
-use tallystick_event_store::{Change, LiveKey};
+use tallystick_event_store::{Change, LiveKey, LiveMeasure};
 
 pub(crate) const TYPES: [&str; 2] = ["request", "upload"];
 const START: i64 = 1_700_000_000_000_000;
@@ -124,12 +125,14 @@ pub(crate) fn live_total(random: &mut Random, plan: &AggregatePlan) -> (LiveKey,
     let mut filters = conditions.clone();
     filters.push((Dimension::Subject, Filter::Eq(subject.as_str().into())));
     let key = LiveKey {
-        namespace: plan.namespace.clone(),
-        event_type: plan.event_type.clone(),
-        aggregation: plan.aggregation,
-        value: plan.value.clone(),
-        subject,
-        filters: conditions,
+        measure: Arc::new(LiveMeasure {
+            namespace: plan.namespace.clone(),
+            event_type: plan.event_type.clone(),
+            aggregation: plan.aggregation,
+            value: plan.value.clone(),
+            filters: conditions,
+        }),
+        subject: subject.into(),
         from: plan.from,
     };
     (key, AggregatePlan { dimensions: Vec::new(), filters, windows: None, ..plan.clone() })

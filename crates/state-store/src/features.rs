@@ -215,14 +215,21 @@ async fn check_meter(write: &mut Write, ns: &Namespace, meter: Option<&Meter>) -
     Err(StateError::Refused(format!("meter {} was changed at the same time: send the request again", meter.slug)))
 }
 
-/// The live features that measure by this meter, by key.
-pub(crate) async fn live_features_of(
+/// The features that measure by this meter, by key: those that live, and those to which entitlements are in force at a moment
+/// or will be.
+pub(crate) async fn features_in_use(
     write: &mut Write,
     ns: &Namespace,
     meter: MeterId,
+    at: Instant,
 ) -> Result<Vec<Feature>, StateError> {
-    let query = sqlx::query(select!("WHERE namespace = $1 AND meter_id = $2 AND archived_at IS NULL ORDER BY key"));
-    let rows = query.bind(ns.as_str()).bind(meter.to_string()).fetch_all(&mut *write.tx).await.map_err(failed)?;
+    let query = sqlx::query(select!(
+        "WHERE namespace = $1 AND meter_id = $2 AND (archived_at IS NULL OR EXISTS (SELECT 1 FROM entitlements \
+         WHERE entitlements.namespace = features.namespace AND entitlements.feature_id = features.id \
+         AND entitlements.deleted_at IS NULL AND (entitlements.active_to IS NULL OR entitlements.active_to > $3))) ORDER BY key"
+    ));
+    let query = query.bind(ns.as_str()).bind(meter.to_string()).bind(column::instant(at));
+    let rows = query.fetch_all(&mut *write.tx).await.map_err(failed)?;
     rows.iter().map(read).collect()
 }
 

@@ -58,7 +58,7 @@ impl StateStore {
             .map_err(failed)?
             .ok_or_else(|| StateError::NotFound { what: format!("a meter with the id {id} in namespace {ns}") })?;
         let was_deleted = Columns::of("meters", &stored).optional_instant("deleted_at")?.is_some();
-        let users = features::live_features_of(&mut write, ns, meter.id).await?;
+        let users = features::features_in_use(&mut write, ns, meter.id, meter.updated_at).await?;
         if let Some(obstacle) = meter_change_obstacle(meter, &users) {
             return Err(StateError::Refused(obstacle));
         }

@@ -43,7 +43,7 @@ mod view;
 mod wal;
 mod writer;
 
-pub use live_counter::{Counted, LiveKey};
+pub use live_counter::{Counted, LiveKey, LiveMeasure};
 pub use options::StoreOptions;
 pub use segment::SegmentSizes;
 

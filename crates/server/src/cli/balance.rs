@@ -37,7 +37,7 @@ pub struct BalanceArguments {
 }
 
 /// A number of an answer, digit for digit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Number(pub Quantity);
 
 impl<'de> Deserialize<'de> for Number {
@@ -201,15 +201,15 @@ fn picture(grants: &[Grant], history: &[Segment]) -> String {
     let columns = columns.into_iter().chain(more).map(|(name, align)| (name.to_string(), align));
     let mut table = Table::new(columns.collect());
     for grant in grants {
-        let left = last.and_then(|last| last.get(&grant.id)).copied().unwrap_or_default();
-        let cells = scale(left.0, grant.amount.0);
+        let left = last.and_then(|last| last.get(&grant.id)).map_or(Quantity::ZERO, |left| left.0);
+        let cells = scale(left, grant.amount.0);
         let bar = format!(
             "{}{}",
             fill(fills[grant.id.as_str()], cells),
             fill('·', scale(grant.amount.0, grant.amount.0) - cells)
         );
         let sign = fills[grant.id.as_str()].to_string();
-        let (left, of) = (left.0.to_string(), grant.amount.0.to_string());
+        let (left, of) = (left.to_string(), grant.amount.0.to_string());
         table.push(vec![sign, grant.id.clone(), grant.priority.to_string(), left, of, grant.end(), bar]);
     }
     text.push_str(&table.render());
@@ -229,8 +229,11 @@ fn timeline(fills: &BTreeMap<&str, char>, history: &[Segment]) -> String {
     let mut table = Table::new(columns.collect());
     let height =
         |segment: &Segment| segment.balance_at_end.0.plus(segment.overage.0).unwrap_or(segment.balance_at_end.0);
-    let most =
-        history.iter().flat_map(|segment| [height(segment), segment.balance_at_start.0]).max().unwrap_or_default();
+    let most = history
+        .iter()
+        .flat_map(|segment| [height(segment), segment.balance_at_start.0])
+        .max()
+        .unwrap_or(Quantity::ZERO);
     for segment in history {
         let parts = segment.grant_balances_at_end.iter().map(|(id, left)| {
             fill(fills.get(id.as_str()).copied().unwrap_or(FILLS[FILLS.len() - 1]), scale(left.0, most))

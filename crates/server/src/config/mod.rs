@@ -248,7 +248,7 @@ impl Config {
     fn out_of_bounds(&self) -> Option<(&'static str, String)> {
         let limits = &self.limits;
         let store = &self.store;
-        let bounded: [(&'static str, u64, u64, u64); 24] = [
+        let bounded: [(&'static str, u64, u64, u64); 25] = [
             ("limits.requests_per_second", u64::from(limits.requests_per_second), 0, MAX_PER_SECOND),
             ("limits.requests_burst", u64::from(limits.requests_burst), 0, MAX_PER_SECOND),
             ("limits.uri_bytes", limits.uri_bytes as u64, 1024, MAX_URI_BYTES),

@@ -557,13 +557,17 @@ fn speed_of_a_sum_by_one_property() {
     let property = |path: &str| Dimension::Property(JsonPath::parse(path).unwrap());
     let by_model = AggregatePlan { dimensions: vec![property("$.model")], ..plan(Aggregation::Sum, "$.tokens") };
     let by_day = Some(Windows::new(WindowSize::Day, Zone::parse("Europe/Budapest").unwrap()));
+    let by_cut = Some(Windows::between((0..30).map(|day| start.saturating_add_micros(day * 86_400_000_000))));
     let of_subject = vec![(Dimension::Subject, Filter::Eq("subject-00042".into()))];
     let plans = [
         ("sum", plan(Aggregation::Sum, "$.tokens")),
         ("sum by model", by_model.clone()),
-        ("sum by model and day", AggregatePlan { windows: by_day, ..by_model.clone() }),
+        ("sum by model and day", AggregatePlan { windows: by_day.clone(), ..by_model.clone() }),
+        ("sum by model between 30 cuts", AggregatePlan { windows: by_cut.clone(), ..by_model.clone() }),
         ("sum by subject", AggregatePlan { dimensions: vec![Dimension::Subject], ..by_model.clone() }),
-        ("sum of one subject", AggregatePlan { filters: of_subject, ..by_model.clone() }),
+        ("sum of one subject", AggregatePlan { filters: of_subject.clone(), ..by_model.clone() }),
+        ("by day", AggregatePlan { filters: of_subject.clone(), windows: by_day, ..by_model.clone() }),
+        ("between 30 cuts", AggregatePlan { filters: of_subject, windows: by_cut, ..by_model.clone() }),
         ("unique users", plan(Aggregation::UniqueCount, "$.user")),
         ("latest", plan(Aggregation::Latest, "$.tokens")),
         ("sum from the data text", plan(Aggregation::Sum, "$.tokens[0]")),

@@ -27,9 +27,9 @@ use tallystick_domain::{Instant, Namespace, Quantity};
 /// Counters are spread over so many parts, so that readers and the writer rarely want the same one.
 const SHARDS: usize = 64;
 
-/// Which total is wanted.
+/// What is counted. Keys that share one are cheap to make and to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveKey {
+pub struct LiveMeasure {
     /// Only events of this namespace.
     pub namespace: Namespace,
     /// Only events of this type.
@@ -38,10 +38,17 @@ pub struct LiveKey {
     pub aggregation: Aggregation,
     /// Where the value is; `None` for COUNT.
     pub value: Option<JsonPath>,
-    /// Only events of this subject.
-    pub subject: String,
     /// Further conditions; all must hold. No event has a customer here.
     pub filters: Vec<(Dimension, Filter)>,
+}
+
+/// Which total is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveKey {
+    /// What is counted.
+    pub measure: Arc<LiveMeasure>,
+    /// Only events of this subject.
+    pub subject: Arc<str>,
     /// First instant that counts; the end is open.
     pub from: Option<Instant>,
 }
@@ -63,17 +70,7 @@ pub struct Counted {
     pub earlier: u64,
 }
 
-/// What many counters have in common.
-#[derive(Debug, PartialEq, Eq)]
-struct Definition {
-    namespace: Namespace,
-    event_type: String,
-    aggregation: Aggregation,
-    value: Option<JsonPath>,
-    filters: Vec<(Dimension, Filter)>,
-}
-
-/// What an event is to a definition.
+/// What an event is to a measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     /// Its filters do not hold.
@@ -90,7 +87,7 @@ pub(crate) struct LiveCounters {
     hasher: DefaultHashBuilder,
     shards: Vec<Mutex<Shard>>,
     /// By namespace and type.
-    definitions: RwLock<HashTable<Arc<Definition>>>,
+    measures: RwLock<HashTable<Arc<LiveMeasure>>>,
     /// How many counters there are.
     count: AtomicUsize,
     gate: Mutex<()>,
@@ -113,9 +110,9 @@ pub(crate) struct Started {
 impl LiveKey {
     /// Whether such totals can be kept.
     fn is_kept(&self) -> bool {
-        match self.aggregation {
+        match self.measure.aggregation {
             Aggregation::Count => true,
-            Aggregation::Sum | Aggregation::Min | Aggregation::Max => self.value.is_some(),
+            Aggregation::Sum | Aggregation::Min | Aggregation::Max => self.measure.value.is_some(),
             Aggregation::UniqueCount | Aggregation::Avg | Aggregation::Latest => false,
         }
     }
@@ -127,15 +124,16 @@ impl LiveKey {
 
     /// The plan whose only row has the total.
     pub(crate) fn plan(&self) -> AggregatePlan {
-        let mut filters = vec![(Dimension::Subject, Filter::Eq(self.subject.clone()))];
-        filters.extend(self.filters.iter().cloned());
+        let measure = &*self.measure;
+        let mut filters = vec![(Dimension::Subject, Filter::Eq(self.subject.to_string()))];
+        filters.extend(measure.filters.iter().cloned());
         AggregatePlan {
-            namespace: self.namespace.clone(),
-            event_type: self.event_type.clone(),
+            namespace: measure.namespace.clone(),
+            event_type: measure.event_type.clone(),
             from: self.from,
             to: None,
-            aggregation: self.aggregation,
-            value: self.value.clone(),
+            aggregation: measure.aggregation,
+            value: measure.value.clone(),
             dimensions: vec![],
             filters,
             customers: None,
@@ -152,7 +150,7 @@ impl LiveCounters {
             limit_per_shard: limit.div_ceil(SHARDS),
             hasher: DefaultHashBuilder::default(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            definitions: RwLock::default(),
+            measures: RwLock::default(),
             count: AtomicUsize::new(0),
             gate: Mutex::new(()),
         }
@@ -170,7 +168,7 @@ impl LiveCounters {
 
     /// What was counted, if it is being kept.
     pub fn get(&self, key: &LiveKey) -> Option<Result<Counted, PlanError>> {
-        let hash = self.hash(&key.namespace, &key.event_type, &key.subject);
+        let hash = self.hash(&key.measure.namespace, &key.measure.event_type, &key.subject);
         let mut shard = lock(self.shard(hash));
         let counter = shard.find(hash, key)?;
         counter.is_used = true;
@@ -185,13 +183,13 @@ impl LiveCounters {
     /// Starts a counter, to which published rows are added from now on, unless there is one. The key must be one that is
     /// kept.
     pub fn start(&self, _gate: &Gate<'_>, key: &LiveKey) -> Started {
-        let hash = self.hash(&key.namespace, &key.event_type, &key.subject);
-        let definition = self.definition(key);
+        let hash = self.hash(&key.measure.namespace, &key.measure.event_type, &key.subject);
+        let measure = self.measure(key);
         let mut shard = lock(self.shard(hash));
         if let Some(counter) = shard.find(hash, key) {
             return Started { passed: counter.passed(), is_new: false };
         }
-        let (passed, dropped) = shard.start(hash, definition, key, self.limit_per_shard);
+        let (passed, dropped) = shard.start(hash, measure, key, self.limit_per_shard);
         self.count.fetch_add(1, Ordering::Relaxed);
         self.count.fetch_sub(dropped, Ordering::Relaxed);
         Started { passed, is_new: true }
@@ -199,7 +197,7 @@ impl LiveCounters {
 
     /// Gives a counter that was started the row of what had come before, or drops it if that is not known. It may be gone.
     pub fn finish(&self, key: &LiveKey, start: u64, before: Option<Option<&AggregateRow>>) {
-        let hash = self.hash(&key.namespace, &key.event_type, &key.subject);
+        let hash = self.hash(&key.measure.namespace, &key.measure.event_type, &key.subject);
         let mut shard = lock(self.shard(hash));
         let Some(counter) = shard.find(hash, key).filter(|counter| counter.start == start) else { return };
         match before {
@@ -216,10 +214,10 @@ impl LiveCounters {
         if self.len() == 0 {
             return;
         }
-        let definitions = self.definitions.read().unwrap_or_else(PoisonError::into_inner);
+        let measures = self.measures.read().unwrap_or_else(PoisonError::into_inner);
         let is_watched = |namespace: &Namespace, event_type: &str| {
             let hash = self.hash_of_type(namespace, event_type);
-            definitions.find(hash, |known| known.is_about(namespace, event_type)).is_some()
+            measures.find(hash, |known| known.is_about(namespace, event_type)).is_some()
         };
         for row in rows.iter() {
             let (namespace, event) = (row.namespace, row.stored.event);
@@ -236,14 +234,14 @@ impl LiveCounters {
     pub fn forget(&self, namespace: &Namespace, event_type: &str, subject: &str) {
         let hash = self.hash(namespace, event_type, subject);
         let dropped = lock(self.shard(hash)).remove_where(hash, |counter| {
-            *counter.subject == *subject && counter.definition.is_about(namespace, event_type)
+            *counter.subject == *subject && counter.measure.is_about(namespace, event_type)
         });
         self.count.fetch_sub(dropped, Ordering::Relaxed);
     }
 
     /// Drops the counter of a key.
     pub fn forget_key(&self, key: &LiveKey) {
-        let hash = self.hash(&key.namespace, &key.event_type, &key.subject);
+        let hash = self.hash(&key.measure.namespace, &key.measure.event_type, &key.subject);
         let mut shard = lock(self.shard(hash));
         let Some(start) = shard.find(hash, key).map(|counter| counter.start) else { return };
         let dropped = shard.remove_where(hash, |counter| counter.start == start);
@@ -266,32 +264,26 @@ impl LiveCounters {
     fn forget_type(&self, namespace: &Namespace, event_type: &str) {
         for shard in &self.shards {
             let mut shard = lock(shard);
-            let unwanted = shard.iter().filter(|(_, counter)| counter.definition.is_about(namespace, event_type));
+            let unwanted = shard.iter().filter(|(_, counter)| counter.measure.is_about(namespace, event_type));
             let unwanted: Vec<usize> = unwanted.map(|(slot, _)| slot).collect();
             unwanted.iter().for_each(|slot| shard.remove(*slot));
             self.count.fetch_sub(unwanted.len(), Ordering::Relaxed);
         }
     }
 
-    /// The definition of a key, shared by its counters. Those without counters are dropped before there are more.
-    fn definition(&self, key: &LiveKey) -> Arc<Definition> {
-        let hash = self.hash_of_type(&key.namespace, &key.event_type);
-        let mut definitions = self.definitions.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = definitions.find(hash, |known| known.is_of(key)) {
+    /// The measure of a key, shared by its counters. Those without counters are dropped before there are more.
+    fn measure(&self, key: &LiveKey) -> Arc<LiveMeasure> {
+        let hash = self.hash_of_type(&key.measure.namespace, &key.measure.event_type);
+        let mut measures = self.measures.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = measures.find(hash, |known| known.is_of(key)) {
             return Arc::clone(known);
         }
-        if definitions.len() == definitions.capacity() {
-            definitions.retain(|known| Arc::strong_count(known) > 1);
+        if measures.len() == measures.capacity() {
+            measures.retain(|known| Arc::strong_count(known) > 1);
         }
-        let new = Arc::new(Definition {
-            namespace: key.namespace.clone(),
-            event_type: key.event_type.clone(),
-            aggregation: key.aggregation,
-            value: key.value.clone(),
-            filters: key.filters.clone(),
-        });
-        let rehash = |known: &Arc<Definition>| self.hash_of_type(&known.namespace, &known.event_type);
-        definitions.insert_unique(hash, Arc::clone(&new), rehash);
+        let new = Arc::clone(&key.measure);
+        let rehash = |known: &Arc<LiveMeasure>| self.hash_of_type(&known.namespace, &known.event_type);
+        measures.insert_unique(hash, Arc::clone(&new), rehash);
         new
     }
 
@@ -309,13 +301,9 @@ impl LiveCounters {
     }
 }
 
-impl Definition {
+impl LiveMeasure {
     fn is_of(&self, key: &LiveKey) -> bool {
-        self.aggregation == key.aggregation
-            && self.event_type == key.event_type
-            && self.namespace == key.namespace
-            && self.value == key.value
-            && self.filters == key.filters
+        std::ptr::eq(self, &raw const *key.measure) || *self == *key.measure
     }
 
     fn is_about(&self, namespace: &Namespace, event_type: &str) -> bool {

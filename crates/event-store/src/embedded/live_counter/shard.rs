@@ -1,7 +1,7 @@
 //! One part of the counters, found by their subjects.
 
 use super::total::Total;
-use super::{Counted, Definition, LiveKey, Reading};
+use super::{Counted, LiveKey, LiveMeasure, Reading};
 use hashbrown::HashTable;
 use std::sync::Arc;
 use tallystick_domain::event::EventRef;
@@ -26,8 +26,8 @@ pub(super) struct Shard {
 /// A total that is kept.
 pub(super) struct Counter {
     hash: u64,
-    pub definition: Arc<Definition>,
-    pub subject: Box<str>,
+    pub measure: Arc<LiveMeasure>,
+    pub subject: Arc<str>,
     /// The first instant of all where the key has none: nothing is before it.
     from: Instant,
     /// Tells it from others that were started for the same key.
@@ -45,7 +45,7 @@ pub(super) struct Counter {
 
 impl Counter {
     fn is_of(&self, key: &LiveKey) -> bool {
-        self.from == key.first_instant() && *self.subject == *key.subject && self.definition.is_of(key)
+        self.from == key.first_instant() && *self.subject == *key.subject && self.measure.is_of(key)
     }
 
     /// Takes in an event of its subject.
@@ -63,7 +63,7 @@ impl Counter {
 
     fn add(&mut self, number: Quantity, time: Instant) {
         self.last = if self.total.is_nothing() { time } else { self.last.max(time) };
-        self.total.add(self.definition.aggregation, number);
+        self.total.add(self.measure.aggregation, number);
     }
 
     /// Adds what had come before it was started.
@@ -100,27 +100,27 @@ impl Shard {
         self.slots[slot as usize].as_mut()
     }
 
-    /// Adds an event to all counters of its subject. These mostly have the same definition, which is asked once.
+    /// Adds an event to all counters of its subject. These mostly have the same measure, which is asked once.
     pub fn add(&mut self, hash: u64, namespace: &Namespace, event: EventRef<'_>) {
-        let mut known: Option<(*const Definition, Reading)> = None;
+        let mut known: Option<(*const LiveMeasure, Reading)> = None;
         for slot in self.by_subject.iter_hash(hash) {
             let Some(counter) = &mut self.slots[*slot as usize] else { continue };
-            if *counter.subject != *event.subject() || !counter.definition.is_about(namespace, event.event_type()) {
+            if *counter.subject != *event.subject() || !counter.measure.is_about(namespace, event.event_type()) {
                 continue;
             }
-            let definition = Arc::as_ptr(&counter.definition);
+            let measure = Arc::as_ptr(&counter.measure);
             let reading = match known {
-                Some((of, reading)) if of == definition => reading,
-                _ => counter.definition.read(event),
+                Some((of, reading)) if of == measure => reading,
+                _ => counter.measure.read(event),
             };
-            known = Some((definition, reading));
+            known = Some((measure, reading));
             counter.take(event.time(), reading);
         }
     }
 
     /// A new counter that has counted nothing. One of the same subject makes room if it has too many, or any other if all of
     /// them together are `limit`; says how many did.
-    pub fn start(&mut self, hash: u64, definition: Arc<Definition>, key: &LiveKey, limit: usize) -> (Counted, usize) {
+    pub fn start(&mut self, hash: u64, measure: Arc<LiveMeasure>, key: &LiveKey, limit: usize) -> (Counted, usize) {
         let dropped = if self.of_hash(hash).count() >= PER_SUBJECT {
             self.drop_one_of(hash)
         } else if self.by_subject.len() >= limit {
@@ -131,8 +131,8 @@ impl Shard {
         self.started += 1;
         let counter = Counter {
             hash,
-            definition,
-            subject: key.subject.as_str().into(),
+            measure,
+            subject: Arc::clone(&key.subject),
             from: key.first_instant(),
             start: self.started,
             total: Total::Nothing,

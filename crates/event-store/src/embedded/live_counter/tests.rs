@@ -5,14 +5,20 @@ use tallystick_domain::meter::fold;
 
 fn key(aggregation: Aggregation, subject: &str) -> LiveKey {
     LiveKey {
-        namespace: Namespace::default_namespace(),
-        event_type: "t".into(),
-        aggregation,
-        value: (aggregation != Aggregation::Count).then(|| JsonPath::parse("$.v").unwrap()),
+        measure: Arc::new(LiveMeasure {
+            namespace: Namespace::default_namespace(),
+            event_type: "t".into(),
+            aggregation,
+            value: (aggregation != Aggregation::Count).then(|| JsonPath::parse("$.v").unwrap()),
+            filters: vec![],
+        }),
         subject: subject.into(),
-        filters: vec![],
         from: None,
     }
+}
+
+fn filtered(key: LiveKey, filters: Vec<(Dimension, Filter)>) -> LiveKey {
+    LiveKey { measure: Arc::new(LiveMeasure { filters, ..(*key.measure).clone() }), ..key }
 }
 
 fn started(counters: &LiveCounters, key: &LiveKey) -> u64 {
@@ -77,7 +83,7 @@ fn a_counter_that_was_dropped_and_started_again_is_not_finished_by_the_first() {
     let counters = LiveCounters::new(1000);
     let key = key(Aggregation::Count, "a");
     let first = counters.start(&counters.gate(), &key).passed.start;
-    counters.forget(&key.namespace, "t", "a");
+    counters.forget(&key.measure.namespace, "t", "a");
     assert_eq!(counters.len(), 0);
     let second = counters.start(&counters.gate(), &key).passed.start;
     assert_ne!(first, second);
@@ -101,8 +107,8 @@ fn events_before_the_first_instant_are_told_apart_from_those_that_do_not_count()
         (property("$.n"), Filter::Ne("1".into())),
         (Dimension::Customer, Filter::Eq("".into())),
     ];
-    let key = LiveKey { filters, from: Some(at(100)), ..key(Aggregation::Sum, "a") };
-    let unfiltered = LiveKey { filters: vec![], ..key.clone() };
+    let key = LiveKey { from: Some(at(100)), ..filtered(key(Aggregation::Sum, "a"), filters) };
+    let unfiltered = filtered(key.clone(), vec![]);
     let start = started(&counters, &key);
     started(&counters, &unfiltered);
     let rows = [
@@ -154,15 +160,17 @@ fn a_subject_has_a_bounded_number_of_counters_and_those_in_use_stay() {
 }
 
 #[test]
-fn definitions_that_no_counter_has_are_dropped() {
+fn measures_that_no_counter_has_are_dropped() {
     let counters = LiveCounters::new(1000);
     for number in 0..5000 {
-        let key = LiveKey { event_type: format!("t{number}"), ..key(Aggregation::Count, "a") };
+        let plain = key(Aggregation::Count, "a");
+        let measure = LiveMeasure { event_type: format!("t{number}"), ..(*plain.measure).clone() };
+        let key = LiveKey { measure: Arc::new(measure), ..plain };
         started(&counters, &key);
-        counters.forget(&key.namespace, &key.event_type, "a");
+        counters.forget(&key.measure.namespace, &key.measure.event_type, "a");
     }
-    let definitions = counters.definitions.read().unwrap();
-    assert!(definitions.len() < 100, "{}", definitions.len());
+    let measures = counters.measures.read().unwrap();
+    assert!(measures.len() < 100, "{}", measures.len());
 }
 
 #[test]

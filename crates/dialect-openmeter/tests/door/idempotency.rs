@@ -41,7 +41,12 @@ async fn every_kind_of_write_is_done_once_and_answered_the_same_again() {
         ("PUT", "/api/v1/customers/acme", r#"{"key":"acme","name":"Acme"}"#, 200),
         ("POST", "/api/v1/subjects", r#"[{"key":"c"}]"#, 200),
         ("POST", "/api/v2/customers/acme/entitlements", metered, 201),
-        ("POST", "/api/v2/customers/acme/entitlements/f/grants", r#"{"amount":1,"effectiveAt":"2024-06-01T00:00:00Z"}"#, 201),
+        (
+            "POST",
+            "/api/v2/customers/acme/entitlements/f/grants",
+            r#"{"amount":1,"effectiveAt":"2024-06-01T00:00:00Z"}"#,
+            201,
+        ),
         ("PUT", "/api/v1/subjects/acme/entitlements/f/override", metered, 201),
         ("POST", "/api/v2/customers/acme/entitlements/f/reset", "{}", 204),
         ("DELETE", "/api/v2/customers/acme/entitlements/f", "", 204),

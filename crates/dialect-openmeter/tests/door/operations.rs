@@ -280,7 +280,8 @@ async fn what_a_body_or_a_filter_names_is_looked_for_in_the_own_namespace() {
     let made = door.post("/api/v1/customers", r#"{"key":"ours","name":"N"}"#).await.expect(201).json();
     let customer = made["id"].as_str().unwrap();
     let token = door.post("/api/v1/portal/tokens", r#"{"subject":"s"}"#).await.expect(200).json();
-    let feature = door.post("/api/v1/features", r#"{"key":"f","name":"F","meterSlug":"total"}"#).await.expect(201).json();
+    let feature =
+        door.post("/api/v1/features", r#"{"key":"f","name":"F","meterSlug":"total"}"#).await.expect(201).json();
     let issuing = r#"{"type":"metered","featureKey":"f","usagePeriod":{"interval":"DAY"},"issue":{"amount":1}}"#;
     let entitlement = door.post("/api/v2/customers/ours/entitlements", issuing).await.expect(201).json();
     let grants = door.get("/api/v1/grants").await.json();

@@ -16,6 +16,7 @@ use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallystick_domain::customer::Customer;
 use tallystick_domain::entitlement::{Kind, Standing, State, Stretch};
@@ -34,6 +35,9 @@ pub(crate) struct Checks {
     changes: Vec<Mutex<u64>>,
     measures: Mutex<Measures>,
     pub held: Held,
+    /// Checks of entitlements that were answered from memory, and those that were computed.
+    remembered: AtomicU64,
+    computed: AtomicU64,
 }
 
 /// How features are measured.
@@ -128,7 +132,14 @@ impl Checks {
             changes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
             measures: Mutex::default(),
             held: Held::default(),
+            remembered: AtomicU64::new(0),
+            computed: AtomicU64::new(0),
         }
+    }
+
+    /// Checks that were answered from memory since the start, and those that were computed.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.remembered.load(Ordering::Relaxed), self.computed.load(Ordering::Relaxed))
     }
 
     /// How many names of customers lead to what is kept.
@@ -191,14 +202,19 @@ impl Checks {
         self.kept.get(&NameRef { namespace: ns, text: customer })
     }
 
-    /// Keeps what was read, unless the customer changed since.
-    fn keep(&self, ns: &Namespace, customer: &Customer, since: u64, kept: &Arc<Kept>) {
+    /// Keeps what was read, unless the customer changed since; gives back what is kept. That remembers how entitlements
+    /// stood, so it stays when the same was read again.
+    fn keep(&self, ns: &Namespace, customer: &Customer, since: u64, read: Kept) -> Arc<Kept> {
         let changes = self.changes_of(customer.id);
-        if *changes == since {
-            for text in names_of(customer) {
-                self.kept.insert(Name { namespace: ns.clone(), text }, Arc::clone(kept));
-            }
+        if *changes != since {
+            return Arc::new(read);
         }
+        let known = names_of(customer).find_map(|text| self.get(ns, &text));
+        let kept = known.unwrap_or_else(|| Arc::new(read));
+        for text in names_of(customer) {
+            self.kept.insert(Name { namespace: ns.clone(), text }, Arc::clone(&kept));
+        }
+        kept
     }
 }
 
@@ -259,6 +275,12 @@ impl Check {
 
     /// The answer of this moment, if it is known without reading events.
     fn known(&self, engine: &Engine, ns: &Namespace, now: Instant) -> Option<Access> {
+        let known = self.remembered(engine, ns, now)?;
+        engine.checks().remembered.fetch_add(1, Ordering::Relaxed);
+        Some(known)
+    }
+
+    fn remembered(&self, engine: &Engine, ns: &Namespace, now: Instant) -> Option<Access> {
         if !self.active.contains(now) {
             return Some(Access::NotInForce);
         }
@@ -429,10 +451,14 @@ impl Engine {
         let found = self.find_live_customer(caller, customer).await?;
         let since = *self.checks().changes_of(found.id);
         // Read again: it may have changed before its changes were looked at.
-        let found = self.find_live_customer(caller, &found.id.to_string()).await?;
+        let again = self.state().get_customer(ns, found.id).await?.filter(|again| again.deleted_at.is_none());
+        let found = match again {
+            Some(again) => again,
+            None => self.find_live_customer(caller, customer).await?,
+        };
         let loaded = self.holdings_of(ns, Arc::new(found)).await?;
-        let kept = Arc::new(Kept::of(&loaded.holdings, self.clock().now()));
-        self.checks().keep(ns, &loaded.customer, since, &kept);
+        let read = Kept::of(&loaded.holdings, self.clock().now());
+        let kept = self.checks().keep(ns, &loaded.customer, since, read);
         Ok((loaded, kept))
     }
 
@@ -445,6 +471,7 @@ impl Engine {
         kept: &Kept,
     ) -> Result<Access, EngineError> {
         let (now, holding) = (self.clock().now(), &loaded.holdings[place]);
+        self.checks().computed.fetch_add(1, Ordering::Relaxed);
         let id = holding.id();
         let check = kept.checks.iter().find(|check| check.entitlement == id);
         let Some(check) = check.filter(|check| check.active.contains(now)) else { return Ok(Access::NotInForce) };

@@ -127,7 +127,7 @@ def event(event_id, subject, tokens) -> dict:
 
 def customer(key) -> dict:
     # The subject of the document's examples is one of the lasting customer's.
-    subjects = [f"subject-of-{key}"] + (["acme-1"] if key == "customer-1" else [])
+    subjects = [f"subject-of-{key}"] + (["acme-bot"] if key == "customer-1" else [])
     return {"key": key, "name": key, "usageAttribution": {"subjectKeys": subjects}}
 
 

@@ -158,7 +158,7 @@ pub(crate) async fn reserve(
     request_body(content(
         (crate::events::CloudEvent = "application/cloudevents+json"),
         (crate::events::CloudEvent = "application/json", example = json!({
-            "specversion": "1.0", "id": "answer-1", "source": "api", "type": "prompt", "subject": "acme-1",
+            "specversion": "1.0", "id": "answer-1", "source": "api", "type": "prompt", "subject": "acme-bot",
             "data": {"tokens": 7}
         })),
     )),

@@ -189,8 +189,10 @@ async fn the_history_has_every_window_and_segment() {
     let door = furnished().await;
     door.give(metered(json!({}))).await;
     let mut grants = Vec::new();
-    for effective_at in ["2024-06-01T00:00:00Z", "2024-06-01T03:00:00Z", "2024-06-01T05:30:00Z"] {
-        let made = door.grant("tokens", grant(json!(10000), json!({"effectiveAt": effective_at}))).await;
+    // All of them are made at the same moment, so their priorities say which is burned first.
+    for (priority, hour) in [(1, "00:00"), (2, "03:00"), (3, "05:30")] {
+        let more = json!({"effectiveAt": format!("2024-06-01T{hour}:00Z"), "priority": priority});
+        let made = door.grant("tokens", grant(json!(10000), more)).await;
         grants.push(made["id"].as_str().unwrap().to_string());
     }
     for (id, time, v) in [

@@ -18,6 +18,7 @@ mod portal;
 mod query;
 mod rate;
 mod reconciliation;
+mod reservations;
 mod subjects;
 mod support;
 mod v3;

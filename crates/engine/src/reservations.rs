@@ -158,6 +158,7 @@ impl Engine {
             }
             Some(Outcome::Committed { .. }) | None => {}
         }
+        self.check_event(&event)?;
         self.check_usage(caller, &reservation, loaded, &event).await?;
         let (event_source, event_id) = (event.source.clone(), event.id.clone());
         self.ingest(caller, vec![event]).await?;
@@ -175,15 +176,13 @@ impl Engine {
     ) -> Result<Reservation, EngineError> {
         caller.require(Scope::Ingest)?;
         let (reservation, _) = self.find_reservation(caller, customer, id_or_feature, id).await?;
-        match reservation.outcome {
+        // Whoever commits it at the same time may be first.
+        let ended = self.end(caller, reservation, Outcome::Released { at: self.clock().now() }).await?;
+        match ended.outcome {
             Some(Outcome::Committed { at, .. }) => {
                 Err(EngineError::Conflict(format!("reservation {id} was committed at {at} already")))
             }
-            Some(Outcome::Released { .. }) => Ok(reservation),
-            None => {
-                let outcome = Outcome::Released { at: self.clock().now() };
-                self.end(caller, reservation, outcome).await
-            }
+            _ => Ok(ended),
         }
     }
 

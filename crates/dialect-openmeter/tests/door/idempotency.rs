@@ -279,5 +279,5 @@ async fn the_document_says_which_operations_take_a_key() {
             }
         }
     }
-    assert_eq!(writes, 25);
+    assert_eq!(writes, 39);
 }

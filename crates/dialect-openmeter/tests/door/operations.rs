@@ -116,7 +116,7 @@ async fn the_document_names_the_window_sizes_and_the_form_of_times() {
             }
         }
     }
-    assert_eq!((windows, times), (2, 18));
+    assert_eq!((windows, times), (4, 22));
     let features = &document["paths"]["/api/v1/features"]["get"]["responses"]["200"]["content"]["application/json"];
     let name = features["schema"]["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()).unwrap();
     let forms = document["components"]["schemas"][name]["oneOf"].as_array().unwrap();

@@ -171,8 +171,9 @@ async fn a_commit_refuses_what_would_not_count() {
     for (event, status, part) in [
         (two, 400, "exactly one event is needed"),
         ("[]".to_string(), 400, "exactly one event is needed"),
-        (String::new(), 400, ""),
+        (String::new(), 400, "invalid event"),
         ("{}".to_string(), 400, "specversion"),
+        ("{}".to_string(), 400, "subject"),
         (usage("", "1"), 400, "id"),
         (USAGE.replace(r#""type":"t""#, r#""type":"x""#), 400, r#"type must be "t""#),
         (USAGE.replace(r#""subject":"acme""#, r#""subject":"bob""#), 400, r#"subject "bob" is not one of customer"#),

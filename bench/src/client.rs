@@ -34,11 +34,11 @@ pub struct Load {
 /// What came of it.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Requests that were answered 204 in the counted time.
+    /// Requests that were answered 200 or 204 in the counted time.
     pub requests: u64,
     /// Events in them.
     pub events: u64,
-    /// All events that were answered 204, before and after the counted time too.
+    /// All events that were answered so, before and after the counted time too.
     pub acknowledged: u64,
     /// Requests that were answered 503.
     pub overloaded: u64,
@@ -93,6 +93,17 @@ impl Bodies {
     }
 }
 
+impl Bodies {
+    /// Requests that read these paths, by connection.
+    pub fn of_paths(paths: &[Vec<String>]) -> Self {
+        let request = |path: &String| Template {
+            bytes: format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").into_bytes(),
+            ids: vec![],
+        };
+        Self { batch: 1, connections: paths.iter().map(|paths| paths.iter().map(request).collect()).collect() }
+    }
+}
+
 impl Template {
     fn new(events: &[String]) -> Self {
         let (body, media_type) = match events {
@@ -133,7 +144,7 @@ fn write_uuid(text: &mut [u8], random: &mut Random) {
 /// Sends a load from one thread of its own.
 ///
 /// # Errors
-/// When a connection breaks or an answer is neither 204 nor 503.
+/// When a connection breaks or an answer is none of 200, 204 and 503.
 pub fn run(load: Load, bodies: &Bodies) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(send_all(load, bodies))
@@ -204,15 +215,15 @@ impl Sender {
             self.stream.write_all(&self.templates[at].bytes).await?;
             let status = self.read_answer().await?;
             let now = Instant::now();
-            if status == 204 {
+            if matches!(status, 200 | 204) {
                 outcome.acknowledged += self.load.batch as u64;
             }
             match status {
-                204 if sent >= from && now < until => {
+                200 | 204 if sent >= from && now < until => {
                     outcome.requests += 1;
                     outcome.latencies_us.push(u32::try_from((now - sent).as_micros()).unwrap_or(u32::MAX));
                 }
-                204 => {}
+                200 | 204 => {}
                 503 => {
                     outcome.overloaded += 1;
                     tokio::time::sleep(BACK_OFF).await;

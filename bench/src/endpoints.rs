@@ -4,7 +4,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -30,7 +30,9 @@ const PARSE_ASIDE_BYTES: usize = 1 << 20;
 /// Serves on a free port until the process is ended; the first line on stdout says where, as the product's does.
 pub fn serve(endpoint: Endpoint) -> Result<()> {
     let app = match endpoint {
-        Endpoint::Noop => Router::new().route("/api/v1/events", post(noop)),
+        Endpoint::Noop => Router::new()
+            .route("/api/v1/events", post(noop))
+            .route("/api/v2/customers/{customer}/entitlements/{feature}/value", get(noop)),
         Endpoint::Parse => Router::new().route("/api/v1/events", post(parse)),
     };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(accept(app))

@@ -48,6 +48,8 @@ pub enum Section {
     Memory,
     /// Totals of single subjects that are kept up to date
     Live,
+    /// Checks of entitlements, in process and over HTTP
+    Checks,
     /// Starts after a clean end and after a kill
     Start,
 }

@@ -1,7 +1,7 @@
 //! What must be reached, as ratios inside one run.
 
 use crate::results::{Results, number, rounded};
-use crate::sections::{OURS, contention_name, hard_cases, load_name, query_name, variant_name};
+use crate::sections::{CHECKS_OVER_HTTP, OURS, contention_name, hard_cases, load_name, query_name, variant_name};
 use crate::store::QUESTIONS;
 
 /// One target.
@@ -112,6 +112,12 @@ fn server(results: &Results) -> Vec<Target> {
         at_most("memory, idle", " (MiB)", 512.0),
         at_most("memory, most during queries over everything", " (MiB)", 1024.0),
         at_most("live total of one subject, p99", " (µs)", 5.0),
+        at_most("check, p99", " (µs)", 5.0),
+        Target {
+            what: format!("{CHECKS_OVER_HTTP}, ÷ no-op"),
+            figure: results.get(&format!("{CHECKS_OVER_HTTP}, ÷ no-op"), "check"),
+            bound: Bound::AtLeast(0.5),
+        },
         at_most("start, after an orderly end", " (ms)", 100.0),
         at_most("start, after a kill", " (ms)", 1000.0),
     ]

@@ -28,7 +28,7 @@ pub fn run(run: &mut Run<'_>) -> Result<()> {
     Ok(())
 }
 
-fn endpoint(which: &str) -> Result<Server> {
+pub(super) fn endpoint(which: &str) -> Result<Server> {
     Server::start(Command::new(std::env::current_exe()?).args(["endpoint", which]))
 }
 

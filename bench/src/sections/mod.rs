@@ -1,5 +1,6 @@
 //! The parts of a run, each of which can run alone.
 
+mod checks;
 mod contention;
 mod ingest;
 mod live;
@@ -8,6 +9,7 @@ mod queries;
 mod start;
 mod variants;
 
+pub use checks::CHECKS_OVER_HTTP;
 pub use contention::contention_name;
 pub use ingest::load_name;
 pub use queries::{OURS, query_name};
@@ -139,7 +141,7 @@ pub fn run(options: &RunOptions) -> Result<()> {
     let mut run = Run { options, results: Results::default(), filled: None };
     run.results.add("run, events of the data set", "all", options.events as f64, "events");
     run.results.add("run, processors", "all", processors() as f64, "cores");
-    let parts: [(Section, Part); 7] = [
+    let parts: [(Section, Part); 8] = [
         (Section::Ingest, ingest::run),
         (Section::Queries, queries::run),
         (Section::Memory, memory::run),
@@ -147,6 +149,7 @@ pub fn run(options: &RunOptions) -> Result<()> {
         (Section::Contention, contention::run),
         (Section::Variants, variants::run),
         (Section::Live, live::run),
+        (Section::Checks, checks::run),
     ];
     for (section, part) in parts {
         if options.wants(section) {

@@ -7,7 +7,8 @@ use crate::{FeatureId, Instant, MeterId};
 use std::collections::BTreeMap;
 
 /// Aggregations that grow with use, so that they can be counted against an allowance.
-const METERED: [Aggregation; 4] = [Aggregation::Sum, Aggregation::Count, Aggregation::UniqueCount, Aggregation::Latest];
+pub(crate) const METERED: [Aggregation; 4] =
+    [Aggregation::Sum, Aggregation::Count, Aggregation::UniqueCount, Aggregation::Latest];
 
 /// Kinds of tokens of language models.
 const TOKEN_TYPES: [&str; 7] = ["input", "output", "cache_read", "reasoning", "cache_write", "request", "response"];
@@ -227,8 +228,10 @@ fn meter_faults(meter: &Meter, filters: &BTreeMap<String, Filter>, faults: &mut 
     if !METERED.contains(&meter.aggregation) {
         let (slug, aggregation) = (&meter.slug, meter.aggregation.as_str());
         let usable = METERED.map(Aggregation::as_str).join(", ");
-        let message =
-            format!("meter {slug}'s aggregation is {aggregation} but features can only be created for {usable}");
+        let message = format!(
+            "meter {slug}'s aggregation is {aggregation} but features can only be created for {usable}: \
+                     what goes down without anything being given back cannot be taken from grants"
+        );
         faults.add("meterSlug", message);
     }
     for name in filters.keys().filter(|name| !meter.group_by.contains_key(*name)) {

@@ -56,6 +56,11 @@ impl<'a> Words<'a> {
     }
 }
 
+/// A whole minute as the files write it.
+fn minute(time: Instant) -> String {
+    time.to_string().trim_end_matches(":00Z").to_owned()
+}
+
 fn quantity(text: &str) -> Quantity {
     Quantity::parse(&text.replace('_', "")).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
@@ -238,13 +243,15 @@ impl Case {
                 "overage" => end.overage().to_string(),
                 "available" => end.available().unwrap().to_string(),
                 "burned" => end.burned.to_string(),
-                "period" => self.periods().containing(until).from.to_string().trim_end_matches(":00Z").to_owned(),
+                "period" => minute(self.periods().containing(until).from),
+                "until" => minute(self.periods().containing(until).to),
                 name => {
                     let id = self.names.get(name).unwrap_or_else(|| panic!("{}: what is {name:?}?", self.name));
                     end.balances.get(id).map_or("0".into(), Quantity::to_string)
                 }
             };
-            let expected = if what == "period" { expected.to_owned() } else { quantity(expected).to_string() };
+            let expected =
+                if matches!(what, "period" | "until") { expected.to_owned() } else { quantity(expected).to_string() };
             assert_eq!(found, expected, "{}: {what} at {text}", self.name);
         }
     }

@@ -17,10 +17,13 @@ use tallystick_domain::time::{Period, WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace, Quantity};
 use tallystick_event_store::{EventStore, QueryError};
 
-/// The most windows that a history has.
+/// The most windows that a history has, and the most usage periods and refills in it.
 const MAX_WINDOWS: usize = 50_000;
 /// The same where each window needs queries of its own, as distinct values do not add up.
 const MAX_DISTINCT_WINDOWS: usize = 1_000;
+
+/// The most usage periods and refills of grants that a run goes through: hours of more than a century.
+const MAX_CUTS: u64 = 1_000_000;
 
 /// What a customer may do with a feature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,15 +240,21 @@ impl Measured {
         Rules { periods: &self.periods, grants: &self.holding.grants, counting: self.measure.counting() }
     }
 
-    /// The stretch that holds a moment. Blocks.
-    pub fn stretch(&self, events: &EventStore, at: Instant) -> Result<Stretch, QueryError> {
-        let mut usage = self.usage(events, Stretch::period_of(self.rules(), at).from)?;
-        Stretch::holding(self.rules(), at, &mut usage)
+    /// The stretch that holds a moment, by a run from a state, or from when measuring began. Blocks.
+    pub fn stretch(&self, events: &EventStore, at: Instant, from: Option<State>) -> Result<Stretch, QueryError> {
+        let state = from.unwrap_or_else(|| State::initial(&self.periods));
+        let until = Stretch::period_of(self.rules(), at).from;
+        let mut usage = MeterUsage::new(events, &self.measure);
+        let begin = self.periods.containing(state.at).from;
+        if begin < until {
+            usage.prepare(self.usage_cuts(begin, until)?)?;
+        }
+        Stretch::holding_from(self.rules(), state, at, &mut usage)
     }
 
     /// How it stands at a moment. Blocks.
     pub fn standing(&self, events: &EventStore, at: Instant) -> Result<Standing, QueryError> {
-        let stretch = self.stretch(events, at)?;
+        let stretch = self.stretch(events, at, None)?;
         Ok(stretch.standing(self.used(events, stretch.usage_from, at)?)?)
     }
 
@@ -254,20 +263,24 @@ impl Measured {
         MeterUsage::new(events, &self.measure).used(since, until)
     }
 
-    /// Usage that a run until a moment asks for.
-    fn usage<'s>(&'s self, events: &'s EventStore, until: Instant) -> Result<MeterUsage<'s>, QueryError> {
-        let (mut usage, begin) = (MeterUsage::new(events, &self.measure), self.periods.measured_from());
-        if begin < until {
-            usage.prepare(self.usage_cuts(begin, until))?;
-        }
-        Ok(usage)
-    }
-
     /// Between which moments usage is asked for at once. What does not add up is asked for by whole periods.
-    fn usage_cuts(&self, begin: Instant, until: Instant) -> BTreeSet<Instant> {
-        match self.measure.has_parts() {
+    fn usage_cuts(&self, begin: Instant, until: Instant) -> Result<BTreeSet<Instant>, QueryError> {
+        self.check_length(begin, until, MAX_CUTS)?;
+        Ok(match self.measure.has_parts() {
             true => burn_down::cuts(self.rules(), begin, until),
             false => self.periods.beginnings(begin, until).into_iter().chain([until]).collect(),
+        })
+    }
+
+    /// Refuses a time in which there would be more periods and refills than can be run through.
+    fn check_length(&self, begin: Instant, until: Instant, most: u64) -> Result<(), QueryError> {
+        let periods = self.periods.about_how_many(begin, until);
+        let refills = self.holding.grants.iter().map(|grant| grant.about_how_many_refills(begin, until));
+        match refills.fold(periods, u64::saturating_add) > most {
+            true => {
+                Err(PlanError::TooLarge { what: "usage periods and refills of grants", limit: most as usize }.into())
+            }
+            false => Ok(()),
         }
     }
 
@@ -295,14 +308,15 @@ impl Measured {
         let mut usage = MeterUsage::new(events, &self.measure);
         if self.measure.has_parts() {
             let end = parts.last().map_or(wanted.to, |last| last.to.max(wanted.to));
-            let cuts = burn_down::cuts(self.rules(), measured_from, wanted.to);
+            let cuts = self.usage_cuts(measured_from, wanted.to)?;
             usage.prepare(cuts.into_iter().chain(edges).chain([begin, end]).collect())?;
         } else {
-            usage.prepare(self.usage_cuts(measured_from, wanted.to))?;
+            usage.prepare(self.usage_cuts(measured_from, wanted.to)?)?;
             usage.prepare(edges.collect())?;
         }
-        let before = burn_down::run(self.rules(), State::initial(&self.periods), begin, &mut usage)?;
-        let whole = burn_down::run(self.rules(), before.end, wanted.to, &mut usage)?;
+        self.check_length(begin, wanted.to, MAX_WINDOWS as u64)?;
+        let before = burn_down::end_of(self.rules(), State::initial(&self.periods), begin, &mut usage)?;
+        let whole = burn_down::run(self.rules(), before, wanted.to, &mut usage)?;
         let windows = by_window(self.rules(), &whole, parts, &mut usage)?;
         Ok(BalanceHistory { windows, segments: whole.segments })
     }

@@ -18,10 +18,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallystick_domain::customer::Customer;
-use tallystick_domain::entitlement::{Kind, Standing, Stretch};
+use tallystick_domain::entitlement::{Kind, Standing, State, Stretch};
 use tallystick_domain::time::Period;
 use tallystick_domain::{CustomerId, EntitlementId, FeatureId, Instant, Namespace, Quantity, QuantityError};
-use tallystick_event_store::{EventStore, LiveKey, QueryError};
+use tallystick_event_store::{Counted, EventStore, LiveKey, QueryError};
 
 /// Changes of customers are counted in so many parts.
 const STRIPES: usize = 256;
@@ -104,7 +104,14 @@ struct Memory {
 /// Counters, and how many events were published to all of them.
 type Watching = (Box<[Watched]>, u64);
 
+/// A state of the past, and the counters that tell whether the past is as it was then.
+struct Snapshot {
+    state: State,
+    watched: Box<[Watched]>,
+}
+
 /// A live counter as it was.
+#[derive(Clone)]
 struct Watched {
     key: LiveKey,
     start: u64,
@@ -242,6 +249,14 @@ impl Check {
         }
     }
 
+    /// What a later stretch can be computed from.
+    fn snapshot(&self) -> Option<Snapshot> {
+        let Answer::Metered { memory, .. } = &self.answer else { return None };
+        let memory = lock(memory);
+        let memory = memory.as_ref().filter(|memory| memory.adds_up)?;
+        Some(Snapshot { state: memory.stretch.state()?, watched: memory.watched.clone() })
+    }
+
     /// The answer of this moment, if it is known without reading events.
     fn known(&self, engine: &Engine, ns: &Namespace, now: Instant) -> Option<Access> {
         if !self.active.contains(now) {
@@ -272,6 +287,21 @@ impl Check {
     }
 }
 
+impl Watched {
+    /// What was counted, if nothing came in before its beginning and nothing was counted anew.
+    fn counted(&self, events: &EventStore) -> Option<Counted> {
+        let counted = events.known_count(&self.key)?.ok()?;
+        (counted.start == self.start && counted.earlier == self.earlier).then_some(counted)
+    }
+}
+
+impl Snapshot {
+    /// The state, if no event from before it came in since.
+    fn still_holds(self, events: &EventStore) -> Option<State> {
+        self.watched.iter().all(|watched| watched.counted(events).is_some()).then_some(self.state)
+    }
+}
+
 impl Memory {
     /// How it stands at a minute; `None` if that takes more than what is remembered and counted.
     fn standing_at(&mut self, events: &EventStore, at: Instant) -> Result<Option<Arc<Standing>>, QuantityError> {
@@ -280,10 +310,7 @@ impl Memory {
         }
         let (mut used, mut seen, mut last) = (self.stretch.used_before, 0, None);
         for watched in &self.watched {
-            let Some(Ok(counted)) = events.known_count(&watched.key) else { return Ok(None) };
-            if counted.start != watched.start || counted.earlier != watched.earlier {
-                return Ok(None);
-            }
+            let Some(counted) = watched.counted(events) else { return Ok(None) };
             (seen, last) = (seen + counted.seen, last.max(counted.last));
             used = used.plus(counted.total.unwrap_or(Quantity::ZERO))?;
         }
@@ -311,13 +338,15 @@ impl Measured {
         &self,
         events: &EventStore,
         at: Instant,
+        snapshot: Option<Snapshot>,
     ) -> Result<(Arc<Standing>, Option<Memory>), QueryError> {
         let rules = self.rules();
         let (period, adds_up) = (Stretch::period_of(rules, at), self.measure.adds_up());
         // Counters start before the past is read: what comes meanwhile shows in them.
         let since = if adds_up { period.from } else { rules.periods.containing(period.from).from };
         let counted = self.count(events, since)?;
-        let stretch = self.stretch(events, at)?;
+        let state = snapshot.and_then(|snapshot| snapshot.still_holds(events)).filter(|state| state.at <= period.from);
+        let stretch = self.stretch(events, at, state)?;
         let standing = Arc::new(stretch.standing(self.used(events, stretch.usage_from, at)?)?);
         let memory = counted.map(|(watched, seen)| {
             let standing = Arc::clone(&standing);
@@ -350,10 +379,17 @@ impl Engine {
         id_or_feature: &str,
     ) -> Result<Option<Access>, EngineError> {
         let (ns, now) = (caller.namespace(), self.clock().now());
-        if let Some(kept) = self.checks().get(ns, customer)
-            && let Some(access) = kept.find(id_or_feature, now).and_then(|check| check.known(self, ns, now))
-        {
-            return Ok(Some(access));
+        if let Some(kept) = self.checks().get(ns, customer) {
+            match kept.find(id_or_feature, now) {
+                Some(check) => {
+                    if let Some(access) = check.known(self, ns, now) {
+                        return Ok(Some(access));
+                    }
+                }
+                // All that is in force is kept; only an id may be that of something that was.
+                None if EntitlementId::parse(id_or_feature).is_none() => return Ok(None),
+                None => {}
+            }
         }
         let (loaded, kept) = self.load(caller, customer).await?;
         let Some(place) = find(&loaded.holdings, id_or_feature, now) else { return Ok(None) };
@@ -420,7 +456,9 @@ impl Engine {
         let reserved = self.checks().held.sum_or_overflow(ns, id, now)?;
         let measured = self.measured_by(ns, owners, holding.clone()).await?;
         let at = this_minute(now);
-        let (standing, memory) = self.read_events(move |events| measured.standing_to_remember(events, at)).await?;
+        let snapshot = check.snapshot();
+        let compute = move |events: &EventStore| measured.standing_to_remember(events, at, snapshot);
+        let (standing, memory) = self.read_events(compute).await?;
         check.remember(self.events(), memory);
         Ok(Access::Metered(MeteredAccess { standing, is_soft_limit, reserved }))
     }

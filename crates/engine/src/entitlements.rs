@@ -205,6 +205,10 @@ impl Engine {
         let now = self.clock().now();
         let Holdings { customer, mut holdings } = self.live_holdings(caller, customer).await?;
         let holding = holdings.swap_remove(place(&holdings, id_or_feature, now)?);
+        // One after the other, so that each is compared with the one before.
+        let _alone = self.checks().held.line(holding.id()).lock().await;
+        let resets = self.state().resets_of(caller.namespace(), [holding.id()]).await?.remove(&holding.id());
+        let holding = Holding { resets: resets.unwrap_or_default(), ..holding };
         let (_, periods) = holding.metered()?;
         let reset = periods.reset(draft, now)?;
         self.state().insert_reset(caller.writer(), holding.id(), &reset, now).await?;

@@ -90,7 +90,8 @@ impl Held {
         self.sum(ns, entitlement, now).ok_or_else(overflow)
     }
 
-    fn line(&self, entitlement: EntitlementId) -> &tokio::sync::Mutex<()> {
+    /// The line of an entitlement, in which whoever changes it by what it is now waits.
+    pub fn line(&self, entitlement: EntitlementId) -> &tokio::sync::Mutex<()> {
         // The last characters of an id are random.
         let number = entitlement.to_string().bytes().rev().take(8).fold(0, |sum: usize, c| sum * 31 + usize::from(c));
         &self.lines.0[number % LINES]

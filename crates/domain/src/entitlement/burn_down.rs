@@ -127,10 +127,29 @@ impl State {
 /// # Errors
 /// Those of `usage`, and what does not fit a quantity.
 pub fn run<U: Usage>(rules: Rules<'_>, start: State, until: Instant, usage: &mut U) -> Result<Run, U::Error> {
+    let burning = burned(rules, start, until, usage, Some(Vec::new()))?;
+    Ok(Run { segments: burning.segments.unwrap_or_default(), end: burning.state })
+}
+
+/// The end of a run, of which nothing else is kept.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn end_of<U: Usage>(rules: Rules<'_>, start: State, until: Instant, usage: &mut U) -> Result<State, U::Error> {
+    Ok(burned(rules, start, until, usage, None)?.state)
+}
+
+fn burned<'a, U: Usage>(
+    rules: Rules<'a>,
+    start: State,
+    until: Instant,
+    usage: &mut U,
+    segments: Option<Vec<Segment>>,
+) -> Result<Burning<'a>, U::Error> {
     let mut grants: Vec<(Period, &Grant)> = rules.grants.iter().map(|grant| (grant.active(), grant)).collect();
     grants.retain(|(active, _)| !active.is_empty());
     grants.sort_by(|left, right| left.1.burns_before(right.1));
-    let mut burning = Burning { rules, grants, state: start, segments: Vec::new() };
+    let mut burning = Burning { rules, grants, state: start, segments };
     burning.begin_segment()?;
     while burning.state.at < until {
         let period = rules.periods.containing(burning.state.at);
@@ -143,7 +162,7 @@ pub fn run<U: Usage>(rules: Rules<'_>, start: State, until: Instant, usage: &mut
             burning.end_with_nothing_used();
         }
     }
-    Ok(Run { segments: burning.segments, end: burning.state })
+    Ok(burning)
 }
 
 /// The moments in `[from, to]` at which something else begins to hold: a period, or a grant that begins, ends or is filled up.
@@ -175,7 +194,8 @@ struct Burning<'a> {
     /// In burn order, each with when it is active.
     grants: Vec<(Period, &'a Grant)>,
     state: State,
-    segments: Vec<Segment>,
+    /// `None` if they are not wanted.
+    segments: Option<Vec<Segment>>,
 }
 
 impl Burning<'_> {
@@ -233,8 +253,7 @@ impl Burning<'_> {
             }
         };
         self.state.at = period.to;
-        let end = self.state.clone();
-        self.segments.push(Segment { period, used: added, burned, start, end });
+        self.note(Segment { period, used: added, burned, start, end: self.state.clone() });
         Ok(())
     }
 
@@ -281,7 +300,7 @@ impl Burning<'_> {
         let start = self.state.clone();
         let burned = self.pay_debt()?;
         let (end, period) = (self.state.clone(), Period { from: at, to: at });
-        self.segments.push(Segment { period, used: Quantity::ZERO, burned, start, end });
+        self.note(Segment { period, used: Quantity::ZERO, burned, start, end });
         self.begin_segment()
     }
 
@@ -289,7 +308,13 @@ impl Burning<'_> {
     fn end_with_nothing_used(&mut self) {
         let period = Period { from: self.state.at, to: self.state.at };
         let (start, end) = (self.state.clone(), self.state.clone());
-        self.segments.push(Segment { period, used: Quantity::ZERO, burned: Vec::new(), start, end });
+        self.note(Segment { period, used: Quantity::ZERO, burned: Vec::new(), start, end });
+    }
+
+    fn note(&mut self, segment: Segment) {
+        if let Some(segments) = &mut self.segments {
+            segments.push(segment);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::grant::{Expiration, Grant};
 use super::usage_period::{Reset, UsagePeriods};
-use crate::feature::Feature;
+use crate::feature::{Feature, METERED};
 use crate::json;
 use crate::meter::{Aggregation, Meter};
 use crate::quantity::Quantity;
@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 const MAX_CONFIG_DEPTH: usize = 64;
 /// The longest static configuration, in bytes.
 const MAX_CONFIG_BYTES: usize = 65_536;
+
+/// The most usage periods that lie behind a new entitlement.
+const MAX_PAST_PERIODS: u64 = 50_000;
 
 /// What a customer may use of a feature, from when to when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,7 +240,9 @@ impl Entitlement {
             }
             KindDraft::Metered(metered) => {
                 faults.extend(metered_faults(&metered, usage_period.is_some(), feature, meter));
-                Kind::Metered(metered.settled(usage_period, now))
+                let metered = metered.settled(usage_period, now);
+                faults.extend(usage_period.and_then(|recurrence| too_early(&metered, recurrence, now)));
+                Kind::Metered(metered)
             }
         };
         if !faults.is_empty() {
@@ -328,6 +333,17 @@ impl MeteredDraft {
     }
 }
 
+fn too_early(metered: &Metered, recurrence: Recurrence, now: Instant) -> Option<EntitlementFault> {
+    let periods = recurrence.interval.about_how_many(metered.measured_from, now);
+    let message = || {
+        format!(
+            "measureUsageFrom lies {periods} usage periods back, at most {MAX_PAST_PERIODS} are allowed: use a later moment \
+             or longer periods"
+        )
+    };
+    (periods > MAX_PAST_PERIODS).then(|| fault("measureUsageFrom", "measure_usage_from_too_early", message()))
+}
+
 fn config_fault(config: &str) -> Option<EntitlementFault> {
     if config.len() > MAX_CONFIG_BYTES {
         let message = format!("config has {} bytes, at most {MAX_CONFIG_BYTES} are allowed", config.len());
@@ -357,8 +373,8 @@ fn metered_faults(
         }
         Some(meter) if !can_be_balanced(meter.aggregation) => {
             let message = format!(
-                "the meter {} gives {}, which no balance can be kept of: use a feature whose meter is SUM, COUNT, \
-                 UNIQUE_COUNT or LATEST",
+                "the meter {} gives {}, which goes down without anything being given back, so no balance can be kept of it: \
+                 use a feature whose meter is SUM, COUNT, UNIQUE_COUNT or LATEST",
                 meter.slug,
                 meter.aggregation.as_str()
             );
@@ -372,7 +388,7 @@ fn metered_faults(
 /// Whether usage by this aggregation can be taken from grants. An average or an extreme goes down again without anything being
 /// given back, so what was burned would depend on when somebody asked.
 pub fn can_be_balanced(aggregation: Aggregation) -> bool {
-    matches!(aggregation, Aggregation::Sum | Aggregation::Count | Aggregation::UniqueCount | Aggregation::Latest)
+    METERED.contains(&aggregation)
 }
 
 impl Grant {

@@ -144,6 +144,13 @@ impl Grant {
         refills
     }
 
+    /// About how often it is full again between two moments.
+    pub fn about_how_many_refills(&self, from: Instant, to: Instant) -> u64 {
+        let active = self.active();
+        let (from, to) = (from.max(active.from), to.min(active.to));
+        self.recurrence.map_or(0, |recurrence| recurrence.interval.about_how_many(from, to))
+    }
+
     /// What it has after a reset, of what it had before.
     pub fn rolled_over(&self, balance: Quantity) -> Quantity {
         balance.max(self.min_rollover).min(self.max_rollover)

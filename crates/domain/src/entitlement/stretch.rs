@@ -1,7 +1,7 @@
 //! What holds until something else begins to: all that a balance depends on but usage, so that a balance can be had again
 //! and again without running through the past.
 
-use super::burn_down::{Counting, Rules, State, Usage, cuts, run};
+use super::burn_down::{Counting, Rules, State, Usage, cuts, end_of};
 use crate::GrantId;
 use crate::quantity::{Quantity, QuantityError};
 use crate::time::{Instant, Period};
@@ -43,9 +43,33 @@ impl Stretch {
     /// # Errors
     /// Those of `usage`, and what does not fit a quantity.
     pub fn holding<U: Usage>(rules: Rules<'_>, at: Instant, usage: &mut U) -> Result<Self, U::Error> {
+        Self::holding_from(rules, State::initial(rules.periods), at, usage)
+    }
+
+    /// The same, by a run from a state that is not after its beginning.
+    ///
+    /// # Errors
+    /// Those of `usage`, and what does not fit a quantity.
+    pub fn holding_from<U: Usage>(
+        rules: Rules<'_>,
+        state: State,
+        at: Instant,
+        usage: &mut U,
+    ) -> Result<Self, U::Error> {
         let period = Self::period_of(rules, at);
-        let start = run(rules, State::initial(rules.periods), period.from, usage)?.end;
+        let start = end_of(rules, state, period.from, usage)?;
         Ok(Self::new(rules, period, &start))
+    }
+
+    /// The state at its beginning, for a later run; `None` of a level, of which that depends on what was in use.
+    pub fn state(&self) -> Option<State> {
+        (self.counting == Counting::Growing).then(|| State {
+            at: self.period.from,
+            balances: self.balances.iter().copied().collect(),
+            debt: self.debt,
+            used: self.used_before,
+            burned: self.burned,
+        })
     }
 
     /// When the stretch is that holds a moment. That does not depend on usage.

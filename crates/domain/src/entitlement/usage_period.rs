@@ -80,6 +80,13 @@ impl UsagePeriods {
         beginnings
     }
 
+    /// About how many periods begin between two moments, at most by a few too few.
+    pub fn about_how_many(&self, from: Instant, to: Instant) -> u64 {
+        let recurrences = std::iter::once(self.recurrence).chain(self.resets.iter().map(|reset| reset.recurrence));
+        let most = recurrences.map(|recurrence| recurrence.interval.about_how_many(from, to)).max().unwrap_or(0);
+        most.saturating_add(self.resets.len() as u64)
+    }
+
     /// Whether automatic resets let overage be paid in the next period.
     pub fn preserves_overage(&self) -> bool {
         self.preserves_overage

@@ -74,6 +74,13 @@ impl Interval {
         Self::NAMED.iter().find(|(_, interval)| interval == self).map(|(name, _)| *name)
     }
 
+    /// About how many of them there are between two instants; none if the first is not before the second.
+    pub fn about_how_many(&self, from: Instant, to: Instant) -> u64 {
+        let between = i128::from(to.as_micros()) - i128::from(from.as_micros());
+        // It is at least an hour long.
+        u64::try_from(between / self.mean_micros().max(1)).unwrap_or(0)
+    }
+
     fn months(&self) -> i64 {
         i64::from(self.years) * 12 + i64::from(self.months)
     }

@@ -277,3 +277,23 @@ async fn the_access_of_many_customers_is_told_in_pages() {
     let all = place.engine.query_access(&place.caller, all).await.unwrap();
     assert_eq!(all.rows[0].features.len(), 5, "all features of the namespace");
 }
+
+#[tokio::test]
+async fn what_would_take_too_long_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::furnished(dir.path()).await;
+    place.give("sum", hard(Some("1")), Interval::parse("PT1H").unwrap()).await;
+    place.pass(HOUR);
+    let is_refused = |outcome: Result<(), EngineError>| matches!(outcome, Err(EngineError::Invalid(_)));
+    let far = crate::place::at("9998-01-01T00:00:00Z");
+    let value = place.engine.entitlement_value(&place.caller, "acme", "sum", Some(far)).await;
+    assert!(is_refused(value.map(drop)));
+    let near = crate::place::at("2030-01-01T00:00:00Z");
+    let value = place.engine.entitlement_value(&place.caller, "acme", "sum", Some(near)).await.unwrap().unwrap();
+    assert_eq!(numbers(&value), ["1", "0", "0"], "42,000 periods ahead");
+    for (to, window) in [(far, WindowSize::Month), (near, WindowSize::Minute)] {
+        let query = HistoryQuery { from: None, to: Some(to), window, zone: Zone::UTC };
+        let history = place.engine.entitlement_history(&place.caller, "acme", "sum", query).await;
+        assert!(is_refused(history.map(drop)), "{to} {window:?}");
+    }
+}

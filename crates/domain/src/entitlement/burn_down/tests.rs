@@ -139,6 +139,12 @@ proptest! {
         prop_assert_eq!(standing.used, end.used);
         prop_assert_eq!(standing.overage, end.overage());
         prop_assert_eq!(standing.available, end.available().unwrap());
+        if let Some(state) = stretch.state() {
+            let later = until.saturating_add_micros(MINUTE * 700);
+            let mut usage = |since, until| story.used(since, until);
+            let again = Stretch::holding_from(story.rules(), state, later, &mut usage).unwrap();
+            prop_assert_eq!(again, Stretch::holding(story.rules(), later, &mut usage).unwrap());
+        }
         let order: Vec<_> = stretch.grants().collect();
         let burn_order: Vec<_> = standing.balances.iter().map(|(id, _)| *id).collect();
         prop_assert_eq!(order, burn_order);

@@ -195,3 +195,14 @@ fn grants_are_checked_against_the_current_period() {
     assert_eq!(made.voided(Some(at("2025-02-11")), &monthly(), now).unwrap_err().code, "void_ahead");
     assert_eq!(made.voided(Some(at("2025-01-31")), &monthly(), now).unwrap_err().code, "void_before_period");
 }
+
+#[test]
+fn measuring_begins_within_so_many_periods() {
+    let from = |text| MeteredDraft { measure_from: MeasureFrom::At(at(text)), ..plain() };
+    assert!(define(metered(from("0001-01-01")), Some(Aggregation::Sum), "2025-01-01").is_ok(), "24,288 months");
+    let hours = Some((Interval::parse("PT1H").unwrap(), None));
+    let hourly = |text| EntitlementDraft { usage_period: hours, ..metered(from(text)) };
+    assert!(define(hourly("2020-01-01"), Some(Aggregation::Sum), "2025-01-01").is_ok());
+    let faults = define(hourly("1970-01-01"), Some(Aggregation::Sum), "2025-01-01").unwrap_err();
+    assert_eq!(codes(faults), ["measure_usage_from_too_early"]);
+}

@@ -42,11 +42,12 @@ def before_call(context, case, kwargs):
 
 def name_what_exists(case, digest):
     """Replaces the path parameters of seven requests of eight."""
-    # What is changed or deleted is not used by anything else.
+    # What is changed or deleted is not used by anything else. That is what the last name of a path means; the others say whose.
     kind = {"DELETE": "spare", "PUT": "changing", "PATCH": "changing"}.get(case.method.upper(), "lasting")
+    last = max(case.path_parameters, key=lambda name: case.operation.path.find(f"{{{name}}}"))
     if digest % 8:
         for name in case.path_parameters:
-            names = known(name, kind)
+            names = known(name, kind if name == last or kind == "lasting" else "owner")
             if names:
                 case.path_parameters[name] = names[digest // 8 % len(names)]
 

@@ -29,6 +29,7 @@ class Prepared:
         self._send("POST", "/api/v1/subjects", [{"key": key} for key in ("subject-0", "subject-1", *spare("subject"))])
         customers = self._send("POST", "/api/v1/customers", *[customer(key) for key in ("customer-1", "changing", *spare("customer"))])
         features = self._send("POST", "/api/v1/features", *[feature(key) for key in ("talk", "changing", *spare("feature"))])
+        entitled = self._entitle()
         token = self._send("POST", "/api/v1/portal/tokens", {"subject": "subject-1", "allowedMeterSlugs": ["tokens"]})
         self.portal_token = token[0]["token"]
         progress = "suite-query"
@@ -49,8 +50,14 @@ class Prepared:
                 "groupbykey": ["model"],
                 # The bare `id` is that of a query, whose progress is told.
                 "id": [progress],
+                "entitlementidorfeaturekey": ["chat"],
+                "entitlementid": entitled["lasting"],
+                "reservation": entitled["reservations"],
             },
+            # Whose entitlement it is that is changed or deleted.
+            "owner": {"customer": ["owner"], "subject": ["subject-of-owner"]},
             "changing": {name: ["changing"] for name in ("meter", "customer", "feature")}
+            | {"entitlementidorfeaturekey": ["tokens"]}
             | {"meterid": ids(meters[2:3]), "customerid": ids(customers[1:2]), "featureid": ids(features[1:2])},
             "spare": {
                 # The versions of the API share what there is, and each deletes some of it.
@@ -61,8 +68,31 @@ class Prepared:
                 "customerid": ids(customers[2 + SPARE // 2 :]),
                 "feature": ids(features[2 : 2 + SPARE // 2]),
                 "featureid": ids(features[2:]),
+                "entitlementidorfeaturekey": spare("given"),
+                "entitlementid": spare("given"),
+                "grant": entitled["grants"],
             },
         }
+
+    def _entitle(self) -> dict:
+        """Gives entitlements: of `customer-1` and by subject to what lasts, of `owner` to what is changed and deleted."""
+        metered = {"tokens": "tokens", "chat": "calls"}
+        self._send("POST", "/api/v1/features", *[feature(key) | {"meterSlug": slug} for key, slug in metered.items()])
+        self._send("POST", "/api/v1/features", *[feature(key) for key in spare("given")])
+        of_subjects = {"key": "of-subjects", "name": "of-subjects", "usageAttribution": {"subjectKeys": ["subject-0", "subject-1"]}}
+        self._send("POST", "/api/v1/customers", customer("owner"), of_subjects)
+        chat = {"type": "metered", "featureKey": "chat", "usagePeriod": {"interval": "MONTH"}, "issue": {"amount": 1000}}
+        tokens = chat | {"featureKey": "tokens"}
+        owned = [{"type": "boolean", "featureKey": key} for key in spare("given")]
+        self._send("POST", "/api/v2/customers/customer-1/entitlements", chat)
+        lasting = self._send("POST", "/api/v2/customers/of-subjects/entitlements", chat)
+        self._send("POST", "/api/v2/customers/owner/entitlements", tokens, chat, *owned)
+        path = "/api/v2/customers/owner/entitlements/chat/grants"
+        grants = self._send("POST", path, *[{"amount": 1, "effectiveAt": "2100-01-01T00:00:00Z"} for _ in range(SPARE)])
+        path = "/api/v2/customers/customer-1/entitlements/chat/reservations"
+        reservations = self._send("POST", path, *[{"amount": 1, "expiresIn": "P1D"} for _ in range(SPARE)])
+        made = {"lasting": lasting, "grants": grants, "reservations": reservations}
+        return {kind: [thing["id"] for thing in things] for kind, things in made.items()}
 
     def get(self, path, **options) -> requests.Response:
         """Asks with the key."""

@@ -4,6 +4,7 @@
 const AREAS = [
   'events', 'meters', 'subjects', 'features', 'portal', 'info', 'debug',
   'customers', 'customers.apps', 'customers.stripe', 'customers.entitlementsV1', 'customers.entitlements',
+  'entitlements', 'entitlements.grants', 'entitlementsV1', 'entitlementsV1.grants',
 ]
 
 const methodsOf = (area) =>

@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from sdk import FLAVOURS, Sdk
+from tallystick_postgres import Databases
 from tallystick_server import Server
 
 pytest_plugins = ["tallystick_pytest"]
@@ -12,14 +13,30 @@ pytest_plugins = ["tallystick_pytest"]
 _numbers = itertools.count(1)
 
 
+# Of these modules every test runs with both state stores.
+ON_BOTH_STORES = {"test_entitlements", "test_grants"}
+
+
+def pytest_generate_tests(metafunc):
+    if "server" in metafunc.fixturenames and metafunc.module.__name__ in ON_BOTH_STORES:
+        metafunc.parametrize("server", ["sqlite", "postgres"], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
+def server(request, tmp_path_factory):
     """The suite's server keeps so little in memory that answers come from sealed files as well."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "config.toml").write_text("[store]\nmemtable_bytes = 65536\n")
-    running = Server(folder / "data", "--config", folder / "config.toml").start()
+    arguments, databases = ["--config", folder / "config.toml"], None
+    if getattr(request, "param", "sqlite") == "postgres":
+        databases = Databases()
+        arguments += ["--state-url", databases.new()]
+    running = Server(folder / "data", *arguments).start()
     yield running
-    assert running.stop() == 0, running.log()
+    code = running.stop()
+    if databases:
+        databases.close()
+    assert code == 0, running.log()
 
 
 @pytest.fixture(scope="session", params=FLAVOURS)

@@ -16,6 +16,7 @@ use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tallystick_domain::customer::Customer;
 use tallystick_domain::entitlement::{Kind, Standing, State, Stretch};
@@ -34,6 +35,9 @@ pub(crate) struct Checks {
     changes: Vec<Mutex<u64>>,
     measures: Mutex<Measures>,
     pub held: Held,
+    /// Checks of entitlements that were answered from memory, and those that were computed.
+    remembered: AtomicU64,
+    computed: AtomicU64,
 }
 
 /// How features are measured.
@@ -128,7 +132,14 @@ impl Checks {
             changes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
             measures: Mutex::default(),
             held: Held::default(),
+            remembered: AtomicU64::new(0),
+            computed: AtomicU64::new(0),
         }
+    }
+
+    /// Checks that were answered from memory since the start, and those that were computed.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.remembered.load(Ordering::Relaxed), self.computed.load(Ordering::Relaxed))
     }
 
     /// How many names of customers lead to what is kept.
@@ -259,6 +270,12 @@ impl Check {
 
     /// The answer of this moment, if it is known without reading events.
     fn known(&self, engine: &Engine, ns: &Namespace, now: Instant) -> Option<Access> {
+        let known = self.remembered(engine, ns, now)?;
+        engine.checks().remembered.fetch_add(1, Ordering::Relaxed);
+        Some(known)
+    }
+
+    fn remembered(&self, engine: &Engine, ns: &Namespace, now: Instant) -> Option<Access> {
         if !self.active.contains(now) {
             return Some(Access::NotInForce);
         }
@@ -445,6 +462,7 @@ impl Engine {
         kept: &Kept,
     ) -> Result<Access, EngineError> {
         let (now, holding) = (self.clock().now(), &loaded.holdings[place]);
+        self.checks().computed.fetch_add(1, Ordering::Relaxed);
         let id = holding.id();
         let check = kept.checks.iter().find(|check| check.entitlement == id);
         let Some(check) = check.filter(|check| check.active.contains(now)) else { return Ok(Access::NotInForce) };

@@ -50,6 +50,10 @@ pub struct EngineStats {
     pub events_duplicate: u64,
     /// Events that were refused.
     pub events_invalid: u64,
+    /// Checks of entitlements that were answered from memory.
+    pub checks_remembered: u64,
+    /// Checks of entitlements that were computed from the events.
+    pub checks_computed: u64,
     /// Names by which customers are kept for checks.
     pub checked_names: u64,
     /// The event store's own figures.
@@ -237,7 +241,10 @@ impl Engine {
 
     /// Figures for operators.
     pub fn stats(&self) -> EngineStats {
+        let (checks_remembered, checks_computed) = self.checks().counts();
         EngineStats {
+            checks_remembered,
+            checks_computed,
             events_accepted: self.counters().accepted.load(Ordering::Relaxed),
             events_duplicate: self.counters().duplicates.load(Ordering::Relaxed),
             events_invalid: self.counters().invalid.load(Ordering::Relaxed),

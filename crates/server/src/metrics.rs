@@ -218,12 +218,14 @@ fn histograms(histograms: &StoreHistograms) -> [(&'static str, &'static str, Sca
 
 type Figure = (&'static str, &'static str, u64);
 
-fn counters(stats: &EngineStats) -> [Figure; 9] {
+fn counters(stats: &EngineStats) -> [Figure; 11] {
     let store = &stats.store;
     [
         ("events_accepted", "Events that were stored since the start", stats.events_accepted),
         ("events_duplicate", "Events that were stored before", stats.events_duplicate),
         ("events_invalid", "Events that were refused", stats.events_invalid),
+        ("checks_remembered", "Checks of entitlements that were answered from memory", stats.checks_remembered),
+        ("checks_computed", "Checks of entitlements that were computed from the events", stats.checks_computed),
         ("store_groups", "Groups of batches that were made durable with one sync", store.groups),
         ("store_overload_refusals", "Batches that were told to come back", store.overloaded),
         ("store_filter_lookups", "Identities for which the filter of a file was asked", store.filter_lookups),
@@ -237,9 +239,10 @@ fn counters(stats: &EngineStats) -> [Figure; 9] {
     ]
 }
 
-fn gauges(stats: &EngineStats) -> [Figure; 13] {
+fn gauges(stats: &EngineStats) -> [Figure; 14] {
     let store = &stats.store;
     [
+        ("checked_names", "Names by which customers are kept for checks, two at most for each", stats.checked_names),
         ("store_events", "Events in the store", store.events),
         ("store_memtable_rows", "Events in memory and in the log only", store.memtable_rows),
         ("store_memtable_bytes", "Memory that these take", store.memtable_bytes),

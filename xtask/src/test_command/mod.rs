@@ -32,6 +32,8 @@ const BINARY: &[&str] = &["build", "--bin", "tallystick"];
 /// What the tests of the crates have built already, the binary included: with another selection of crates, libraries get
 /// other features, and everything would be compiled once more.
 const TESTED_BINARY: &[&str] = &["test", "--workspace", "--features", FEATURES, "--no-run"];
+/// What gives suites a PostgreSQL of their own.
+const SUITE_DATABASE: &[&str] = &["build", "--package", "tallystick-testkit", "--bin", "test-postgres"];
 /// What the tests of the crates are built with beside the default features. Clippy reads the default ones, so that both are compiled, and
 /// each once.
 const FEATURES: &str = "tallystick-server/otel";
@@ -82,6 +84,8 @@ pub fn run(root: &Path, only: Option<Part>, keep_going: bool) -> Result<()> {
     if chosen(Part::Conformance) {
         let build = if only.is_none() { TESTED_BINARY } else { BINARY };
         steps.push(cargo_step("building the binary", root, build));
+        steps.push(cargo_step("building the database of the suites", root, SUITE_DATABASE));
+        steps.push(Step::new("PostgreSQL for the suites", || install::postgres().map(|()| Counts::default())));
         steps.extend(conformance::steps(root)?);
     }
     if chosen(Part::Fuzz) {

@@ -31,6 +31,7 @@ async fn every_kind_of_write_is_done_once_and_answered_the_same_again() {
     let door = Door::open().await;
     let meter = r#"{"slug":"total","aggregation":"COUNT","eventType":"t"}"#;
     let event = r#"{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"c"}"#;
+    let metered = r#"{"type":"metered","featureKey":"f","usagePeriod":{"interval":"DAY"},"measureUsageFrom":"2024-05-31T00:00:00Z"}"#;
     let correction = r#"{"source":"s","id":"1","reason":"wrong"}"#;
     let writes = [
         ("POST", "/api/v1/meters", meter, 201),
@@ -39,6 +40,16 @@ async fn every_kind_of_write_is_done_once_and_answered_the_same_again() {
         ("POST", "/api/v1/customers", CUSTOMER, 201),
         ("PUT", "/api/v1/customers/acme", r#"{"key":"acme","name":"Acme"}"#, 200),
         ("POST", "/api/v1/subjects", r#"[{"key":"c"}]"#, 200),
+        ("POST", "/api/v2/customers/acme/entitlements", metered, 201),
+        (
+            "POST",
+            "/api/v2/customers/acme/entitlements/f/grants",
+            r#"{"amount":1,"effectiveAt":"2024-06-01T00:00:00Z"}"#,
+            201,
+        ),
+        ("PUT", "/api/v1/subjects/acme/entitlements/f/override", metered, 201),
+        ("POST", "/api/v2/customers/acme/entitlements/f/reset", "{}", 204),
+        ("DELETE", "/api/v2/customers/acme/entitlements/f", "", 204),
         ("POST", "/api/v1/portal/tokens/invalidate", r#"{"subject":"c"}"#, 204),
         ("POST", "/api/v1/events", event, 204),
         ("POST", "/api/v1/events/retract", correction, 200),

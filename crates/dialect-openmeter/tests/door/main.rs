@@ -5,6 +5,7 @@
 mod corrections;
 mod customers;
 mod encodings;
+mod entitlements;
 mod errors;
 mod features;
 mod hostile;

@@ -13,9 +13,12 @@ const DOCUMENTATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/dia
 const NOT_SERVED: [&str; 2] =
     [concat!(env!("CARGO_MANIFEST_DIR"), "/not-served.txt"), concat!(env!("CARGO_MANIFEST_DIR"), "/not-served-v3.txt")];
 /// Paths that go on with the name of one thing.
-const NAMED: [&str; 4] = ["/meters/", "/subjects/", "/customers/", "/features/"];
+const NAMED: [&str; 6] = ["/meters/", "/subjects/", "/customers/", "/features/", "/entitlements/", "/grants/"];
 const TABLE_STARTS: [&str; 2] = ["<!-- operations: start -->\n", "<!-- operations of version 3: start -->\n"];
 const TABLE_ENDS: [&str; 2] = ["<!-- operations: end -->", "<!-- operations of version 3: end -->"];
+const OUR_ENTITLEMENT: &str =
+    r#"{"type":"metered","featureKey":"ours_f","usagePeriod":{"interval":"DAY"},"metadata":{"a":"secret-name"}}"#;
+const OUR_GRANT: &str = r#"{"amount":7,"effectiveAt":"2024-06-01T00:00:00Z","metadata":{"a":"secret-name"}}"#;
 /// Paths of the third version.
 const V3: &str = "/api/v3/";
 
@@ -213,6 +216,8 @@ async fn another_namespace_sees_nothing() {
         ("/api/v1/customers", r#"{"key":"ours_c","name":"secret-name"}"#),
         ("/api/v1/portal/tokens", r#"{"subject":"secret-subject"}"#),
         ("/api/v1/features", r#"{"key":"ours_f","name":"secret-name","meterSlug":"total"}"#),
+        ("/api/v2/customers/ours_c/entitlements", OUR_ENTITLEMENT),
+        ("/api/v2/customers/ours_c/entitlements/ours_f/grants", OUR_GRANT),
     ] {
         let answer = door.post(path, body).await.json();
         let item = if answer.is_array() { &answer[0] } else { &answer };
@@ -245,8 +250,9 @@ async fn another_namespace_sees_nothing() {
             }
         }
     }
-    for path in ["/api/v1/events", "/api/v1/meters?includeDeleted=true"] {
-        assert_eq!(door.get(path).await.expect(200).text, "[]");
+    let lists = ["events", "meters?includeDeleted=true", "entitlements", "grants?includeDeleted=true"];
+    for path in lists.map(|name| format!("/api/v1/{name}")) {
+        assert_eq!(door.get(&path).await.expect(200).text, "[]");
     }
     assert_eq!(door.ids().await.len(), 0);
     // The same identity is another event here, and the first namespace has lost nothing.
@@ -255,7 +261,13 @@ async fn another_namespace_sees_nothing() {
     door.key = Some(own);
     assert_eq!(door.ids().await, ["secret-event"]);
     assert_eq!(door.get("/api/v1/meters/total").await.expect(200).json()["id"], id);
-    for path in ["subjects/ours_s", "customers/ours_c", "features/ours_f"] {
+    for path in [
+        "subjects/ours_s",
+        "customers/ours_c",
+        "features/ours_f",
+        "subjects/ours_c/entitlements/ours_f",
+        "subjects/ours_c/entitlements/ours_f/grants",
+    ] {
         assert!(door.get(&format!("/api/v1/{path}")).await.expect(200).text.contains("secret-name"), "{path}");
     }
 }
@@ -268,6 +280,11 @@ async fn what_a_body_or_a_filter_names_is_looked_for_in_the_own_namespace() {
     let made = door.post("/api/v1/customers", r#"{"key":"ours","name":"N"}"#).await.expect(201).json();
     let customer = made["id"].as_str().unwrap();
     let token = door.post("/api/v1/portal/tokens", r#"{"subject":"s"}"#).await.expect(200).json();
+    let feature =
+        door.post("/api/v1/features", r#"{"key":"f","name":"F","meterSlug":"total"}"#).await.expect(201).json();
+    let issuing = r#"{"type":"metered","featureKey":"f","usagePeriod":{"interval":"DAY"},"issue":{"amount":1}}"#;
+    let entitlement = door.post("/api/v2/customers/ours/entitlements", issuing).await.expect(201).json();
+    let grants = door.get("/api/v1/grants").await.json();
     let own = door.make_key("default", Scope::Admin).await;
     door.key = Some(door.make_key("other", Scope::Admin).await);
     door.meter("theirs", "SUM").await;
@@ -282,6 +299,22 @@ async fn what_a_body_or_a_filter_names_is_looked_for_in_the_own_namespace() {
         let feature = json!({"key": "f", "name": "F", "meterSlug": name}).to_string();
         door.post("/api/v1/features", feature).await.expect(404);
     }
+    let their = r#"{"key":"theirs","name":"N"}"#;
+    door.post("/api/v1/customers", their).await.expect(201);
+    let given = json!({"type": "boolean", "featureId": feature["id"]}).to_string();
+    door.post("/api/v2/customers/theirs/entitlements", given).await.expect(404);
+    let (entitlement, grant) = (entitlement["id"].as_str().unwrap(), grants[0]["id"].as_str().unwrap());
+    for path in ["", "/value", "/grants", "/history?windowSize=DAY"] {
+        let answer = door.get(&format!("/api/v2/customers/theirs/entitlements/{entitlement}{path}")).await;
+        assert!(answer.status == 404 || answer.text == r#"{"hasAccess":false}"#, "{path}: {}", answer.text);
+    }
+    door.call("DELETE", &format!("/api/v1/grants/{grant}"), &[], "").await.expect(404);
+    door.get(&format!("/api/v2/grants?customer={customer}")).await.expect(404);
+    for path in ["v1/entitlements?subject=ours".to_string(), "v1/grants?subject=ours".into()] {
+        assert_eq!(door.get(&format!("/api/{path}")).await.expect(200).text, "[]");
+    }
+    let listed = door.get(&format!("/api/v2/entitlements?customerIds={customer}")).await.expect(200).json();
+    assert_eq!(listed["totalCount"], 0);
     let allowed = json!({"subject": "s", "allowedMeterSlugs": ["total"]}).to_string();
     door.post("/api/v1/portal/tokens", allowed).await.expect(404);
     let invalid = json!({"id": token["id"]}).to_string();

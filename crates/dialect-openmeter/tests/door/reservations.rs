@@ -171,7 +171,7 @@ async fn a_commit_refuses_what_would_not_count() {
     for (event, status, part) in [
         (two, 400, "exactly one event is needed"),
         ("[]".to_string(), 400, "exactly one event is needed"),
-        (String::new(), 400, "invalid event"),
+        (String::new(), 400, "value is required but missing"),
         ("{}".to_string(), 400, "specversion"),
         ("{}".to_string(), 400, "subject"),
         (usage("", "1"), 400, "id"),

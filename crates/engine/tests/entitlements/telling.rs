@@ -26,6 +26,9 @@ async fn a_check_just_after_an_acknowledged_event_sees_it() {
     }
     assert!(!place.value("sum").await.has_access());
     assert_eq!(place.numbers("sum").await, ["0", "105", "5"]);
+    let counted = place.engine.stats();
+    assert_eq!(counted.checks_computed, 1, "{counted:?}");
+    assert!(counted.checks_remembered >= 5 && counted.checked_names == 2, "{counted:?}");
     // On the very edge of a minute too.
     place.set(after(HOUR));
     place.send("acme-2", place.now(), "1").await;
@@ -296,4 +299,41 @@ async fn what_would_take_too_long_is_refused() {
         let history = place.engine.entitlement_history(&place.caller, "acme", "sum", query).await;
         assert!(is_refused(history.map(drop)), "{to} {window:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn checks_beside_events_and_changes_see_what_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::furnished(dir.path()).await;
+    place.give("sum", hard(None), Interval::MONTH).await;
+    place.pass(MINUTE);
+    let now = place.now();
+    let senders =
+        ["acme", "acme-2"].into_iter().flat_map(|subject| [(subject, 0), (subject, 1)]).map(|(subject, part)| {
+            let (engine, caller) = (place.engine.clone(), place.caller.clone());
+            tokio::spawn(async move {
+                for number in 1..=50 {
+                    let usage = crate::place::event(&format!("{subject} {part} {number}"), subject, now, "1");
+                    engine.ingest(&caller, vec![usage]).await.unwrap();
+                    let access = engine.entitlement_value(&caller, "acme", "sum", None).await.unwrap().unwrap();
+                    let Access::Metered(metered) = access else { panic!("not metered") };
+                    assert!(
+                        q(&number.to_string()) <= metered.standing.used,
+                        "{} after {number}",
+                        metered.standing.used
+                    );
+                }
+            })
+        });
+    let senders: Vec<_> = senders.collect();
+    for number in 0..20 {
+        let amount = grant("10", now, "10");
+        place.engine.create_grant(&place.caller, "acme", "sum", amount).await.unwrap();
+        let Access::Metered(metered) = place.value("sum").await else { panic!("not metered") };
+        assert_eq!(metered.standing.available, q(&(10 * (number + 1)).to_string()));
+    }
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    assert_eq!(place.numbers("sum").await, ["0", "200", "0"]);
 }

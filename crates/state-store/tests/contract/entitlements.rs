@@ -196,6 +196,8 @@ pub async fn they_are_listed_in_pages(place: Place) {
     assert_eq!((page, total), (all[1..3].to_vec(), 5));
     store.delete_entitlement(by, all[1].id, at(9)).await.unwrap();
     assert_eq!(store.list_entitlements(&ns("a"), &EntitlementListing { limit: 9, ..base() }).await.unwrap().1, 4);
+    let with_deleted = EntitlementListing { include_deleted: true, limit: 9, ..base() };
+    assert_eq!(store.list_entitlements(&ns("a"), &with_deleted).await.unwrap().1, 5);
 }
 
 pub async fn grants_are_added_voided_once_and_listed(place: Place) {

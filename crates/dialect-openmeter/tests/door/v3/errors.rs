@@ -91,6 +91,8 @@ fn operations() -> Vec<(&'static str, &'static str, Value, Scope)> {
         ("GET", "customers", json!(null), Scope::Read),
         ("GET", "customers/MADE", json!(null), Scope::Read),
         ("PUT", "customers/MADE", json!({"name": "K"}), Scope::Admin),
+        ("GET", "customers/MADE/entitlement-access", json!(null), Scope::Read),
+        ("POST", "entitlement-access/query", json!({"customer": {"keys": ["a"]}}), Scope::Read),
         ("POST", "features", json!({"key": "k", "name": "K"}), Scope::Admin),
         ("GET", "features", json!(null), Scope::Read),
         ("GET", "features/MADE", json!(null), Scope::Read),

@@ -321,3 +321,16 @@ async fn a_soft_limit_lets_everybody_reserve() {
     reserved(&door, "100").await;
     assert_eq!(standing(&door).await.0, true);
 }
+
+#[tokio::test]
+async fn an_expired_one_is_kept_for_thirty_days() {
+    let door = entitled("10").await;
+    let (early, late) = (reserved(&door, "1").await, reserved(&door, "1").await);
+    door.set_clock("2024-07-01T01:00:00Z");
+    reserved(&door, "1").await;
+    commit(&door, &early, USAGE).await.expect(200);
+    door.set_clock("2024-07-01T01:00:01Z");
+    reserved(&door, "1").await;
+    commit(&door, &late, &usage("late", "1")).await.expect(404);
+    assert_eq!(door.ids().await, ["u"]);
+}

@@ -213,7 +213,7 @@ fn wrong_balances_and_grants_say_what_is_wrong() {
         (create(&["--amount", "1", "--expires-after", "3"]), 2, "for example 3month"),
         (create(&["--amount", "1", "--recurs", "FORTNIGHT"]), 1, "interval"),
         (create(&["--amount", "1", "--effective-at", "soon"]), 2, "soon"),
-        (create(&["--amount", "1", "--min-rollover=-1"]), 1, "ollover"),
+        (create(&["--amount", "1", "--min-rollover=-1"]), 1, "must not be below zero"),
         (vec!["grants", "create", "acme", "tokens", "--amount", "1", "--effective-at", &early], 1, "effectiveAt"),
         (vec!["grants", "create", "acme", "beta", "--amount", "1"], 1, "metered"),
         (vec!["grants", "create", "nobody", "tokens", "--amount", "1"], 1, "nobody"),

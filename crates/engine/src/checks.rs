@@ -202,14 +202,19 @@ impl Checks {
         self.kept.get(&NameRef { namespace: ns, text: customer })
     }
 
-    /// Keeps what was read, unless the customer changed since.
-    fn keep(&self, ns: &Namespace, customer: &Customer, since: u64, kept: &Arc<Kept>) {
+    /// Keeps what was read, unless the customer changed since; gives back what is kept. That remembers how entitlements
+    /// stood, so it stays when the same was read again.
+    fn keep(&self, ns: &Namespace, customer: &Customer, since: u64, read: Kept) -> Arc<Kept> {
         let changes = self.changes_of(customer.id);
-        if *changes == since {
-            for text in names_of(customer) {
-                self.kept.insert(Name { namespace: ns.clone(), text }, Arc::clone(kept));
-            }
+        if *changes != since {
+            return Arc::new(read);
         }
+        let known = names_of(customer).find_map(|text| self.get(ns, &text));
+        let kept = known.unwrap_or_else(|| Arc::new(read));
+        for text in names_of(customer) {
+            self.kept.insert(Name { namespace: ns.clone(), text }, Arc::clone(&kept));
+        }
+        kept
     }
 }
 
@@ -446,10 +451,14 @@ impl Engine {
         let found = self.find_live_customer(caller, customer).await?;
         let since = *self.checks().changes_of(found.id);
         // Read again: it may have changed before its changes were looked at.
-        let found = self.find_live_customer(caller, &found.id.to_string()).await?;
+        let again = self.state().get_customer(ns, found.id).await?.filter(|again| again.deleted_at.is_none());
+        let found = match again {
+            Some(again) => again,
+            None => self.find_live_customer(caller, customer).await?,
+        };
         let loaded = self.holdings_of(ns, Arc::new(found)).await?;
-        let kept = Arc::new(Kept::of(&loaded.holdings, self.clock().now()));
-        self.checks().keep(ns, &loaded.customer, since, &kept);
+        let read = Kept::of(&loaded.holdings, self.clock().now());
+        let kept = self.checks().keep(ns, &loaded.customer, since, read);
         Ok((loaded, kept))
     }
 

@@ -337,3 +337,21 @@ async fn checks_beside_events_and_changes_see_what_was_acknowledged() {
     }
     assert_eq!(place.numbers("sum").await, ["0", "200", "0"]);
 }
+
+#[tokio::test]
+async fn what_is_over_for_one_entitlement_is_computed_anew_for_that_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::furnished(dir.path()).await;
+    place.give("sum", hard(Some("10")), daily()).await;
+    place.give("count", hard(Some("10")), Interval::MONTH).await;
+    place.pass(MINUTE);
+    place.send("acme", place.now(), "4").await;
+    let computed = || place.engine.stats().checks_computed;
+    for day in 0..3 {
+        let before = computed();
+        assert_eq!(place.numbers("sum").await[0], if day == 0 { "6" } else { "10" });
+        assert_eq!(place.numbers("count").await, ["9", "1", "0"]);
+        assert_eq!(computed() - before, if day == 0 { 2 } else { 1 }, "on day {day}");
+        place.pass(DAY);
+    }
+}

@@ -126,7 +126,9 @@ def event(event_id, subject, tokens) -> dict:
 
 
 def customer(key) -> dict:
-    return {"key": key, "name": key, "usageAttribution": {"subjectKeys": [f"subject-of-{key}"]}}
+    # The subject of the document's examples is one of the lasting customer's.
+    subjects = [f"subject-of-{key}"] + (["acme-bot"] if key == "customer-1" else [])
+    return {"key": key, "name": key, "usageAttribution": {"subjectKeys": subjects}}
 
 
 def feature(key) -> dict:

@@ -65,6 +65,6 @@ pub(crate) async fn get_value(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
     let named = Named { customer: path.id_or_key, entitlement: texts.get("featureKey", 64)?.to_string() };
-    let access = value::read(&door, &caller, &named, raw.as_deref()).await?.unwrap_or(Access::NotInForce);
+    let access = value::read(&door, &caller, &named, value::time(raw.as_deref())?).await?.unwrap_or(Access::NotInForce);
     Ok(Json(ValueBody::of(&access, Grants::Hidden)).into_response())
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use tallystick_domain::GrantId;
 use tallystick_domain::quantity::{Quantity, QuantityError};
 use tallystick_engine::EngineError;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -62,6 +62,12 @@ fn number() -> ObjectBuilder {
 /// The document's description of an amount that is not below zero.
 pub(crate) fn not_negative() -> Object {
     number().minimum(Some(0)).build()
+}
+
+/// The same of one that can be left out, or null.
+pub(crate) fn not_negative_or_null() -> Object {
+    let types = SchemaType::Array(vec![Type::Number, Type::Null]);
+    ObjectBuilder::new().schema_type(types).minimum(Some(0)).build()
 }
 
 /// What is left of grants, by id.

@@ -157,7 +157,10 @@ pub(crate) async fn reserve(
     ),
     request_body(content(
         (crate::events::CloudEvent = "application/cloudevents+json"),
-        (crate::events::CloudEvent = "application/json"),
+        (crate::events::CloudEvent = "application/json", example = json!({
+            "specversion": "1.0", "id": "answer-1", "source": "api", "type": "prompt", "subject": "acme-bot",
+            "data": {"tokens": 7}
+        })),
     )),
     responses((status = 200, description = "The reservation.", body = ReservationBody), NoCustomer, EndedOtherwise, Refused),
 )]

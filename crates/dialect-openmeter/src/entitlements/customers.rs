@@ -183,7 +183,7 @@ pub(crate) async fn get_value(
     path: PathTexts,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let access = value::read(&door, &caller, &of_customer(&path)?, raw.as_deref()).await?;
+    let access = value::read(&door, &caller, &of_customer(&path)?, value::time(raw.as_deref())?).await?;
     let access = access.unwrap_or(Access::NotInForce);
     Ok(Json(ValueBody::of(&access, Grants::Shown)).into_response())
 }
@@ -212,8 +212,7 @@ pub(crate) async fn get_history(
     path: PathTexts,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let named = of_customer(&path)?;
-    history::read(&door, &caller, &named, raw.as_deref()).await
+    history::read(&door, &caller, &of_customer(&path)?, history::asked(raw.as_deref())?).await
 }
 
 /// Reset the usage of an entitlement of a customer

@@ -97,12 +97,12 @@ fn segment_body(segment: &Segment) -> Result<SegmentBody, EngineError> {
     })
 }
 
-/// The past of the entitlement that a path names, in the windows that the query asks for.
-pub(crate) async fn read(door: &Door, caller: &Caller, named: &Named, raw: Option<&str>) -> Result<Response, Problem> {
+/// Reads which past a query asks for.
+pub(crate) fn asked(raw: Option<&str>) -> Result<HistoryQuery, Problem> {
     let query = QueryString::parse(raw)?;
     refuse_unknown(&query, &["from", "to", "windowSize", "windowTimeZone"], &[])?;
     let zone = query.one("windowTimeZone")?.map(Zone::parse).transpose();
-    let asked = HistoryQuery {
+    Ok(HistoryQuery {
         from: instant(&query, "from")?,
         to: instant(&query, "to")?,
         window: match query.one("windowSize")? {
@@ -110,7 +110,16 @@ pub(crate) async fn read(door: &Door, caller: &Caller, named: &Named, raw: Optio
             None => return Err(Place::Query.refuse("windowSize", "value is required but missing")),
         },
         zone: zone.map_err(|error| Place::Query.refuse("windowTimeZone", error.to_string()))?.unwrap_or(Zone::UTC),
-    };
+    })
+}
+
+/// The past of the entitlement that a path names.
+pub(crate) async fn read(
+    door: &Door,
+    caller: &Caller,
+    named: &Named,
+    asked: HistoryQuery,
+) -> Result<Response, Problem> {
     let history = door.engine.entitlement_history(caller, &named.customer, &named.entitlement, asked).await?;
     let burndown_history = history.segments.iter().map(segment_body).collect::<Result<_, _>>()?;
     let windowed_history = history.windows.iter().map(window_body).collect();

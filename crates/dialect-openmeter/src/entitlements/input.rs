@@ -1,7 +1,7 @@
 //! What the operations that make or reset an entitlement take.
 
 use super::{RecurrenceInput, Version, body_instant, priority};
-use crate::amount::{Amount, not_negative};
+use crate::amount::{Amount, not_negative, not_negative_or_null};
 use crate::grants::GrantInput;
 use crate::params::Place;
 use crate::problem::Problem;
@@ -58,7 +58,7 @@ pub(crate) struct EntitlementInput {
     /// Of a metered one: from when on usage counts: `NOW`, `CURRENT_PERIOD_START` or a date-time.
     measure_usage_from: Option<String>,
     /// Of a metered one: what is there anew in each period.
-    #[schema(schema_with = not_negative)]
+    #[schema(schema_with = not_negative_or_null)]
     issue_after_reset: Option<Amount>,
     /// Its priority, 1 to 255 (1).
     #[schema(minimum = 1, maximum = 255)]

@@ -175,8 +175,9 @@ pub(crate) async fn get_value(
     path: PathTexts,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
+    let time = value::time(raw.as_deref())?;
     let named = of_subject(&door, &caller, &path).await?;
-    let access = value::read(&door, &caller, &named, raw.as_deref()).await?;
+    let access = value::read(&door, &caller, &named, time).await?;
     let access = access.ok_or_else(|| Problem::not_found(format!("entitlement not found: {}", named.entitlement)))?;
     Ok(Json(ValueBody::of(&access, Grants::Hidden)).into_response())
 }
@@ -205,8 +206,8 @@ pub(crate) async fn get_history(
     path: PathTexts,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Problem> {
-    let named = of_subject(&door, &caller, &path).await?;
-    history::read(&door, &caller, &named, raw.as_deref()).await
+    let asked = history::asked(raw.as_deref())?;
+    history::read(&door, &caller, &of_subject(&door, &caller, &path).await?, asked).await
 }
 
 /// Reset the usage of an entitlement of a subject

@@ -6,6 +6,7 @@ use crate::door::{Caller, Door};
 use crate::params::{instant, refuse_unknown};
 use crate::problem::Problem;
 use serde::Serialize;
+use tallystick_domain::Instant;
 use tallystick_engine::{Access, MeteredAccess};
 use tallystick_http_kit::QueryString;
 use utoipa::ToSchema;
@@ -68,15 +69,19 @@ impl ValueBody {
     }
 }
 
-/// How the entitlement stands that a path names, now or at the `time` of the query; `None` if the customer has none.
+/// Reads the `time` of a query.
+pub(crate) fn time(raw: Option<&str>) -> Result<Option<Instant>, Problem> {
+    let query = QueryString::parse(raw)?;
+    refuse_unknown(&query, &["time"], &[])?;
+    instant(&query, "time")
+}
+
+/// How the entitlement stands that a path names, now or at a time; `None` if the customer has none.
 pub(crate) async fn read(
     door: &Door,
     caller: &Caller,
     named: &Named,
-    raw: Option<&str>,
+    time: Option<Instant>,
 ) -> Result<Option<Access>, Problem> {
-    let query = QueryString::parse(raw)?;
-    refuse_unknown(&query, &["time"], &[])?;
-    let time = instant(&query, "time")?;
     Ok(door.engine.entitlement_value(caller, &named.customer, &named.entitlement, time).await?)
 }

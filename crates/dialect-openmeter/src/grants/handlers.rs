@@ -14,6 +14,7 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use std::collections::BTreeMap;
+use tallystick_domain::entitlement::GrantDraft;
 use tallystick_engine::GrantListing;
 use tallystick_http_kit::QueryString;
 use utoipa::IntoResponses;
@@ -49,8 +50,8 @@ pub(crate) async fn create_grant(
     path: PathTexts,
     request: Request,
 ) -> Result<Response, Problem> {
-    let named = of_subject(&door, &caller, &path).await?;
-    create(&door, &caller, &named, request, Version::V1).await
+    let draft = read(&door, request, Version::V1).await?;
+    create(&door, &caller, &of_subject(&door, &caller, &path).await?, draft, Version::V1).await
 }
 
 /// Give a grant to an entitlement of a customer
@@ -74,19 +75,23 @@ pub(crate) async fn create_grant_v2(
     path: PathTexts,
     request: Request,
 ) -> Result<Response, Problem> {
-    create(&door, &caller, &of_customer(&path)?, request, Version::V2).await
+    let draft = read(&door, request, Version::V2).await?;
+    create(&door, &caller, &of_customer(&path)?, draft, Version::V2).await
+}
+
+async fn read(door: &Door, request: Request, version: Version) -> Result<GrantDraft, Problem> {
+    let input: GrantInput =
+        json::read(request, &door.limits, "EntitlementGrantCreateInput", Missing::IsAnError).await?;
+    input.read("", version)
 }
 
 async fn create(
     door: &Door,
     caller: &Caller,
     named: &Named,
-    request: Request,
+    draft: GrantDraft,
     version: Version,
 ) -> Result<Response, Problem> {
-    let input: GrantInput =
-        json::read(request, &door.limits, "EntitlementGrantCreateInput", Missing::IsAnError).await?;
-    let draft = input.read("", version)?;
     let grant = door.engine.create_grant(caller, &named.customer, &named.entitlement, draft).await?;
     Ok((StatusCode::CREATED, Json(GrantBody::of(grant, version, door.engine.now()))).into_response())
 }

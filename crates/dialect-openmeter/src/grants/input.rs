@@ -1,6 +1,6 @@
 //! A grant as it is asked for.
 
-use crate::amount::{Amount, not_negative};
+use crate::amount::{Amount, not_negative, not_negative_or_null};
 use crate::entitlements::{RecurrenceInput, Version, body_instant, priority};
 use crate::labels::{self, Annotations};
 use crate::params::{Place, not_allowed};
@@ -36,10 +36,10 @@ pub(crate) struct GrantInput {
     /// When it ends. By subject it is needed; by customer a grant without it never ends.
     expiration: Option<ExpirationBody>,
     /// The least that it has after a reset (0).
-    #[schema(schema_with = not_negative)]
+    #[schema(schema_with = not_negative_or_null)]
     min_rollover_amount: Option<Amount>,
     /// The most that it has after a reset. By subject 0 when left out, by customer the amount.
-    #[schema(schema_with = not_negative)]
+    #[schema(schema_with = not_negative_or_null)]
     max_rollover_amount: Option<Amount>,
     /// When it is full again; the anchor is `effectiveAt` when left out.
     recurrence: Option<RecurrenceInput>,

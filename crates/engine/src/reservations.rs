@@ -187,6 +187,11 @@ impl Engine {
         }
     }
 
+    /// Forgets reservations that expired more than 30 days ago: usage cannot be committed to them any more. For the program itself.
+    pub async fn forget_reservations(&self) -> Result<u64, EngineError> {
+        Ok(self.state().forget_reservations(self.clock().now()).await?)
+    }
+
     /// Ends a reservation that may have been ended in the same way before.
     async fn end(
         &self,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::process::Output;
 use std::sync::Barrier;
 use tallystick_domain::Instant;
+use tallystick_engine::Clock;
 use tallystick_testkit::TestServer;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -18,7 +19,7 @@ const RESERVATIONS: &str = "/api/v2/customers/acme/entitlements/tokens/reservati
 
 /// Midnight so many days after that of ten days ago.
 fn day(number: i64) -> String {
-    let now = jiff::Timestamp::now().as_microsecond();
+    let now = Clock::System.now().as_micros();
     let midnight = now - now.rem_euclid(DAY_US);
     Instant::from_micros(midnight + (number - 10) * DAY_US).unwrap().to_string()
 }

@@ -1,4 +1,4 @@
-"""The tour of `docs/guide/first-value.md`, run once from the page, and the same file in DuckDB."""
+"""The tours of `docs/guide/first-value.md` and `entitlements.md`, run once from the pages, and the first one's file in DuckDB."""
 
 import dataclasses
 import os
@@ -14,7 +14,9 @@ from tallystick_server import Server, binary, clean_environment
 
 pytest_plugins = ["tallystick_pytest"]
 
-PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "guide" / "first-value.md"
+GUIDES = pathlib.Path(__file__).resolve().parents[2] / "docs" / "guide"
+PAGE = GUIDES / "first-value.md"
+ENTITLEMENTS = GUIDES / "entitlements.md"
 STEP_TIMEOUT_S = 150
 
 
@@ -39,13 +41,24 @@ class Tour:
 
 @pytest.fixture(scope="session")
 def tour(tmp_path_factory, server) -> Tour:
-    """All steps of the page, in order, in an empty folder against a started server."""
+    """The tour of the flights."""
+    return walk(PAGE, tmp_path_factory, server)
+
+
+@pytest.fixture(scope="session")
+def entitlements(tmp_path_factory, server) -> Tour:
+    """The tour of the entitlements."""
+    return walk(ENTITLEMENTS, tmp_path_factory, server)
+
+
+def walk(page: pathlib.Path, tmp_path_factory, server: Server) -> Tour:
+    """Takes all steps of a page, in order, in an empty folder against a started server."""
     folder = tmp_path_factory.mktemp("tour")
     programs = tmp_path_factory.mktemp("bin")
     (programs / "tallystick").symlink_to(binary())
     path = os.pathsep.join([str(programs), str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
     environment = clean_environment(PATH=path, TALLYSTICK_SERVER=server.url, PIP_DISABLE_PIP_VERSION_CHECK="1")
-    return Tour(folder, server, [take(step, folder, environment) for step in read_steps(PAGE)])
+    return Tour(folder, server, [take(step, folder, environment) for step in read_steps(page)])
 
 
 def take(step: Step, folder: pathlib.Path, environment: dict[str, str]) -> Taken:

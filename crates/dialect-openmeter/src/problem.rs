@@ -28,11 +28,17 @@ pub struct Problem {
     pub(crate) faults: Vec<ValidationError>,
     /// What is wrong, as the third version lists it.
     pub(crate) parameters: Vec<InvalidParameter>,
-    /// What stands in the way.
-    conflicting: Option<String>,
-    /// How much is left where too little is.
-    left: Option<Quantity>,
+    obstacle: Option<Box<Obstacle>>,
     retry_after_s: Option<u32>,
+}
+
+/// What contradicts a request, besides words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// The id of what stands in the way.
+    Entity(String),
+    /// So much is left where more is wanted.
+    Left(Quantity),
 }
 
 /// One thing that is wrong with a request.
@@ -99,16 +105,7 @@ impl Problem {
     }
 
     fn bare(status: StatusCode) -> Self {
-        Self {
-            status,
-            prefix: "",
-            text: None,
-            faults: vec![],
-            parameters: vec![],
-            conflicting: None,
-            left: None,
-            retry_after_s: None,
-        }
+        Self { status, prefix: "", text: None, faults: vec![], parameters: vec![], obstacle: None, retry_after_s: None }
     }
 
     /// A request that cannot be understood or breaks a rule: 400. The text is taken as it is.
@@ -176,12 +173,13 @@ impl Problem {
     }
 
     fn draw(&self, request_id: Option<&RequestId>) -> Response {
-        let has_facts = !self.faults.is_empty() || self.conflicting.is_some() || self.left.is_some();
-        let extensions = has_facts.then(|| Extensions {
-            validation_errors: &self.faults,
-            conflicting_entity_id: self.conflicting.as_deref(),
-            left: self.left.map(Amount),
-        });
+        let has_facts = !self.faults.is_empty() || self.obstacle.is_some();
+        let (conflicting_entity_id, left) = match self.obstacle.as_deref() {
+            Some(Obstacle::Entity(id)) => (Some(id.as_str()), None),
+            Some(Obstacle::Left(left)) => (None, Some(Amount(*left))),
+            None => (None, None),
+        };
+        let extensions = has_facts.then(|| Extensions { validation_errors: &self.faults, conflicting_entity_id, left });
         let detail = self.text.as_ref().map(|text| format!("{}{text}", self.prefix));
         let body = Body {
             kind: "about:blank",
@@ -263,9 +261,12 @@ impl From<EngineError> for Problem {
             EngineError::NotFound { .. } => Self::not_found(text),
             EngineError::Conflict(_) => Self::conflict(text),
             EngineError::Overlap { entitlement, .. } => {
-                Self { conflicting: Some(entitlement.to_string()), ..Self::conflict(text) }
+                let obstacle = Some(Box::new(Obstacle::Entity(entitlement.to_string())));
+                Self { obstacle, ..Self::conflict(text) }
             }
-            EngineError::NotEnough { left } => Self { left: Some(left), ..Self::conflict(text) },
+            EngineError::NotEnough { left } => {
+                Self { obstacle: Some(Box::new(Obstacle::Left(left))), ..Self::conflict(text) }
+            }
             EngineError::Gone(_) => {
                 Self::prefixed(StatusCode::PRECONDITION_FAILED, "precondition failed error: ", text)
             }

@@ -52,12 +52,21 @@ impl Engine {
                 .await
                 .map_err(|error| EngineError::Internal(format!("checking a batch failed: {error}")))?,
         };
-        let stored = checked.map_err(|invalid| {
-            self.counters().invalid.fetch_add(invalid.events, Ordering::Relaxed);
-            EngineError::InvalidEvents(invalid.faults)
-        })?;
+        let stored = checked.map_err(|invalid| self.refused(invalid))?;
         let appended = self.events().append(caller.namespace(), stored).await?;
         Ok(self.count(appended))
+    }
+
+    /// Refuses an event that [`Engine::ingest`] would refuse, and stores nothing.
+    pub(crate) fn check_event(&self, event: &NewEvent) -> Result<(), EngineError> {
+        let (now, depth) = (self.clock().now().floor_millisecond(), self.config().limits.json_depth);
+        let checked = check_all(vec![event.clone()], now, depth);
+        checked.map(drop).map_err(|invalid| self.refused(invalid))
+    }
+
+    fn refused(&self, invalid: Invalid) -> EngineError {
+        self.counters().invalid.fetch_add(invalid.events, Ordering::Relaxed);
+        EngineError::InvalidEvents(invalid.faults)
     }
 
     /// As [`Engine::ingest`], for events that are valid already.

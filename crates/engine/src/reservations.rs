@@ -159,6 +159,7 @@ impl Engine {
             }
             Some(Outcome::Committed { .. }) | None => {}
         }
+        self.check_event(&event)?;
         self.check_usage(caller, &reservation, loaded, &event).await?;
         let (event_source, event_id) = (event.source.clone(), event.id.clone());
         self.ingest(caller, vec![event]).await?;
@@ -176,16 +177,19 @@ impl Engine {
     ) -> Result<Reservation, EngineError> {
         caller.require(Scope::Ingest)?;
         let (reservation, _) = self.find_reservation(caller, customer, id_or_feature, id).await?;
-        match reservation.outcome {
+        // Whoever commits it at the same time may be first.
+        let ended = self.end(caller, reservation, Outcome::Released { at: self.clock().now() }).await?;
+        match ended.outcome {
             Some(Outcome::Committed { at, .. }) => {
                 Err(EngineError::Conflict(format!("reservation {id} was committed at {at} already")))
             }
-            Some(Outcome::Released { .. }) => Ok(reservation),
-            None => {
-                let outcome = Outcome::Released { at: self.clock().now() };
-                self.end(caller, reservation, outcome).await
-            }
+            _ => Ok(ended),
         }
+    }
+
+    /// Forgets reservations that expired more than 30 days ago: usage cannot be committed to them any more. For the program itself.
+    pub async fn forget_reservations(&self) -> Result<u64, EngineError> {
+        Ok(self.state().forget_reservations(self.clock().now()).await?)
     }
 
     /// Ends a reservation that may have been ended in the same way before.

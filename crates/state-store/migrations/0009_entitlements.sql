@@ -25,6 +25,7 @@ CREATE TABLE entitlements (
     PRIMARY KEY (namespace, id)
 );
 CREATE INDEX entitlements_by_customer ON entitlements (namespace, customer_id, feature_key);
+CREATE INDEX entitlements_by_feature ON entitlements (namespace, feature_id);
 CREATE INDEX entitlements_by_age ON entitlements (namespace, created_at, id);
 
 CREATE TABLE grants (
@@ -76,4 +77,5 @@ CREATE TABLE reservations (
     event_id       TEXT,
     PRIMARY KEY (namespace, id)
 );
-CREATE INDEX reservations_by_end ON reservations (namespace, expires_at);
+CREATE INDEX reservations_by_end ON reservations (expires_at);
+CREATE INDEX reservations_open ON reservations (expires_at) WHERE released_at IS NULL AND committed_at IS NULL;

@@ -139,7 +139,7 @@ impl StateStore {
         row.as_ref().map(read).transpose()
     }
 
-    /// The customers with these ids, deleted ones too.
+    /// The customers with these ids, deleted ones too, in no order.
     pub async fn customers_with_ids(
         &self,
         ns: &Namespace,
@@ -147,15 +147,15 @@ impl StateStore {
     ) -> Result<Vec<Customer>, StateError> {
         let mut wanted = Wanted::of(ns);
         wanted.text("id", &TextCondition::OneOf(ids.into_iter().map(|id| id.to_string()).collect()));
-        wanted.all(self, select!(""), "id").await?.iter().map(read).collect()
+        wanted.all(self, select!("")).await?.iter().map(read).collect()
     }
 
-    /// The live customers that have one of these keys.
+    /// The live customers that have one of these keys, in no order.
     pub async fn customers_with_keys(&self, ns: &Namespace, keys: Vec<String>) -> Result<Vec<Customer>, StateError> {
         let mut wanted = Wanted::of(ns);
         wanted.and("deleted_at IS NULL");
         wanted.text("key", &TextCondition::OneOf(keys));
-        wanted.all(self, select!(""), "id").await?.iter().map(read).collect()
+        wanted.all(self, select!("")).await?.iter().map(read).collect()
     }
 
     /// The live customer with this key.

@@ -144,7 +144,13 @@ impl StateStore {
             let at = column::instant(at);
             wanted.and(&format!("active_from <= {at} AND (active_to IS NULL OR active_to > {at})"));
         }
-        let column = if listing.by_update { "updated_at" } else { "created_at" };
+        // Of a few customers as an expression, so that SQLite reads theirs and sorts them, and not everything in order.
+        let column = match (listing.by_update, listing.customers.is_some()) {
+            (true, true) => "(updated_at + 0)",
+            (false, true) => "(created_at + 0)",
+            (true, false) => "updated_at",
+            (false, false) => "created_at",
+        };
         let part = Part { column, descending: listing.descending, offset: listing.offset, limit: listing.limit };
         let select = format!("SELECT {COLUMNS} FROM entitlements");
         let (rows, total) = wanted.page(self, "entitlements", &select, part).await?;
@@ -189,7 +195,7 @@ impl StateStore {
         let mut wanted = Wanted::of(ns);
         wanted.text("id", &TextCondition::OneOf(entitlements.into_iter().map(|id| id.to_string()).collect()));
         let mut resets: BTreeMap<EntitlementId, Vec<Reset>> = BTreeMap::new();
-        for row in wanted.all(self, SELECT, "at").await? {
+        for row in wanted.all(self, SELECT).await? {
             let columns = Columns::of("entitlement_resets", &row);
             let recurrence = columns.recurrence("period_interval", "period_anchor")?;
             let reset = Reset {
@@ -199,6 +205,7 @@ impl StateStore {
             };
             resets.entry(read_id(&columns)?).or_default().push(reset);
         }
+        resets.values_mut().for_each(|resets| resets.sort_by_key(|reset| reset.at));
         Ok(resets)
     }
 }
@@ -211,7 +218,7 @@ pub(crate) async fn check_none_in_force(
     at: Instant,
 ) -> Result<(), StateError> {
     const FIND: &str = "SELECT id, feature_key FROM entitlements WHERE namespace = $1 AND customer_id = $2 \
-         AND deleted_at IS NULL AND (active_to IS NULL OR active_to > $3) ORDER BY created_at, id LIMIT 1";
+         AND deleted_at IS NULL AND (active_to IS NULL OR active_to > $3) LIMIT 1";
     let query = sqlx::query(FIND).bind(ns.as_str()).bind(customer.to_string()).bind(column::instant(at));
     let Some(row) = query.fetch_optional(&mut *write.tx).await.map_err(failed)? else { return Ok(()) };
     let columns = Columns::of("entitlements", &row);

@@ -11,6 +11,9 @@ use tallystick_domain::{EntitlementId, Instant, Namespace, Quantity, Reservation
 /// How long a reservation is kept after it expired, so that usage that comes late can still be committed: 30 days.
 const KEPT_US: i64 = 30 * 86_400_000_000;
 
+/// Reservations that are removed in one transaction, so that no writer waits for long.
+const FORGET_AT_ONCE: u64 = 1000;
+
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -22,18 +25,12 @@ macro_rules! select {
 }
 
 impl StateStore {
-    /// Stores a new reservation, and drops those of the namespace that expired more than 30 days ago.
+    /// Stores a new reservation.
     pub async fn insert_reservation(&self, by: Writer<'_>, reservation: &Reservation) -> Result<(), StateError> {
         const INSERT: &str = "INSERT INTO reservations (namespace, id, entitlement_id, amount, created_at, expires_at) \
              VALUES ($1, $2, $3, $4, $5, $6)";
         let (ns, id, at) = (by.namespace(), reservation.id.to_string(), reservation.created_at);
         let mut write = Write::begin(self, by).await?;
-        sqlx::query("DELETE FROM reservations WHERE namespace = $1 AND expires_at < $2")
-            .bind(ns.as_str())
-            .bind(column::instant(at.saturating_add_micros(-KEPT_US)))
-            .execute(&mut *write.tx)
-            .await
-            .map_err(failed)?;
         sqlx::query(INSERT)
             .bind(ns.as_str())
             .bind(&id)
@@ -45,6 +42,24 @@ impl StateStore {
             .await
             .map_err(failed)?;
         write.commit(Entity::Reservation, &id, Change::Created, at).await
+    }
+
+    /// Removes reservations that expired more than 30 days ago, some at once; says how many those were.
+    pub async fn forget_reservations(&self, now: Instant) -> Result<u64, StateError> {
+        const FORGET: &str = "DELETE FROM reservations WHERE expires_at < $1 AND (namespace, id) IN \
+             (SELECT namespace, id FROM reservations WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+        let before = column::instant(now.saturating_add_micros(-KEPT_US));
+        let mut forgotten = 0;
+        loop {
+            let (_turn, mut tx) = self.begin_write().await?;
+            let query = sqlx::query(FORGET).bind(before).bind(FORGET_AT_ONCE as i64);
+            let removed = query.execute(&mut *tx).await.map_err(failed)?.rows_affected();
+            tx.commit().await.map_err(failed)?;
+            forgotten += removed;
+            if removed < FORGET_AT_ONCE {
+                return Ok(forgotten);
+            }
+        }
     }
 
     /// Ends a reservation; `false` when there is none that nobody ended before.

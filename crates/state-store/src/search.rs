@@ -110,9 +110,9 @@ impl Wanted {
         format!("${}", self.values.len() + 1)
     }
 
-    /// All the rows, sorted. `select` names the columns and the table.
-    pub(crate) async fn all(self, store: &StateStore, select: &str, order: &str) -> Result<Vec<AnyRow>, StateError> {
-        let sql = format!("{select} {} ORDER BY {order}", self.sql);
+    /// All the rows, in no order. `select` names the columns and the table.
+    pub(crate) async fn all(self, store: &StateStore, select: &str) -> Result<Vec<AnyRow>, StateError> {
+        let sql = format!("{select} {}", self.sql);
         let mut query = sqlx::query(AssertSqlSafe(sql)).bind(self.namespace);
         for value in self.values {
             query = query.bind(value);

@@ -6,6 +6,7 @@
 //! | --- | --- | --- |
 //! | retention | at start, then every hour | lets events go that are older than they are kept |
 //! | idempotency keys | at start, then every ten minutes | forgets keys whose answers were kept long enough |
+//! | reservations | at start, then every hour | forgets those that expired more than 30 days ago |
 
 use std::time::Duration;
 use tallystick_engine::Engine;
@@ -17,12 +18,19 @@ const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 /// How often idempotency keys are forgotten. An expired key that is still there hinders nobody.
 const FORGET_KEYS_EVERY: Duration = Duration::from_secs(600);
 
+/// How often reservations are forgotten.
+const FORGET_RESERVATIONS_EVERY: Duration = Duration::from_secs(3600);
+
 /// The running loops.
 pub struct Workers(Vec<JoinHandle<()>>);
 
 /// Starts all loops.
 pub fn start(engine: &Engine) -> Workers {
-    Workers(vec![tokio::spawn(retention(engine.clone())), tokio::spawn(idempotency_keys(engine.clone()))])
+    Workers(vec![
+        tokio::spawn(retention(engine.clone())),
+        tokio::spawn(idempotency_keys(engine.clone())),
+        tokio::spawn(reservations(engine.clone())),
+    ])
 }
 
 impl Workers {
@@ -51,6 +59,18 @@ async fn idempotency_keys(engine: Engine) {
             Ok(0) => {}
             Ok(keys) => tracing::debug!(keys, "forgot idempotency keys"),
             Err(error) => tracing::error!(%error, "idempotency keys were not forgotten; trying again in ten minutes"),
+        }
+    }
+}
+
+async fn reservations(engine: Engine) {
+    let mut ticks = ticks(FORGET_RESERVATIONS_EVERY);
+    loop {
+        ticks.tick().await;
+        match engine.forget_reservations().await {
+            Ok(0) => {}
+            Ok(reservations) => tracing::debug!(reservations, "forgot reservations"),
+            Err(error) => tracing::error!(%error, "reservations were not forgotten; trying again in an hour"),
         }
     }
 }

@@ -19,6 +19,7 @@ mod portal;
 mod query;
 mod rate;
 mod reconciliation;
+mod reservations;
 mod subjects;
 mod support;
 mod v3;

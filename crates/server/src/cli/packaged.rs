@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Pages that show commands.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     "README.md",
     "SECURITY.md",
     "docs/guide/operate.md",
+    "docs/guide/entitlements.md",
     "docs/guide/first-value.md",
     "packaging/compose/postgres.yaml",
 ];

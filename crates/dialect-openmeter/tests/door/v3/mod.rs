@@ -1,5 +1,6 @@
 //! The third version: `/api/v3/openmeter`.
 
+mod access;
 mod customers;
 mod errors;
 mod events;

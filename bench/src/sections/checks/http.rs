@@ -3,7 +3,7 @@
 use super::{FEATURES, customer_key};
 use crate::client::{self, Bodies, Load, Outcome};
 use crate::data::Random;
-use crate::process::memory_mib;
+use crate::process::{cpu_seconds, memory_mib};
 use crate::results::median;
 use crate::sections::{Run, ingest::endpoint};
 use anyhow::{Context, Result};
@@ -43,9 +43,13 @@ pub fn run(run: &mut Run<'_>, folder: &Path, customers: u64) -> Result<()> {
     let warm_up = Load { time: run.options.round() * 15, ..load(1) };
     client::run(warm_up, &requests).context("the warm-up failed")?;
     let mut rounds: [Vec<Outcome>; 2] = Default::default();
+    let mut work_us: [Vec<f64>; 2] = Default::default();
     for _ in 0..run.options.rounds {
         for (at, outcomes) in rounds.iter_mut().enumerate() {
-            outcomes.push(client::run(load(at), &requests).context("the load failed")?);
+            let before = cpu_seconds(servers[at].pid())?;
+            let outcome = client::run(load(at), &requests).context("the load failed")?;
+            work_us[at].push((cpu_seconds(servers[at].pid())? - before) * 1e6 / outcome.acknowledged as f64);
+            outcomes.push(outcome);
         }
     }
     let over = |outcomes: &[Outcome], figure: &dyn Fn(&Outcome) -> f64| {

@@ -229,12 +229,19 @@ impl Case {
         burn_down::run(rules, State::initial(&periods), until, &mut used).unwrap()
     }
 
+    /// How a state shows.
+    fn settled(&self, state: State) -> State {
+        let periods = self.periods();
+        let rules = Rules { periods: &periods, grants: &self.grants, counting: self.counting };
+        burn_down::settled(rules, state).unwrap()
+    }
+
     /// `at TIME balance N usage N overage N available N NAME N …`
     fn check_moment(&self, mut words: Words<'_>) {
         let text = words.word();
         // A question is about all of its minute.
         let until = self.time(text).ceil_minute();
-        let end = self.run(until).end;
+        let end = self.settled(self.run(until).end);
         while let Some(what) = words.next() {
             let expected = words.word();
             let found = match what {

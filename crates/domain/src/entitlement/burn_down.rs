@@ -146,10 +146,7 @@ fn burned<'a, U: Usage>(
     usage: &mut U,
     segments: Option<Vec<Segment>>,
 ) -> Result<Burning<'a>, U::Error> {
-    let mut grants: Vec<(Period, &Grant)> = rules.grants.iter().map(|grant| (grant.active(), grant)).collect();
-    grants.retain(|(active, _)| !active.is_empty());
-    grants.sort_by(|left, right| left.1.burns_before(right.1));
-    let mut burning = Burning { rules, grants, state: start, segments };
+    let mut burning = Burning { rules, grants: in_burn_order(rules.grants), state: start, segments };
     burning.begin_segment()?;
     while burning.state.at < until {
         let period = rules.periods.containing(burning.state.at);
@@ -163,6 +160,27 @@ fn burned<'a, U: Usage>(
         }
     }
     Ok(burning)
+}
+
+/// How a state shows: a grant that begins at its moment has paid what was owed before it. For answers only, as a run from a state
+/// pays for itself.
+///
+/// # Errors
+/// What does not fit a quantity.
+pub fn settled(rules: Rules<'_>, state: State) -> Result<State, QuantityError> {
+    let mut burning = Burning { rules, grants: in_burn_order(rules.grants), state, segments: None };
+    if rules.counting == Counting::Growing {
+        burning.pay_debt()?;
+    }
+    Ok(burning.state)
+}
+
+/// The grants that are ever active, each with when it is.
+fn in_burn_order(grants: &[Grant]) -> Vec<(Period, &Grant)> {
+    let mut grants: Vec<(Period, &Grant)> = grants.iter().map(|grant| (grant.active(), grant)).collect();
+    grants.retain(|(active, _)| !active.is_empty());
+    grants.sort_by(|left, right| left.1.burns_before(right.1));
+    grants
 }
 
 /// The moments in `[from, to]` at which something else begins to hold: a period, or a grant that begins, ends or is filled up.

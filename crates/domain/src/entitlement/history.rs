@@ -1,6 +1,6 @@
 //! The past of a balance, window by window.
 
-use super::burn_down::{Rules, Run, Usage, run};
+use super::burn_down::{Rules, Run, Usage, end_of, settled};
 use crate::quantity::Quantity;
 use crate::time::Period;
 
@@ -29,7 +29,8 @@ pub fn by_window<U: Usage>(
     for period in windows {
         let of_time = whole.segments.iter().filter(|segment| !segment.period.is_empty());
         let Some(segment) = of_time.take_while(|segment| segment.period.from <= period.from).last() else { continue };
-        let at_start = run(rules, segment.start.clone(), period.from, usage)?.end;
+        let at_start = end_of(rules, segment.start.clone(), period.from, usage)?;
+        let at_start = settled(rules, at_start)?;
         let used = usage.used(period.from, period.to)?;
         rows.push(WindowRow { period, used, balance_at_start: at_start.balance()? });
     }

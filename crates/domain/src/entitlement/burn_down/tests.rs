@@ -125,8 +125,13 @@ proptest! {
     fn a_stretch_knows_what_a_run_finds(
         story in prop_oneof![any_story(Counting::Growing), any_story(Counting::Level)],
         until in 0i64..4200,
+        is_cut in any::<bool>(),
     ) {
-        let (until, end) = (after(until), story.run(after(until)).end);
+        // Half of the time a moment at which something begins or ends.
+        let cuts = cuts(story.rules(), start(), after(4200));
+        let cut = cuts.range(after(until)..).next().copied();
+        let until = cut.filter(|_| is_cut).unwrap_or(after(until));
+        let end = settled(story.rules(), story.run(until).end).unwrap();
         let stretch = Stretch::holding(story.rules(), until, &mut |since, until| story.used(since, until)).unwrap();
         prop_assert!(stretch.period.contains(until) || stretch.period.is_empty());
         let standing = stretch.standing(story.used(stretch.usage_from, until).unwrap()).unwrap();

@@ -310,17 +310,25 @@ impl Check {
 }
 
 impl Watched {
-    /// What was counted, if nothing came in before its beginning and nothing was counted anew.
+    /// What was counted but the total, if nothing came in before its beginning and nothing was counted anew.
+    fn marks(&self, events: &EventStore) -> Option<Counted> {
+        events.known_marks(&self.key).filter(|counted| self.is_as_known(counted))
+    }
+
+    /// The same with the total.
     fn counted(&self, events: &EventStore) -> Option<Counted> {
-        let counted = events.known_count(&self.key)?.ok()?;
-        (counted.start == self.start && counted.earlier == self.earlier).then_some(counted)
+        events.known_count(&self.key)?.ok().filter(|counted| self.is_as_known(counted))
+    }
+
+    fn is_as_known(&self, counted: &Counted) -> bool {
+        counted.start == self.start && counted.earlier == self.earlier
     }
 }
 
 impl Snapshot {
     /// The state, if no event from before it came in since.
     fn still_holds(self, events: &EventStore) -> Option<State> {
-        self.watched.iter().all(|watched| watched.counted(events).is_some()).then_some(self.state)
+        self.watched.iter().all(|watched| watched.marks(events).is_some()).then_some(self.state)
     }
 }
 
@@ -330,25 +338,35 @@ impl Memory {
         if !self.stretch.period.contains(at) {
             return Ok(None);
         }
-        let (mut used, mut seen, mut last) = (self.stretch.used_before, 0, None);
+        let (mut seen, mut last) = (0, None);
         for watched in &self.watched {
-            let Some(counted) = watched.counted(events) else { return Ok(None) };
-            (seen, last) = (seen + counted.seen, last.max(counted.last));
-            used = used.plus(counted.total.unwrap_or(Quantity::ZERO))?;
+            let Some(marks) = watched.marks(events) else { return Ok(None) };
+            (seen, last) = (seen + marks.seen, last.max(marks.last));
         }
         let is_same = seen == self.seen;
         if is_same && self.at == at {
             return Ok(Some(Arc::clone(&self.standing)));
         }
-        // Usage that is dated ahead is in the total before it counts.
-        let is_due = last.is_none_or(|last| last < at);
-        let is_old = is_same && last.is_none_or(|last| last < self.at);
-        if !is_due || !self.adds_up && !is_old {
-            return Ok(None);
+        // What is dated after the minute that is remembered did not count there.
+        if is_same && last.is_none_or(|last| last < self.at.min(at)) {
+            self.at = at;
+            return Ok(Some(Arc::clone(&self.standing)));
         }
-        if !is_old {
-            self.standing = Arc::new(self.stretch.standing(used)?);
+        if self.adds_up { self.burned_anew(events, at) } else { Ok(None) }
+    }
+
+    /// How it stands with all that was counted until now, unless some of it is dated ahead.
+    fn burned_anew(&mut self, events: &EventStore, at: Instant) -> Result<Option<Arc<Standing>>, QuantityError> {
+        let (mut used, mut seen) = (self.stretch.used_before, 0);
+        for watched in &self.watched {
+            let Some(counted) = watched.counted(events) else { return Ok(None) };
+            if counted.last.is_some_and(|last| at <= last) {
+                return Ok(None);
+            }
+            seen += counted.seen;
+            used = used.plus(counted.total.unwrap_or(Quantity::ZERO))?;
         }
+        self.standing = Arc::new(self.stretch.standing(used)?);
         (self.at, self.seen) = (at, seen);
         Ok(Some(Arc::clone(&self.standing)))
     }

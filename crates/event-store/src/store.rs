@@ -210,6 +210,13 @@ impl EventStore {
         }
     }
 
+    /// The answer of [`EventStore::known_count`] without the total, for who only asks whether anything changed.
+    pub fn known_marks(&self, key: &LiveKey) -> Option<Counted> {
+        match self {
+            Self::Embedded(store) => store.known_marks(key),
+        }
+    }
+
     /// Drops the total of a key, for which nobody will ask any more. Each total of a subject is brought up to date with each
     /// of its events, and there are 256 of a subject and type at most.
     pub fn forget_count(&self, key: &LiveKey) {

@@ -176,6 +176,10 @@ impl Subject {
             }
             Step::Known(number) => {
                 let known = self.store.known_count(&self.keys[*number]);
+                let marks = self.store.known_marks(&self.keys[*number]);
+                let without_total =
+                    |known: Result<Counted, _>| known.ok().map(|known| Counted { total: None, ..known });
+                assert_eq!(marks, known.clone().and_then(without_total));
                 if let Some(known) = known {
                     self.known += 1;
                     self.compare(*number, known.map_err(QueryError::Plan), false);

@@ -225,6 +225,11 @@ impl EmbeddedStore {
         known
     }
 
+    /// What was counted of a subject but its total, if it is being kept.
+    pub(crate) fn known_marks(&self, key: &LiveKey) -> Option<Counted> {
+        self.shared().live_counters.marks(key)
+    }
+
     /// Drops the totals that are kept of a subject.
     pub(crate) fn forget_totals(&self, namespace: &Namespace, event_type: &str, subject: &str) {
         self.shared().live_counters.forget(namespace, event_type, subject);

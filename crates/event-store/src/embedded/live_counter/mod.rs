@@ -175,6 +175,15 @@ impl LiveCounters {
         counter.is_finished.then(|| counter.counted())
     }
 
+    /// All that was counted but the total, if it is being kept.
+    pub fn marks(&self, key: &LiveKey) -> Option<Counted> {
+        let hash = self.hash(&key.measure.namespace, &key.measure.event_type, &key.subject);
+        let mut shard = lock(self.shard(hash));
+        let counter = shard.find(hash, key)?;
+        counter.is_used = true;
+        counter.is_finished.then(|| counter.marks())
+    }
+
     /// Whether the total of a key can be kept.
     pub fn keeps(&self, key: &LiveKey) -> bool {
         self.limit_per_shard > 0 && key.is_kept()

@@ -76,8 +76,12 @@ impl Counter {
 
     /// All that it knows.
     pub fn counted(&self) -> Result<Counted, PlanError> {
-        let total = self.total.value()?;
-        Ok(Counted { total, last: total.map(|_| self.last), ..self.passed() })
+        Ok(Counted { total: self.total.value()?, ..self.marks() })
+    }
+
+    /// All that it knows but the total, which takes longest to tell.
+    pub fn marks(&self) -> Counted {
+        Counted { last: (!self.total.is_nothing()).then_some(self.last), ..self.passed() }
     }
 
     /// What came by since it was started.

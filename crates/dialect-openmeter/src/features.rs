@@ -4,7 +4,7 @@ use crate::door::{Caller, Door, PathTexts};
 use crate::filter::{self, FilterReader};
 use crate::json::{self, Missing};
 use crate::page::{ListBody, Part, sorting};
-use crate::params::{boolean, refuse_unknown};
+use crate::params::{boolean, refuse_unknown, texts};
 use crate::problem::{Problem, Refused, problem_answer};
 use axum::Json;
 use axum::extract::{RawQuery, Request, State};
@@ -280,7 +280,7 @@ pub(crate) async fn list_features(
         ("updatedAt", FeatureOrder::UpdatedAt),
     ];
     let (order, descending) = sorting(&query, &orders)?;
-    let meters: Vec<String> = query.all("meterSlug").map(str::to_string).collect();
+    let meters = texts(&query, "meterSlug");
     if meters.len() > MAX_METERS {
         return Err(Problem::parameter("meterSlug", "query", format!("maximum number of items is {MAX_METERS}")));
     }

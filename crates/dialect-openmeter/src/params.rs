@@ -78,6 +78,11 @@ pub(crate) fn number(query: &QueryString, name: &str, least: usize, most: usize)
     }
 }
 
+/// Reads a parameter that may come several times.
+pub(crate) fn texts(query: &QueryString, name: &str) -> Vec<String> {
+    query.all(name).map(str::to_string).collect()
+}
+
 /// Reads `true` or `false`.
 pub(crate) fn boolean(query: &QueryString, name: &str) -> Result<Option<bool>, Problem> {
     one_of(query, name, &["true", "false"]).map(|value| value.map(|text| text == "true"))

@@ -2,7 +2,8 @@
 
 use crate::amount::Amount;
 use crate::customers::NoCustomer;
-use crate::door::{Caller, CustomerPath, Door, PathTexts};
+use crate::door::{Caller, Door, PathTexts};
+use crate::entitlements::{Named, of_customer};
 use crate::events::{read_one, refused_event};
 use crate::json::{self, Missing};
 use crate::params::Place;
@@ -129,15 +130,14 @@ fn duration(text: &str) -> Result<i64, Problem> {
 pub(crate) async fn reserve(
     caller: Caller,
     State(door): State<Door>,
-    path: CustomerPath,
-    texts: PathTexts,
+    path: PathTexts,
     request: Request,
 ) -> Result<Response, Problem> {
-    let entitlement = texts.get("entitlementIdOrFeatureKey", 64)?;
+    let Named { customer, entitlement } = of_customer(&path)?;
     let input: ReservationInput = json::read(request, &door.limits, "ReservationCreate", Missing::IsAnError).await?;
     let life_us = input.expires_in.as_deref().map(duration).transpose()?;
     let draft = ReservationDraft { amount: input.amount.0, life_us };
-    let made = door.engine.reserve(&caller, &path.id_or_key, entitlement, draft).await?;
+    let made = door.engine.reserve(&caller, &customer, &entitlement, draft).await?;
     Ok((StatusCode::CREATED, Json(body_of(made))).into_response())
 }
 
@@ -167,13 +167,12 @@ pub(crate) async fn reserve(
 pub(crate) async fn commit(
     caller: Caller,
     State(door): State<Door>,
-    path: CustomerPath,
-    texts: PathTexts,
+    path: PathTexts,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (entitlement, id) = (texts.get("entitlementIdOrFeatureKey", 64)?, texts.get("reservationId", 64)?);
+    let (Named { customer, entitlement }, id) = (of_customer(&path)?, path.get("reservationId", 64)?);
     let event = read_one(request, &door).await?;
-    let ended = door.engine.commit_reservation(&caller, &path.id_or_key, entitlement, id, event).await;
+    let ended = door.engine.commit_reservation(&caller, &customer, &entitlement, id, event).await;
     let ended = ended.map_err(refused_event)?;
     Ok(Json(body_of(ended)).into_response())
 }
@@ -193,13 +192,8 @@ pub(crate) async fn commit(
     ),
     responses((status = 200, description = "The reservation.", body = ReservationBody), NoCustomer, EndedOtherwise, Refused),
 )]
-pub(crate) async fn release(
-    caller: Caller,
-    State(door): State<Door>,
-    path: CustomerPath,
-    texts: PathTexts,
-) -> Result<Response, Problem> {
-    let (entitlement, id) = (texts.get("entitlementIdOrFeatureKey", 64)?, texts.get("reservationId", 64)?);
-    let ended = door.engine.release_reservation(&caller, &path.id_or_key, entitlement, id).await?;
+pub(crate) async fn release(caller: Caller, State(door): State<Door>, path: PathTexts) -> Result<Response, Problem> {
+    let (Named { customer, entitlement }, id) = (of_customer(&path)?, path.get("reservationId", 64)?);
+    let ended = door.engine.release_reservation(&caller, &customer, &entitlement, id).await?;
     Ok(Json(body_of(ended)).into_response())
 }

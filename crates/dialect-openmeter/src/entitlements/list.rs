@@ -4,7 +4,7 @@ use super::body::{EntitlementV1, EntitlementV2};
 use super::{MAX_NAME, NoEntitlement};
 use crate::door::{Caller, Door, PathTexts};
 use crate::page::{ListBody, PageBody, Part, sorting};
-use crate::params::{Place, boolean, not_allowed, refuse_unknown};
+use crate::params::{Place, boolean, not_allowed, refuse_unknown, texts};
 use crate::problem::{Problem, Refused};
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -36,10 +36,6 @@ fn read_listing_of_all(query: &QueryString, part: Part) -> Result<EntitlementLis
         exclude_inactive: boolean(query, "excludeInactive")?.unwrap_or(false),
         ..read_listing(query, part)?
     })
-}
-
-fn texts(query: &QueryString, name: &str) -> Vec<String> {
-    query.all(name).map(str::to_string).collect()
 }
 
 /// Types are repeated or separated by commas.

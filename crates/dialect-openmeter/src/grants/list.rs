@@ -4,7 +4,7 @@ use super::body::GrantBody;
 use crate::door::{Caller, Door};
 use crate::entitlements::{NoEntitlement, Version};
 use crate::page::{ListBody, PageBody, Part, sorting};
-use crate::params::{boolean, refuse_unknown};
+use crate::params::{boolean, refuse_unknown, texts};
 use crate::problem::{Problem, Refused};
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -34,10 +34,6 @@ fn read_listing_of_all(query: &QueryString, part: Part) -> Result<GrantListing, 
     let listing = read_listing(query, part)?;
     let order = if query.one("orderBy")?.is_some() { listing.order } else { GrantOrder::EffectiveAt };
     Ok(GrantListing { features: texts(query, "feature"), order, ..listing })
-}
-
-fn texts(query: &QueryString, name: &str) -> Vec<String> {
-    query.all(name).map(str::to_string).collect()
 }
 
 /// List grants

@@ -120,9 +120,4 @@ impl Stretch {
         let available = burned.plus(balance)?;
         Ok(Standing { balances, balance, used, overage: debt.max(Quantity::ZERO), available })
     }
-
-    /// The ids of the active grants, in burn order.
-    pub fn grants(&self) -> impl Iterator<Item = GrantId> {
-        self.balances.iter().map(|(id, _)| *id)
-    }
 }

@@ -35,9 +35,17 @@ def before_call(context, case, kwargs):
     for name in case.headers or {}:
         if name.lower() == IDEMPOTENCY_KEY and not case.meta.is_negative_at(ParameterLocation.HEADER):
             case.headers[name] = f"{case.method}-{zlib.crc32(case.path.encode())}-{digest}"
+    if not case.meta.is_negative_at(ParameterLocation.BODY):
+        leave_the_moment_to_the_server(case, digest)
     is_stateful = case.meta.phase.name.value == "stateful"
     if case.path_parameters and not is_stateful and not case.meta.is_negative_at(ParameterLocation.PATH):
         name_what_exists(case, digest)
+
+
+def leave_the_moment_to_the_server(case, digest):
+    """Takes the moment out of three resets of four: one that is made up never lies in the running period."""
+    if case.operation.path.endswith("/reset") and isinstance(case.body, dict) and digest % 4:
+        case.body.pop("effectiveAt", None)
 
 
 def name_what_exists(case, digest):

@@ -5,6 +5,7 @@
 
 pub mod currency;
 pub mod customer;
+pub mod details;
 pub mod entitlement;
 pub mod event;
 pub mod feature;

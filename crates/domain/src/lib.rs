@@ -7,6 +7,7 @@ pub mod currency;
 pub mod customer;
 pub mod entitlement;
 pub mod event;
+pub mod expression;
 pub mod feature;
 pub mod id;
 pub mod idempotency;

@@ -8,6 +8,7 @@ pub mod customer;
 pub mod details;
 pub mod entitlement;
 pub mod event;
+pub mod expression;
 pub mod feature;
 pub mod id;
 pub mod idempotency;

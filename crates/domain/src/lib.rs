@@ -7,6 +7,7 @@ pub mod currency;
 pub mod customer;
 pub mod entitlement;
 pub mod event;
+pub mod event_schema;
 pub mod feature;
 pub mod id;
 pub mod idempotency;
@@ -20,7 +21,10 @@ pub mod search;
 pub mod subject;
 pub mod time;
 
-pub use id::{CustomerId, EntitlementId, FeatureId, GrantId, KeyId, MeterId, PortalTokenId, ReservationId, SubjectId};
+pub use id::{
+    CustomerId, EntitlementId, EventSchemaId, FeatureId, GrantId, KeyId, MeterId, PortalTokenId, ReservationId,
+    SubjectId,
+};
 pub use namespace::Namespace;
 pub use quantity::{ExactSum, Quantity, QuantityError};
 pub use time::{Instant, TimeError};

@@ -33,6 +33,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0008_feature_description.sql"),
     },
     Migration { version: 9, name: "entitlements", sql: include_str!("../migrations/0009_entitlements.sql") },
+    Migration {
+        version: 11,
+        name: "event_schemas_aliases",
+        sql: include_str!("../migrations/0011_event_schemas_aliases.sql"),
+    },
 ];
 
 /// A row of `schema_migrations`.

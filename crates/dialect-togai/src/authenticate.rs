@@ -6,7 +6,8 @@ use axum::Json;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use tallystick_http_kit::auth::secret;
+use tallystick_engine::EngineError;
+use tallystick_http_kit::auth::{api_key, bearer};
 use utoipa::ToSchema;
 
 /// The token of an open server, which asks nobody for one.
@@ -31,6 +32,13 @@ struct Token<'a> {
     responses((status = 200, description = "The token.", body = Token), Refused),
 )]
 pub(crate) async fn authenticate(_: Caller, headers: HeaderMap) -> Result<Response, Problem> {
-    let token = secret(&headers).map_err(Problem::from)?.unwrap_or(OPEN);
+    let token = secret(&headers)?.unwrap_or(OPEN);
     Ok(Json(Token { token }).into_response())
+}
+
+fn secret(headers: &HeaderMap) -> Result<Option<&str>, EngineError> {
+    Ok(match bearer(headers)? {
+        Some(secret) => Some(secret),
+        None => api_key(headers)?,
+    })
 }

@@ -5,9 +5,11 @@
 
 pub mod currency;
 pub mod customer;
+pub mod details;
 pub mod entitlement;
 pub mod event;
 pub mod event_schema;
+pub mod expression;
 pub mod feature;
 pub mod id;
 pub mod idempotency;

@@ -7,9 +7,10 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Fault};
 use std::collections::{BTreeMap, BTreeSet};
 use tallystick_domain::customer::{Address, Customer, CustomerDraft};
+use tallystick_domain::details::Details;
 use tallystick_domain::key::Scope;
 use tallystick_domain::subject::{Alias, SubjectChange, SubjectDraft};
-use tallystick_domain::{Instant, SubjectId};
+use tallystick_domain::{CustomerId, Instant, SubjectId};
 use tallystick_state_store::{StateError, SubjectEdits};
 
 /// How often a change is tried again that met another one.
@@ -33,6 +34,8 @@ pub struct CustomerPatch {
     pub primary_email: Option<String>,
     /// Where the customer is.
     pub billing_address: Option<Address>,
+    /// Replaces what the doors in it keep.
+    pub details: Details,
     /// A subject that it gets, with a description and other names.
     pub give: Option<NewSubject>,
     /// A subject that it loses, with its description and its other names.
@@ -60,7 +63,7 @@ impl Engine {
         let (time_ms, random) = self.id_parts()?;
         let (now, key) = (self.clock().now(), subject.draft.key.clone());
         let draft = CustomerDraft { subject_keys: vec![key], ..draft };
-        let id = tallystick_domain::CustomerId::from_parts(time_ms, random);
+        let id = CustomerId::from_parts(time_ms, random);
         let customer = Customer::define(id, draft, now).map_err(invalid)?;
         let edits = self.edits_of(Some(subject), None, now)?;
         let losers = self.owner_of(caller.namespace(), customer.key.as_deref()).await?;
@@ -140,6 +143,7 @@ impl Engine {
             billing_address: patch.billing_address.clone().or(stored.billing_address),
             metadata: stored.metadata,
             subject_keys: subject_keys.into_iter().collect(),
+            details: patch.details.clone(),
         };
         before.replaced(draft, self.clock().now()).map_err(invalid)
     }

@@ -24,6 +24,7 @@ mod grants;
 mod holdings;
 mod idempotency;
 mod ingest;
+mod judging;
 mod jwt;
 mod keys;
 mod meters;

@@ -15,7 +15,7 @@ use tallystick_domain::time::{WindowSize, Windows, Zone};
 use tallystick_domain::{Instant, Namespace};
 use tallystick_engine::{
     Caller, Clock, CustomerPatch, Engine, EngineConfig, EngineError, EventCount, EventListing, IdempotencyTuning,
-    KeyAdmin, Limits, NewEvent, NewSubject, PortalTuning, StoreTuning,
+    KeyAdmin, Limits, NamespaceAdmin, NewEvent, NewSubject, PortalTuning, StoreTuning,
 };
 
 fn at(text: &str) -> Instant {
@@ -157,8 +157,10 @@ async fn a_schema_grows_by_versions_and_is_the_namespaces_own() {
     let statuses: Vec<_> = statuses.iter().map(|schema| (schema.version, schema.status)).collect();
     assert_eq!(statuses, [(2, SchemaStatus::Active), (1, SchemaStatus::Archived)]);
 
-    let other = engine.create_key(&Namespace::parse("other").unwrap(), "k", vec![Scope::Admin]).await.unwrap();
-    let other = engine.authenticate(Some(&other.secret)).await.unwrap();
+    let other = Namespace::parse("other").unwrap();
+    NamespaceAdmin::open(dir.path(), None).await.unwrap().create(&other).await.unwrap();
+    let key = KeyAdmin::open(dir.path(), None).await.unwrap().create(other, "k", vec![Scope::Admin]).await.unwrap();
+    let other = engine.authenticate(Some(&key.secret)).await.unwrap();
     assert!(matches!(engine.get_event_schema(&other, "ride").await, Err(EngineError::NotFound { .. })));
     assert!(matches!(engine.delete_event_schema(&other, "ride").await, Err(EngineError::NotFound { .. })));
     engine.delete_event_schema(&caller, "ride").await.unwrap();

@@ -34,6 +34,11 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { version: 9, name: "entitlements", sql: include_str!("../migrations/0009_entitlements.sql") },
     Migration {
+        version: 10,
+        name: "judging and details",
+        sql: include_str!("../migrations/0010_judging_and_details.sql"),
+    },
+    Migration {
         version: 11,
         name: "event_schemas_aliases",
         sql: include_str!("../migrations/0011_event_schemas_aliases.sql"),

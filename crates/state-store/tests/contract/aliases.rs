@@ -23,6 +23,7 @@ fn customer(number: u128, key: Option<&str>, subjects: &[&str]) -> Customer {
         billing_address: None,
         metadata: BTreeMap::new(),
         subject_keys: subjects.iter().map(|subject| subject.to_string()).collect(),
+        details: Default::default(),
         created_at: at(5),
         updated_at: at(5),
         deleted_at: None,

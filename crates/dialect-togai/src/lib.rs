@@ -3,9 +3,13 @@
 //! Invariant: knows one vendor, holds no state, no clock, no store; a quirk never enters the core. What the vendor's documents
 //! leave open is decided in `docs/dialects/togai.md`.
 
+mod accounts;
+mod address;
 mod authenticate;
+mod customers;
 mod door;
 mod json;
+mod kept;
 mod names;
 pub mod operations;
 mod page;
@@ -41,7 +45,14 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(schemas::get_event_schema, schemas::update_event_schema, schemas::delete_event_schema))
         .routes(routes!(schemas::list_event_schema_versions))
         .routes(routes!(schemas::activate_event_schema))
-        .routes(routes!(schemas::deactivate_event_schema));
+        .routes(routes!(schemas::deactivate_event_schema))
+        .routes(routes!(customers::create_customer, customers::list_customers))
+        .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer))
+        .routes(routes!(accounts::create_account, accounts::list_accounts))
+        .routes(routes!(accounts::get_account, accounts::update_account, accounts::delete_account))
+        .routes(routes!(accounts::add_aliases))
+        .routes(routes!(accounts::remove_aliases))
+        .routes(routes!(accounts::list_account_aliases));
     let gate = Gate::new(engine.clone(), limits.clone(), RULES);
     operations::with_unserved(served)
         .route("/{*rest}", any(async || Problem::no_such_route()))

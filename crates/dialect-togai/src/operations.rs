@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{OpenApi, PathItem, Required, ResponsesBuilder};
+use utoipa_axum::PathItemExt;
 use utoipa_axum::router::OpenApiRouter;
 
 /// One line of `operations.txt`.

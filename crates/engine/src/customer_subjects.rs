@@ -98,6 +98,21 @@ impl Engine {
         }
     }
 
+    /// Deletes a customer with the descriptions and the aliases of its subjects; its usage stays.
+    pub async fn remove_customer(&self, caller: &Caller, id_or_key: &str) -> Result<(), EngineError> {
+        caller.require(Scope::Admin)?;
+        let (ns, before) = (caller.namespace(), self.find_live_customer(caller, id_or_key).await?);
+        let now = self.clock().now();
+        let forget = before.subject_keys.iter().cloned().collect();
+        let edits = SubjectEdits { forget, ..SubjectEdits::default() };
+        let after = Customer { deleted_at: Some(now), updated_at: now, ..before.clone() };
+        self.state().update_customer_with(caller.writer(), &before, &after, edits).await?;
+        // Usage by its key may be another customer's now.
+        let winner = self.owner_of(ns, before.key.as_deref()).await?;
+        winner.iter().chain([&before]).for_each(|customer| self.checks().forget(ns, customer));
+        Ok(())
+    }
+
     /// Whom texts mean that events carry. Who sends events may ask.
     pub async fn known_subjects(
         &self,

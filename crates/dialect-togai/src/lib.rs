@@ -10,11 +10,13 @@ mod customers;
 mod door;
 mod json;
 mod kept;
+mod meters;
 mod names;
 pub mod operations;
 mod page;
 mod problem;
 mod schemas;
+mod short_id;
 
 pub use problem::Problem;
 
@@ -46,6 +48,10 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(schemas::list_event_schema_versions))
         .routes(routes!(schemas::activate_event_schema))
         .routes(routes!(schemas::deactivate_event_schema))
+        .routes(routes!(meters::create_usage_meter, meters::list_usage_meters))
+        .routes(routes!(meters::get_usage_meter, meters::update_usage_meter, meters::delete_usage_meter))
+        .routes(routes!(meters::activate_usage_meter))
+        .routes(routes!(meters::deactivate_usage_meter))
         .routes(routes!(customers::create_customer, customers::list_customers))
         .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer))
         .routes(routes!(accounts::create_account, accounts::list_accounts))

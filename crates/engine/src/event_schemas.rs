@@ -6,6 +6,7 @@ use crate::error::{EngineError, Fault};
 use tallystick_domain::EventSchemaId;
 use tallystick_domain::event_schema::{EventSchema, SchemaContent, SchemaFault, SchemaRevision, SchemaStatus};
 use tallystick_domain::key::Scope;
+use tallystick_domain::meter::{Meter, MeterStatus};
 
 impl Engine {
     /// Creates a schema: a draft, version 1.
@@ -100,6 +101,8 @@ impl Engine {
         if before.status == SchemaStatus::Draft {
             return Err(EngineError::invalid("status", format!("event schema {name} is a draft: it was never active")));
         }
+        let counting = |meter: &Meter| meter.judging.as_ref().is_some_and(|it| it.status() == MeterStatus::Active);
+        self.refuse_meters(caller, name, "deactivate", counting).await?;
         self.set_status(caller, before, SchemaStatus::Inactive).await
     }
 
@@ -107,7 +110,28 @@ impl Engine {
     pub async fn delete_event_schema(&self, caller: &Caller, name: &str) -> Result<(), EngineError> {
         caller.require(Scope::Admin)?;
         let before = self.find_event_schema(caller, name).await?;
+        self.refuse_meters(caller, name, "delete", |meter| meter.judging.is_some()).await?;
         Ok(self.state().delete_event_schema(caller.writer(), &before, self.clock().now()).await?)
+    }
+}
+
+impl Engine {
+    /// Refuses to go on while there are such meters of the schema's events. Meters that do not judge need no schema.
+    async fn refuse_meters(
+        &self,
+        caller: &Caller,
+        schema: &str,
+        verb: &str,
+        such: impl Fn(&Meter) -> bool,
+    ) -> Result<(), EngineError> {
+        let meters = self.state().list_meters(caller.namespace(), false).await?;
+        let found: Vec<_> = meters.iter().filter(|meter| meter.event_type == schema && such(meter)).collect();
+        if found.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = found.iter().take(5).map(|meter| meter.name.as_str()).collect();
+        let (count, names) = (found.len(), names.join(", "));
+        Err(EngineError::Conflict(format!("event schema {schema} has {count} meters ({names}): {verb} them first")))
     }
 }
 

@@ -5,12 +5,15 @@
 
 mod accounts;
 mod address;
+mod amount;
 mod authenticate;
 mod customers;
 mod door;
+mod events;
 mod json;
 mod kept;
 mod meters;
+mod metrics;
 mod names;
 pub mod operations;
 mod page;
@@ -52,6 +55,12 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(meters::get_usage_meter, meters::update_usage_meter, meters::delete_usage_meter))
         .routes(routes!(meters::activate_usage_meter))
         .routes(routes!(meters::deactivate_usage_meter))
+        .routes(routes!(events::ingest))
+        .routes(routes!(events::ingest_batch))
+        .routes(routes!(events::get_events))
+        .routes(routes!(events::get_single_event))
+        .routes(routes!(events::correct_event))
+        .routes(routes!(metrics::get_metrics))
         .routes(routes!(customers::create_customer, customers::list_customers))
         .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer))
         .routes(routes!(accounts::create_account, accounts::list_accounts))

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use tallystick_domain::Instant;
 use tallystick_domain::event_schema::EventSchema;
 use tallystick_domain::expression::{Expression, ExpressionLimits, Names};
-use tallystick_domain::meter::{Aggregation, Condition, JsonPath, Meter, MeterStatus, Rule, RuleValue, valid_group_by_key};
+use tallystick_domain::meter::{
+    Aggregation, Condition, JsonPath, Meter, MeterStatus, Rule, RuleValue, valid_group_by_key,
+};
 
 /// Where a field of an event is looked for, in this order.
 const PLACES: [&str; 3] = ["$.dimensions", "$.attributes", "$"];
@@ -91,7 +93,8 @@ fn only_attribute(schema: &EventSchema) -> Result<JsonPath, Problem> {
 /// The dimensions by which other doors can group the meter's events.
 pub(crate) fn group_by(schema: &EventSchema) -> BTreeMap<String, String> {
     const TAKEN: [&str; 5] = ["subject", "customer_id", "value", "window_start", "window_end"];
-    let named = schema.content.dimensions.iter().filter(|name| valid_group_by_key(name) && !TAKEN.contains(&name.as_str()));
+    let named =
+        schema.content.dimensions.iter().filter(|name| valid_group_by_key(name) && !TAKEN.contains(&name.as_str()));
     named.map(|name| (name.clone(), format!("$.dimensions['{name}']"))).collect()
 }
 

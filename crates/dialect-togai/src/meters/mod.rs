@@ -3,7 +3,7 @@
 mod body;
 mod definition;
 
-pub(crate) use definition::{Kept, shown};
+pub(crate) use definition::{Kept, Shown, shown};
 
 use crate::door::{Caller, Door, PathTexts};
 use crate::page::{self, PageBody, Paging, flag, refuse_unknown, words};
@@ -15,11 +15,9 @@ use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use body::{Checked, CreateInput, MeterBody, UpdateInput};
-use definition::{Shown, body_of, group_by, slug};
+use definition::{body_of, group_by, slug};
 use tallystick_domain::event_schema::{EventSchema, SchemaStatus};
-use tallystick_domain::meter::{
-    Aggregation, DescriptionUpdate, Meter, MeterDefinition, MeterRevision, NewJudging,
-};
+use tallystick_domain::meter::{Aggregation, DescriptionUpdate, Meter, MeterDefinition, MeterRevision, NewJudging};
 use tallystick_engine::{EngineError, MeterRef};
 use tallystick_http_kit::QueryString;
 
@@ -61,7 +59,8 @@ async fn check_unique(door: &Door, caller: &Caller, name: &str) -> Result<(), Pr
 async fn schema_of(door: &Door, caller: &Caller, name: &str) -> Result<EventSchema, Problem> {
     check_reference("eventSchemaName", name)?;
     let found = schemas::find(door, caller, name).await?;
-    found.ok_or_else(|| Problem::field("eventSchemaName", format!("there is no event schema {name:?}: create it first")))
+    found
+        .ok_or_else(|| Problem::field("eventSchemaName", format!("there is no event schema {name:?}: create it first")))
 }
 
 fn answer(meter: &Meter) -> Result<MeterBody, Problem> {

@@ -9,6 +9,7 @@ mod amount;
 mod authenticate;
 mod customers;
 mod door;
+mod entitlements;
 mod events;
 mod json;
 mod kept;
@@ -61,6 +62,10 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .routes(routes!(events::get_single_event))
         .routes(routes!(events::correct_event))
         .routes(routes!(metrics::get_metrics))
+        .routes(routes!(entitlements::ingest_entitled_event))
+        .routes(routes!(entitlements::get_feature_credits))
+        .routes(routes!(entitlements::get_entitlements))
+        .routes(routes!(entitlements::get_entitlement_value))
         .routes(routes!(customers::create_customer, customers::list_customers))
         .routes(routes!(customers::get_customer, customers::update_customer, customers::delete_customer))
         .routes(routes!(accounts::create_account, accounts::list_accounts))

@@ -37,7 +37,7 @@ pub(crate) fn is_account(known: &KnownSubject) -> bool {
 }
 
 /// The customer of an account.
-async fn find(door: &Door, caller: &Caller, id: &str) -> Result<Customer, Problem> {
+pub(crate) async fn find(door: &Door, caller: &Caller, id: &str) -> Result<Customer, Problem> {
     let mut known = door.engine.known_subjects(caller, [id.to_owned()].into()).await?;
     let known = known.remove(id).filter(|known| known.key == id && is_account(known));
     let customer = known.and_then(|known| known.customer).filter(|customer| customers::id_of(customer).is_some());

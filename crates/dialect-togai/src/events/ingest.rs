@@ -111,11 +111,6 @@ impl Known {
         self.subjects.get(&event.account).map_or(&event.account, |known| &known.key)
     }
 
-    /// What is known of the account that an event means.
-    pub(crate) fn subject(&self, event: &Checked) -> Option<&KnownSubject> {
-        self.subjects.get(&event.account)
-    }
-
     /// The data that the core keeps of an event.
     pub(crate) fn data(&self, event: &Checked) -> String {
         let alias = Some(event.account.as_str()).filter(|text| *text != self.account(event));

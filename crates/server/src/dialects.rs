@@ -14,6 +14,13 @@ pub struct Dialect {
     pub router: fn(Engine, HttpLimits) -> OpenApiRouter,
 }
 
+impl Dialect {
+    /// The vendor, as the configuration names it.
+    pub fn word(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
+}
+
 /// All of them.
 pub const DIALECTS: [Dialect; 2] = [
     Dialect { name: "OpenMeter", prefix: "", router: tallystick_dialect_openmeter::router },

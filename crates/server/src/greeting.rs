@@ -7,7 +7,13 @@ use std::net::SocketAddr;
 use tallystick_engine::Engine;
 
 /// Where the server is, where its data is, and how to send a first event.
-pub fn print(config: &Config, address: SocketAddr, engine: &Engine, has_keys: bool) -> std::io::Result<()> {
+pub fn print(
+    config: &Config,
+    address: SocketAddr,
+    doors: &[(&str, SocketAddr)],
+    engine: &Engine,
+    has_keys: bool,
+) -> std::io::Result<()> {
     let url = format!("http://{}", reachable(address));
     let data_dir = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
     let state = match config.state_url() {
@@ -22,7 +28,7 @@ pub fn print(config: &Config, address: SocketAddr, engine: &Engine, has_keys: bo
     };
     let text = format!(
         "Tallystick {version}\n  \
-         listening on  {url}\n  \
+         listening on  {url}\n{doors}  \
          data in       {data}\n  \
          state in      {state}\n  \
          access        {access}\n  \
@@ -32,6 +38,10 @@ pub fn print(config: &Config, address: SocketAddr, engine: &Engine, has_keys: bo
          -H 'Content-Type: application/cloudevents+json' \\\n    \
          -d '{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"demo\",\"type\":\"request\",\"subject\":\"customer-1\",\"data\":{{\"tokens\":12}}}}'\n",
         version = env!("CARGO_PKG_VERSION"),
+        doors = doors
+            .iter()
+            .map(|(name, address)| format!("  {name:<12}  http://{}\n", reachable(*address)))
+            .collect::<String>(),
         data = data_dir.display(),
         warnings = drift(engine),
     );

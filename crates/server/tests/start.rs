@@ -131,6 +131,39 @@ fn a_limit_of_the_configuration_is_in_force() {
 }
 
 #[test]
+fn a_dialect_has_an_address_of_its_own_at_the_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.toml");
+    std::fs::write(&path, "[[listener]]\nlisten = '127.0.0.1:0'\ndialect = 'openmeter'\n").unwrap();
+    let mut server = options().arg("--config").arg(path.to_str().unwrap()).start();
+    let said = server.stdout();
+    let line = said.lines().find(|line| line.trim_start().starts_with("OpenMeter")).unwrap();
+    let url = line.split_whitespace().nth(1).unwrap().to_owned();
+    assert_ne!(url, server.url());
+    send(&server, &event("1", "a", "2024-01-01T00:00:00Z", "1"));
+    let ask = |path: &str| {
+        let asked = tallystick_testkit::server::call(tallystick_testkit::server::request("GET", &url, path), None);
+        (asked.status, asked.body)
+    };
+    assert!(ask("/api/v2/events").1.contains("\"subject\":\"a\""));
+    assert_eq!((ask("/readyz").0, ask("/openapi.json").0, ask("/metrics").0), (200, 200, 404));
+    assert_eq!(server.stop().code, Some(0));
+}
+
+#[test]
+fn an_address_of_a_dialect_that_is_not_served_or_that_others_can_reach_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.toml");
+    for (listen, dialect, parts) in [
+        ("127.0.0.1:0", "acme", &["[[listener]] 127.0.0.1:0", "\"acme\" is not served", "openmeter"][..]),
+        ("0.0.0.0:0", "openmeter", &["without an API key"][..]),
+    ] {
+        std::fs::write(&path, format!("[[listener]]\nlisten = '{listen}'\ndialect = '{dialect}'\n")).unwrap();
+        assert_refused(&options().arg("--config").arg(path.to_str().unwrap()).try_start().unwrap_err(), parts);
+    }
+}
+
+#[test]
 fn declared_meters_exist_and_their_drift_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.toml");

@@ -31,6 +31,11 @@ impl ConfigError {
         Self(format!("[[meters]] {slug:?}: {faults}"))
     }
 
+    /// An address of its own for a dialect is at fault.
+    pub(super) fn listener(listen: std::net::SocketAddr, message: &str) -> Self {
+        Self(format!("[[listener]] {listen}: dialect: {message}"))
+    }
+
     /// A rule of retention is at fault.
     pub(super) fn retention(event_type: &str, key: &str, message: &str) -> Self {
         Self(format!("[[retention]] {event_type:?}: {key}: {message}"))

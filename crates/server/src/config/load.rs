@@ -40,7 +40,8 @@ pub fn load(file: Option<&Path>, variables: &[(String, String)], overrides: &Ove
     let defaults = Value::serialize(Config::default()).ok().and_then(Value::into_dict).unwrap_or_default();
     let mut figment = Figment::from(Serialized::defaults(Config::default()))
         .merge(Serialized::default("meters", Vec::<super::MeterConfig>::new()))
-        .merge(Serialized::default("retention", Vec::<super::RetentionConfig>::new()));
+        .merge(Serialized::default("retention", Vec::<super::RetentionConfig>::new()))
+        .merge(Serialized::default("listener", Vec::<super::ListenerConfig>::new()));
     let mut config = Config::default();
     if let Some(path) = file {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
@@ -65,6 +66,9 @@ fn extract(figment: &Figment, source: &str) -> Result<Config, ConfigError> {
     }
     for meter in &config.meters {
         meter.definition()?;
+    }
+    for listener in &config.listener {
+        listener.check()?;
     }
     for retention in &config.retention {
         retention.rule()?;

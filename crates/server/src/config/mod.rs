@@ -6,6 +6,7 @@
 mod environment;
 mod fault;
 mod idempotency;
+mod listener;
 mod load;
 mod meter;
 mod portal;
@@ -15,6 +16,7 @@ mod telemetry;
 pub use environment::{client_key, process_environment};
 pub use fault::ConfigError;
 pub use idempotency::IdempotencyConfig;
+pub use listener::ListenerConfig;
 pub use load::{Overrides, load};
 pub use meter::{MeterConfig, file_word, meter_faults, parse_aggregation};
 pub use portal::PortalConfig;
@@ -66,6 +68,9 @@ pub struct Config {
     /// How long events are kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retention: Vec<RetentionConfig>,
+    /// Addresses at which one dialect alone is served.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listener: Vec<ListenerConfig>,
 }
 
 /// The section `log`.
@@ -184,6 +189,7 @@ impl Default for Config {
             telemetry: TelemetryConfig::default(),
             meters: Vec::new(),
             retention: Vec::new(),
+            listener: Vec::new(),
         }
     }
 }
@@ -191,7 +197,12 @@ impl Default for Config {
 impl Config {
     /// Whether only this machine can reach the server.
     pub fn is_loopback(&self) -> bool {
-        self.listen.ip().to_canonical().is_loopback()
+        self.addresses().all(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// All addresses that are listened on.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        [self.listen].into_iter().chain(self.listener.iter().map(|listener| listener.listen))
     }
 
     /// The state store's URL, if one was named.

@@ -21,8 +21,8 @@ def now() -> datetime.datetime:
 class Togai:
     """All parts of the client for one key."""
 
-    def __init__(self, url, token="t", api_key=None):
-        self.url = f"{url}/togai"
+    def __init__(self, url, token="t", api_key=None, prefix="/togai"):
+        self.url = f"{url}{prefix}"
         self.root = url
         self.token = token
         configuration = togai_client.Configuration(host=self.url, access_token=token)

@@ -7,7 +7,7 @@ from togai_client import models
 from togai_client.exceptions import ForbiddenException, UnauthorizedException
 
 from sdk import Togai, event, refused
-from tallystick_server import binary, clean_environment
+from tallystick_server import Server, binary, clean_environment, free_port
 
 
 def on_the_store(server, *arguments):
@@ -120,3 +120,20 @@ def test_a_write_with_an_idempotency_key_is_done_once(togai, unique):
     assert first[0] == 201 and togai.raw("POST", "/event_schema", body, headers=headers) == first
     status, answer = togai.raw("POST", "/event_schema", body | {"name": "other"}, headers=headers)
     assert status == 422 and list(answer) == ["message"]
+
+
+def test_the_client_works_at_an_address_of_its_own(tmp_path):
+    port = free_port()
+    config = tmp_path / "config.toml"
+    config.write_text(f'[[listener]]\nlisten = "127.0.0.1:{port}"\ndialect = "togai"\n')
+    server = Server(tmp_path / "data", "--config", config).start()
+    try:
+        togai = Togai(f"http://127.0.0.1:{port}", prefix="")
+        togai.schema("rides", ["n"], [])
+        togai.customer("acme", "acme-a")
+        togai.meter("Rides", "rides", "COUNT")
+        togai.ingest("rides", "acme-a")
+        assert togai.usage("Rides") == {"": "1"} == Togai(server.url).usage("Rides")
+        assert togai.raw("GET", "/nothing")[0] == 404
+    finally:
+        assert server.stop() == 0

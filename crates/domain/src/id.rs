@@ -57,6 +57,10 @@ ulid_id!(
     GrantId
 );
 ulid_id!(
+    /// Identity of an event schema, the same for all its versions.
+    EventSchemaId
+);
+ulid_id!(
     /// Identity of a reservation.
     ReservationId
 );

@@ -8,6 +8,7 @@ pub mod customer;
 pub mod details;
 pub mod entitlement;
 pub mod event;
+pub mod event_schema;
 pub mod expression;
 pub mod feature;
 pub mod id;
@@ -22,7 +23,10 @@ pub mod search;
 pub mod subject;
 pub mod time;
 
-pub use id::{CustomerId, EntitlementId, FeatureId, GrantId, KeyId, MeterId, PortalTokenId, ReservationId, SubjectId};
+pub use id::{
+    CustomerId, EntitlementId, EventSchemaId, FeatureId, GrantId, KeyId, MeterId, PortalTokenId, ReservationId,
+    SubjectId,
+};
 pub use namespace::Namespace;
 pub use quantity::{ExactSum, Quantity, QuantityError};
 pub use time::{Instant, TimeError};

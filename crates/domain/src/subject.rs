@@ -88,6 +88,17 @@ pub struct SubjectDraft {
     pub details: Details,
 }
 
+/// Another name of a subject: events under it are the subject's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The other name, as events carry it; unique in its namespace.
+    pub name: String,
+    /// The subject.
+    pub subject: String,
+    /// When it was added.
+    pub created_at: Instant,
+}
+
 /// One thing that is wrong with a draft.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

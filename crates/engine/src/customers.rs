@@ -90,7 +90,11 @@ impl Engine {
     }
 
     /// The customer that an event subject belongs to, if there is one.
-    async fn owner_of(&self, ns: &Namespace, subject: Option<&str>) -> Result<Option<Customer>, EngineError> {
+    pub(crate) async fn owner_of(
+        &self,
+        ns: &Namespace,
+        subject: Option<&str>,
+    ) -> Result<Option<Customer>, EngineError> {
         let Some(subject) = subject else { return Ok(None) };
         match self.state().find_subject_owner(ns, subject).await? {
             Some(owner) => Ok(self.state().get_customer(ns, owner).await?),
@@ -136,15 +140,18 @@ impl Engine {
         Ok(if unknown.is_empty() { Ok(found) } else { Err(unknown) })
     }
 
-    /// The event subjects of these customers and whose they are. A subject that is another customer's key is not
-    /// theirs, so that no event is counted for two customers.
+    /// The event subjects of these customers with all their aliases, and whose they are. A subject that is another customer's key
+    /// is not theirs, so that no event is counted for two customers.
     pub(crate) async fn owned_subjects(
         &self,
         namespace: &Namespace,
         customers: &[Customer],
     ) -> Result<BTreeMap<String, String>, EngineError> {
         let wanted: BTreeSet<CustomerId> = customers.iter().map(|customer| customer.id).collect();
-        let subjects = customers.iter().flat_map(Customer::event_subjects).map(str::to_string);
+        let mut subjects: Vec<String> =
+            customers.iter().flat_map(Customer::event_subjects).map(str::to_string).collect();
+        let aliases = self.state().aliases_of(namespace, subjects.clone()).await?;
+        subjects.extend(aliases.into_iter().map(|alias| alias.name));
         let owners = self.subject_owners(namespace, subjects).await?;
         let owned = owners.into_iter().filter(|(_, owner)| wanted.contains(owner));
         Ok(owned.map(|(subject, owner)| (subject, owner.to_string())).collect())
@@ -174,6 +181,6 @@ fn check_subjects_once(draft: &CustomerDraft) -> Result<(), EngineError> {
     }
 }
 
-fn invalid(faults: Vec<CustomerFault>) -> EngineError {
+pub(crate) fn invalid(faults: Vec<CustomerFault>) -> EngineError {
     EngineError::Invalid(faults.into_iter().map(|fault| Fault::new(fault.field, fault.message)).collect())
 }

@@ -218,6 +218,16 @@ impl Engine {
         Ok(reading.await.map_err(|error| EngineError::Internal(format!("a query failed: {error}")))??)
     }
 
+    /// A random id, for what a sender left without one: a UUID.
+    pub fn random_id(&self) -> Result<String, EngineError> {
+        let (_, random) = self.id_parts()?;
+        // Version 4 and the variant of RFC 9562 in their places.
+        let bits = random & !(0xf << 76) & !(0b11 << 62) | 0x4 << 76 | 0b10 << 62;
+        let hex = format!("{bits:032x}");
+        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+        Ok(parts.join("-"))
+    }
+
     /// The time and the randomness of a new id.
     pub(crate) fn id_parts(&self) -> Result<(u64, u128), EngineError> {
         let random = random_bytes().map_err(|error| EngineError::Unavailable(format!("no randomness: {error}")))?;

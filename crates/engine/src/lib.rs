@@ -4,16 +4,21 @@
 //! [`Caller`], and every lookup is made in the caller's namespace; those in `operate.rs` are for the operator alone.
 
 mod access_query;
+mod aliases;
 mod balance;
 mod caller;
 mod checks;
 mod clock;
 mod config;
 mod corrections;
+mod customer_subjects;
 mod customers;
 mod engine;
+mod entitled;
 mod entitlements;
 mod error;
+mod event_counts;
+mod event_schemas;
 mod events;
 mod features;
 mod grants;
@@ -37,15 +42,19 @@ mod today;
 mod usage;
 
 pub use access_query::{AccessPage, AccessQuery, CustomerAccess, FeatureAccess, PagePlace};
+pub use aliases::MAX_ALIASES;
 pub use balance::{Access, BalanceHistory, HistoryQuery, MeteredAccess};
 pub use caller::Caller;
 pub use clock::{Clock, monotonic};
 pub use config::{EngineConfig, IdempotencyTuning, Limits, PortalTuning, StoreTuning};
 pub use corrections::NewCorrection;
+pub use customer_subjects::{CustomerPatch, KnownSubject, NewSubject};
 pub use customers::{CustomerListing, CustomerOrder, CustomerPage, CustomerText};
 pub use engine::{Drift, Engine, EngineStats, OpenError};
+pub use entitled::Entitled;
 pub use entitlements::{EntitlementListing, EntitlementPage, EntitlementView, FeatureRef};
 pub use error::{EngineError, Fault, InvalidEvent};
+pub use event_counts::EventCount;
 pub use events::{EventListing, ListedEvent};
 pub use features::{FeatureListing, FeatureOrder, FeaturePage, FeatureText};
 pub use grants::{GrantListing, GrantOrder, GrantPage};

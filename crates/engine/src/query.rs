@@ -217,7 +217,7 @@ impl Engine {
         self.read_events(move |events| events.live_total(&key)).await
     }
 
-    async fn customer_owners(
+    pub(crate) async fn customer_owners(
         &self,
         caller: &Caller,
         ids: &[String],
@@ -343,7 +343,7 @@ fn base_plan(caller: &Caller, meter: &Meter, from: Option<Instant>, to: Option<I
     }
 }
 
-fn check_range(from: Option<Instant>, to: Option<Instant>) -> Result<(), EngineError> {
+pub(crate) fn check_range(from: Option<Instant>, to: Option<Instant>) -> Result<(), EngineError> {
     match (from, to) {
         (Some(from), Some(to)) if from == to => Err(EngineError::invalid("from", "from and to cannot be equal")),
         (Some(from), Some(to)) if from > to => Err(EngineError::invalid("from", "from must be before to")),

@@ -22,5 +22,7 @@ impl Dialect {
 }
 
 /// All of them.
-pub const DIALECTS: [Dialect; 1] =
-    [Dialect { name: "OpenMeter", prefix: "", router: tallystick_dialect_openmeter::router }];
+pub const DIALECTS: [Dialect; 2] = [
+    Dialect { name: "OpenMeter", prefix: "", router: tallystick_dialect_openmeter::router },
+    Dialect { name: "Togai", prefix: "/togai", router: tallystick_dialect_togai::router },
+];

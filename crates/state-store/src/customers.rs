@@ -1,5 +1,6 @@
 //! Customers at rest, and the event subjects that are theirs.
 
+use crate::aliases;
 use crate::column::{self, Columns, text};
 use crate::entitlements;
 use crate::error::{StateError, conflict_or_failed, failed};
@@ -86,8 +87,18 @@ impl StateStore {
         customer: &Customer,
         descriptions: &[Subject],
     ) -> Result<(), StateError> {
-        let ns = by.namespace();
-        let mut write = Write::begin(self, by).await?;
+        let write = Write::begin(self, by).await?;
+        self.add_customer(write, by.namespace(), customer, descriptions).await
+    }
+
+    /// As [`StateStore::insert_customer`], as the end of a transaction.
+    pub(crate) async fn add_customer(
+        &self,
+        mut write: Write,
+        ns: &Namespace,
+        customer: &Customer,
+        descriptions: &[Subject],
+    ) -> Result<(), StateError> {
         self.check_key(&mut write, ns, customer).await?;
         bound(INSERT, ns, customer).execute(&mut *write.tx).await.map_err(|error| conflict(error, ns, customer))?;
         link_subjects(&mut write, ns, customer).await?;
@@ -103,8 +114,18 @@ impl StateStore {
         customer: &Customer,
         descriptions: &[Subject],
     ) -> Result<(), StateError> {
-        let ns = by.namespace();
-        let mut write = Write::begin(self, by).await?;
+        let write = Write::begin(self, by).await?;
+        self.replace_customer(write, by.namespace(), customer, descriptions).await
+    }
+
+    /// As [`StateStore::update_customer`], as the end of a transaction.
+    pub(crate) async fn replace_customer(
+        &self,
+        mut write: Write,
+        ns: &Namespace,
+        customer: &Customer,
+        descriptions: &[Subject],
+    ) -> Result<(), StateError> {
         let id = customer.id.to_string();
         if customer.deleted_at.is_none() {
             self.check_key(&mut write, ns, customer).await?;
@@ -191,10 +212,15 @@ impl StateStore {
         Ok((rows.iter().map(read).collect::<Result<_, _>>()?, total))
     }
 
-    /// The live customer that an event subject belongs to: the one with that key, else the one with that subject key.
+    /// The live customer that an event subject belongs to: the one with that key, else the one with that subject key, else the
+    /// one that has the subject of which it is an alias.
     pub async fn find_subject_owner(&self, ns: &Namespace, subject: &str) -> Result<Option<CustomerId>, StateError> {
         const OWNER: &str = "SELECT 0 AS rank, id FROM customers WHERE namespace = $1 AND key = $2 AND deleted_at IS NULL \
              UNION ALL SELECT 1 AS rank, customer_id AS id FROM customer_subjects WHERE namespace = $1 AND subject_key = $2 \
+             UNION ALL SELECT 2 AS rank, c.id FROM subject_aliases a JOIN customers c ON c.namespace = a.namespace \
+             AND c.key = a.subject_key AND c.deleted_at IS NULL WHERE a.namespace = $1 AND a.name = $2 \
+             UNION ALL SELECT 3 AS rank, s.customer_id AS id FROM subject_aliases a JOIN customer_subjects s \
+             ON s.namespace = a.namespace AND s.subject_key = a.subject_key WHERE a.namespace = $1 AND a.name = $2 \
              ORDER BY rank LIMIT 1";
         let query = sqlx::query(OWNER).bind(ns.as_str()).bind(text(subject));
         let row = query.fetch_optional(&self.pool).await.map_err(failed)?;
@@ -203,6 +229,7 @@ impl StateStore {
 
     async fn check_key(&self, write: &mut Write, ns: &Namespace, customer: &Customer) -> Result<(), StateError> {
         let Some(key) = &customer.key else { return Ok(()) };
+        aliases::check_no_alias(write, ns, key).await?;
         let others = [
             ("key", "SELECT id FROM customers WHERE namespace = $1 AND key = $2 AND id <> $3 AND deleted_at IS NULL"),
             ("id", "SELECT id FROM customers WHERE namespace = $1 AND id = $2 AND id <> $3"),
@@ -232,8 +259,20 @@ impl CustomerOrder {
     }
 }
 
+/// The customer with this id, as a transaction sees it.
+pub(crate) async fn customer_in(
+    write: &mut Write,
+    ns: &Namespace,
+    id: CustomerId,
+) -> Result<Option<Customer>, StateError> {
+    let query = sqlx::query(select!("WHERE namespace = $1 AND id = $2")).bind(ns.as_str()).bind(id.to_string());
+    let row = query.fetch_optional(&mut *write.tx).await.map_err(failed)?;
+    row.as_ref().map(read).transpose()
+}
+
 async fn link_subjects(write: &mut Write, ns: &Namespace, customer: &Customer) -> Result<(), StateError> {
     for subject in &customer.subject_keys {
+        aliases::check_no_alias(write, ns, subject).await?;
         let owner =
             sqlx::query("SELECT customer_id AS id FROM customer_subjects WHERE namespace = $1 AND subject_key = $2")
                 .bind(ns.as_str())

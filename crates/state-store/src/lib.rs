@@ -3,11 +3,14 @@
 //! Invariant: every write is one transaction, with its outbox row, and marks the idempotency key that stands for it; both backends pass one suite (`tests/contract.rs`).
 //! There is one SQL text for both. See `docs/internals/state-store.md` for the tables and for how to add a migration.
 
+mod aliases;
 mod backend;
 mod column;
+mod customer_subjects;
 mod customers;
 mod entitlements;
 mod error;
+mod event_schemas;
 mod features;
 mod grants;
 mod idempotency;
@@ -24,6 +27,7 @@ mod upkeep;
 mod url;
 mod writer;
 
+pub use customer_subjects::SubjectEdits;
 pub use customers::{CustomerListing, CustomerOrder, CustomerText};
 pub use entitlements::EntitlementListing;
 pub use error::StateError;

@@ -38,6 +38,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "judging and details",
         sql: include_str!("../migrations/0010_judging_and_details.sql"),
     },
+    Migration {
+        version: 11,
+        name: "event_schemas_aliases",
+        sql: include_str!("../migrations/0011_event_schemas_aliases.sql"),
+    },
 ];
 
 /// A row of `schema_migrations`.

@@ -21,6 +21,8 @@ pub(crate) enum Entity {
     Entitlement,
     Grant,
     Reservation,
+    EventSchema,
+    Alias,
 }
 
 impl Entity {
@@ -37,6 +39,8 @@ impl Entity {
             Entity::Entitlement => "entitlement",
             Entity::Grant => "grant",
             Entity::Reservation => "reservation",
+            Entity::EventSchema => "event_schema",
+            Entity::Alias => "alias",
         }
     }
 }

@@ -47,17 +47,7 @@ impl StateStore {
         let mut subjects: Vec<Subject> = Vec::with_capacity(changes.len());
         let mut last: Option<(String, Change)> = None;
         for (id, change) in changes {
-            let query = sqlx::query(select!("WHERE namespace = $1 AND key = $2 AND deleted_at IS NULL"));
-            let query = query.bind(ns.as_str()).bind(text(change.key()));
-            let row = query.fetch_optional(&mut *write.tx).await.map_err(failed)?;
-            let stored = row.as_ref().map(read).transpose()?;
-            let (sql, kind) = match &stored {
-                Some(_) => (UPDATE, Change::Updated),
-                None => (insert!(""), Change::Created),
-            };
-            let subject = change.applied_to(stored, id, now);
-            let written = bound(sql, ns, &subject).execute(&mut *write.tx).await;
-            written.map_err(|error| conflict_or_failed(error, || key_name(ns, &subject.key)))?;
+            let (subject, kind) = describe(&mut write, ns, id, change, now).await?;
             if let Some((id, kind)) = last.replace((subject.id.to_string(), kind)) {
                 write.also(Entity::Subject, &id, kind, now).await?;
             }
@@ -103,6 +93,40 @@ impl StateStore {
         let rows = query.bind(ns.as_str()).fetch_all(&self.pool).await.map_err(failed)?;
         rows.iter().map(read).collect()
     }
+}
+
+/// Makes or changes one description, with the id that it gets when it is new, and says which of both it was.
+pub(crate) async fn describe(
+    write: &mut Write,
+    ns: &Namespace,
+    id: SubjectId,
+    change: SubjectChange,
+    now: Instant,
+) -> Result<(Subject, Change), StateError> {
+    let query = sqlx::query(select!("WHERE namespace = $1 AND key = $2 AND deleted_at IS NULL"));
+    let query = query.bind(ns.as_str()).bind(text(change.key()));
+    let row = query.fetch_optional(&mut *write.tx).await.map_err(failed)?;
+    let stored = row.as_ref().map(read).transpose()?;
+    let (sql, kind) = match &stored {
+        Some(_) => (UPDATE, Change::Updated),
+        None => (insert!(""), Change::Created),
+    };
+    let subject = change.applied_to(stored, id, now);
+    let written = bound(sql, ns, &subject).execute(&mut *write.tx).await;
+    written.map_err(|error| conflict_or_failed(error, || key_name(ns, &subject.key)))?;
+    Ok((subject, kind))
+}
+
+/// Deletes the live description of a subject, if it has one.
+pub(crate) async fn forget(write: &mut Write, ns: &Namespace, key: &str, at: Instant) -> Result<(), StateError> {
+    const DELETE: &str = "UPDATE subjects SET deleted_at = $3, updated_at = $3 \
+         WHERE namespace = $1 AND key = $2 AND deleted_at IS NULL RETURNING id";
+    let query = sqlx::query(DELETE).bind(ns.as_str()).bind(text(key)).bind(column::instant(at));
+    if let Some(row) = query.fetch_optional(&mut *write.tx).await.map_err(failed)? {
+        let id = Columns::of("subjects", &row).text("id")?;
+        write.also(Entity::Subject, &id, Change::Deleted, at).await?;
+    }
+    Ok(())
 }
 
 /// Stores those of the descriptions whose subjects have none.

@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test fails by panicking, and its name says what it is for")]
 
+mod aliases;
 mod entitlements;
+mod event_schemas;
 mod features;
 mod idempotency;
 mod keys;
@@ -35,6 +37,12 @@ macro_rules! contract {
 }
 
 contract! {
+    aliases::aliases_are_added_found_listed_and_removed,
+    aliases::a_name_never_means_two_subjects,
+    aliases::the_owner_of_a_subject_owns_its_aliases,
+    event_schemas::every_field_of_each_version_is_kept,
+    event_schemas::a_name_has_one_live_schema_and_the_last_changed_is_listed_first,
+    event_schemas::a_change_of_what_is_not_stored_any_more_is_refused,
     meters::keeps_every_field,
     meters::updates_the_whole_row,
     meters::a_slug_belongs_to_one_live_meter,

@@ -4,13 +4,13 @@ use crate::column::{self, Columns, text};
 use crate::entitlements;
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::outbox::{Change, Entity, Write};
-use crate::search::{Part, Wanted};
+use crate::search::{self, Part, Wanted};
 use crate::subjects;
 use crate::{StateStore, Writer};
 use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tallystick_domain::customer::{Address, Customer};
 use tallystick_domain::search::TextCondition;
 use tallystick_domain::subject::Subject;
@@ -102,8 +102,18 @@ impl StateStore {
         customer: &Customer,
         descriptions: &[Subject],
     ) -> Result<(), StateError> {
-        let ns = by.namespace();
-        let mut write = Write::begin(self, by).await?;
+        let write = Write::begin(self, by).await?;
+        self.replace_customer(write, by.namespace(), customer, descriptions).await
+    }
+
+    /// As [`StateStore::update_customer`], as the end of a transaction.
+    pub(crate) async fn replace_customer(
+        &self,
+        mut write: Write,
+        ns: &Namespace,
+        customer: &Customer,
+        descriptions: &[Subject],
+    ) -> Result<(), StateError> {
         let id = customer.id.to_string();
         if customer.deleted_at.is_none() {
             self.check_key(&mut write, ns, customer).await?;
@@ -188,6 +198,32 @@ impl StateStore {
         let part = Part { column, descending, offset: listing.offset, limit: listing.limit };
         let (rows, total) = wanted.page(self, "customers", select!(""), part).await?;
         Ok((rows.iter().map(read).collect::<Result<_, _>>()?, total))
+    }
+
+    /// The live customers that these event subjects belong to, as [`StateStore::find_subject_owner`] says of each; subjects of
+    /// nobody are left out.
+    pub async fn subject_owners(
+        &self,
+        ns: &Namespace,
+        subjects: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, CustomerId>, StateError> {
+        const LINKS: &str = "SELECT subject_key AS subject, customer_id AS id FROM customer_subjects";
+        const KEYS: &str = "SELECT key AS subject, id FROM customers";
+        let mut owners = BTreeMap::new();
+        let subjects: Vec<&String> = subjects.iter().collect();
+        for part in subjects.chunks(search::VALUES_A_QUERY) {
+            let of_part = || TextCondition::OneOf(part.iter().map(|subject| subject.to_string()).collect());
+            let (mut links, mut keys) = (Wanted::of(ns), Wanted::of(ns));
+            links.text("subject_key", &of_part());
+            keys.and("deleted_at IS NULL");
+            keys.text("key", &of_part());
+            // Keys come last, as they go before subject keys.
+            for row in links.all(self, LINKS).await?.iter().chain(&keys.all(self, KEYS).await?) {
+                let columns = Columns::of("customers", row);
+                owners.insert(columns.text("subject")?, read_id(&columns)?);
+            }
+        }
+        Ok(owners)
     }
 
     /// The live customer that an event subject belongs to: the one with that key, else the one with that subject key.

@@ -4,6 +4,7 @@
 //! There is one SQL text for both. See `docs/internals/state-store.md` for the tables and for how to add a migration.
 
 mod backend;
+mod balances;
 mod column;
 mod customers;
 mod entitlements;

@@ -87,6 +87,12 @@ impl Quantity {
         sum.total()
     }
 
+    /// The same with the other sign.
+    pub fn negated(self) -> Self {
+        // There is one zero.
+        if self.is_zero() { self } else { Self(-self.0) }
+    }
+
     /// The exact difference, if it fits.
     pub fn minus(self, other: Self) -> Result<Self, QuantityError> {
         self.plus(Self(-other.0))
@@ -217,6 +223,12 @@ fn quantity_of(mut mantissa: I256, mut scale: u32) -> Result<Quantity, QuantityE
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zero_has_no_sign() {
+        let q = |text: &str| Quantity::parse(text).unwrap();
+        assert_eq!((q("0").negated().to_string(), q("-1.50").negated().to_string()), ("0".into(), "1.5".into()));
+    }
     use proptest::prelude::*;
 
     fn q(text: &str) -> Quantity {

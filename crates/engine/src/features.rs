@@ -29,7 +29,7 @@ impl Engine {
     ) -> Result<Feature, EngineError> {
         caller.require(Scope::Admin)?;
         let meter = match meter {
-            Some(name) => Some(self.find_live_meter(caller, name).await?),
+            Some(name) => Some(self.meter_to_measure_by(caller, name).await?),
             None => None,
         };
         let (time_ms, random) = self.id_parts()?;
@@ -92,10 +92,9 @@ impl Engine {
         found.filter(|feature| feature.archived_at.is_none()).ok_or_else(|| missing(id_or_key))
     }
 
-    async fn find_live_meter(&self, caller: &Caller, name: &str) -> Result<Meter, EngineError> {
+    async fn meter_to_measure_by(&self, caller: &Caller, name: &str) -> Result<Meter, EngineError> {
         let missing = || EngineError::NotFound { what: "meter", key: name.to_string() };
-        let meter = self.find_meter(caller, &MeterRef::parse(name).ok_or_else(missing)?).await?;
-        if meter.deleted_at.is_some() { Err(missing()) } else { Ok(meter) }
+        self.find_live_meter(caller, &MeterRef::parse(name).ok_or_else(missing)?).await
     }
 }
 

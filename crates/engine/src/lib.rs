@@ -5,6 +5,7 @@
 
 mod access_query;
 mod balance;
+mod balances;
 mod caller;
 mod checks;
 mod clock;
@@ -37,6 +38,7 @@ mod usage;
 
 pub use access_query::{AccessPage, AccessQuery, CustomerAccess, FeatureAccess, PagePlace};
 pub use balance::{Access, BalanceHistory, HistoryQuery, MeteredAccess};
+pub use balances::MeterBalance;
 pub use caller::Caller;
 pub use clock::{Clock, monotonic};
 pub use config::{EngineConfig, IdempotencyTuning, Limits, PortalTuning, StoreTuning};

@@ -31,21 +31,8 @@ impl MeterRef {
 impl Engine {
     /// Creates a meter; it counts history from its `event_from` on.
     pub async fn create_meter(&self, caller: &Caller, definition: MeterDefinition) -> Result<Meter, EngineError> {
-        let id = new_meter_id(self.clock()).map_err(|error| EngineError::Unavailable(error.to_string()))?;
-        self.create_meter_as(caller, id, definition).await
-    }
-
-    /// As [`Engine::create_meter`], with an id that the caller chose; [`EngineError::Conflict`] if any meter has or had it.
-    pub async fn create_meter_as(
-        &self,
-        caller: &Caller,
-        id: MeterId,
-        definition: MeterDefinition,
-    ) -> Result<Meter, EngineError> {
         caller.require(Scope::Admin)?;
-        if self.state().get_meter(caller.namespace(), id).await?.is_some() {
-            return Err(EngineError::Conflict(format!("there is or was a meter with the id {id}: choose another id, or none")));
-        }
+        let id = new_meter_id(self.clock()).map_err(|error| EngineError::Unavailable(error.to_string()))?;
         let meter = Meter::define(id, definition, self.clock().now()).map_err(invalid)?;
         self.state().insert_meter(caller.writer(), &meter).await?;
         Ok(meter)

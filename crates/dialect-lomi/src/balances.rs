@@ -11,12 +11,13 @@ use axum::Json;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use tallystick_domain::{EntitlementId, Quantity};
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::Meter;
+use tallystick_domain::{EntitlementId, Quantity};
 use tallystick_engine::MeterBalance;
 use tallystick_http_kit::QueryString;
 use utoipa::ToSchema;
@@ -34,7 +35,7 @@ pub(crate) struct BalanceBody {
     #[schema(value_type = f64)]
     balance: Box<RawValue>,
     /// Its id, the same for as long as it lasts.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     balance_id: String,
     /// Always null: balances are customers'.
     billable_organization_id: Option<String>,
@@ -48,13 +49,13 @@ pub(crate) struct BalanceBody {
     #[schema(value_type = f64)]
     credited_units: Box<RawValue>,
     /// The customer.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     customer_id: String,
     /// The latest event that counts for it.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     last_event_id: Option<String>,
     /// The meter.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     meter_id: String,
     /// When the customer last used the meter or was last credited.
     #[schema(format = DateTime)]
@@ -67,13 +68,14 @@ pub(crate) struct BalanceBody {
 #[allow(dead_code, reason = "it is read field by field; this describes it")]
 pub(crate) struct CreditInput {
     /// The meter.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     meter_id: String,
     /// The customer.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     customer_id: String,
     /// How much; more than zero.
-    units: f64,
+    #[schema(value_type = f64)]
+    units: Value,
     /// Why, kept with the credit; `top_up` if absent.
     #[schema(max_length = 256)]
     reason: Option<String>,

@@ -158,7 +158,8 @@ mod tests {
 
     #[test]
     fn fields_keep_every_digit_and_their_own_text() {
-        let mut read = fields(r#" {"n": 0.1000000000000000000000000001, "o": {"b":1.50, "a":2}, "t":"x\u0041", "z":null} "#);
+        let mut read =
+            fields(r#" {"n": 0.1000000000000000000000000001, "o": {"b":1.50, "a":2}, "t":"x\u0041", "z":null} "#);
         assert_eq!(read.number("n").unwrap().to_string(), "0.1000000000000000000000000001");
         assert_eq!(read.object("o").unwrap().as_str(), r#"{"b":1.50, "a":2}"#);
         assert_eq!((read.text("t", 2).as_deref(), read.text("z", 2), read.has("z")), (Some("xA"), None, true));
@@ -180,7 +181,8 @@ mod tests {
 
     #[test]
     fn a_time_without_an_offset_is_utc() {
-        let mut read = fields(r#"{"a":"2024-11-18T13:32:03","b":"2024-11-18T13:32:03+11:00","c":"2024-11-18T13:32:03Z"}"#);
+        let mut read =
+            fields(r#"{"a":"2024-11-18T13:32:03","b":"2024-11-18T13:32:03+11:00","c":"2024-11-18T13:32:03Z"}"#);
         let times = ["a", "b", "c"].map(|name| read.instant(name).unwrap().to_string());
         assert_eq!(times, ["2024-11-18T13:32:03Z", "2024-11-18T02:32:03Z", "2024-11-18T13:32:03Z"]);
     }

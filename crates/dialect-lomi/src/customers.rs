@@ -11,8 +11,8 @@ use axum::Json;
 use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use tallystick_domain::CustomerId;
 use tallystick_domain::customer::{Address, Customer, CustomerDraft};
@@ -50,7 +50,7 @@ pub(crate) struct CustomerBody {
     /// Always null: keys are not named here.
     created_by: Option<String>,
     /// Its id.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     customer_id: String,
     /// When it was deleted.
     #[schema(format = DateTime)]
@@ -69,7 +69,7 @@ pub(crate) struct CustomerBody {
     /// Name for people.
     name: String,
     /// The namespace.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     organization_id: String,
     /// Phone number.
     phone_number: Option<String>,

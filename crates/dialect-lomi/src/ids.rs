@@ -95,7 +95,13 @@ mod tests {
         let good = "0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4051";
         assert_eq!(parse(good).map(|id| text(id.as_u128())).as_deref(), Some(good));
         assert_eq!(parse(&good.to_uppercase()).map(|id| text(id.as_u128())).as_deref(), Some(good));
-        for bad in ["", "mtr_1", "0199a1b2c3d47e5f8a9b0c1d2e3f4051", "{0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f405}", &format!("{good} ")] {
+        for bad in [
+            "",
+            "mtr_1",
+            "0199a1b2c3d47e5f8a9b0c1d2e3f4051",
+            "{0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f405}",
+            &format!("{good} "),
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

@@ -76,8 +76,7 @@ fn quoted(text: &str) -> String {
 
 /// An object of members whose values are JSON.
 fn object_text(members: impl IntoIterator<Item = (String, String)>) -> String {
-    let members: Vec<_> =
-        members.into_iter().map(|(name, value)| format!("{}:{value}", quoted(&name))).collect();
+    let members: Vec<_> = members.into_iter().map(|(name, value)| format!("{}:{value}", quoted(&name))).collect();
     format!("{{{}}}", members.join(","))
 }
 

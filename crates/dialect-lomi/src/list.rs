@@ -102,7 +102,8 @@ pub(crate) fn number(query: &QueryString, name: &str, least: u32, most: u32) -> 
     let Some(text) = query.one(name)? else { return Ok(None) };
     let is_digits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
     let value = text.parse::<u32>().ok().filter(|value| is_digits && (least..=most).contains(value));
-    let message = || Problem::fields(BTreeMap::from([(name.into(), format!("must be a number from {least} to {most}"))]));
+    let message =
+        || Problem::fields(BTreeMap::from([(name.into(), format!("must be a number from {least} to {most}"))]));
     value.map(Some).ok_or_else(message)
 }
 
@@ -119,15 +120,24 @@ mod tests {
     fn the_documented_forms_are_read_and_nothing_else() {
         let default = Listing { limit: 20, offset: 0, field: 1, descending: true };
         assert_eq!(read("").unwrap(), default);
-        assert_eq!(read("limit=100&offset=7&sort=name%3Aasc&customer_id=x").unwrap(), Listing {
-            limit: 100,
-            offset: 7,
-            field: 2,
-            descending: false
-        });
+        assert_eq!(
+            read("limit=100&offset=7&sort=name%3Aasc&customer_id=x").unwrap(),
+            Listing { limit: 100, offset: 7, field: 2, descending: false }
+        );
         assert_eq!(read("sort=name").unwrap(), Listing { field: 2, descending: false, ..default });
-        for bad in ["limit=0", "limit=101", "limit=+5", "limit=", "offset=-1", "offset=4294967296", "sort=x:asc",
-            "sort=name:up", "sort=", "page=1", "limit=1&limit=2"] {
+        for bad in [
+            "limit=0",
+            "limit=101",
+            "limit=+5",
+            "limit=",
+            "offset=-1",
+            "offset=4294967296",
+            "sort=x:asc",
+            "sort=name:up",
+            "sort=",
+            "page=1",
+            "limit=1&limit=2",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

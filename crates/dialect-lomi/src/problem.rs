@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tallystick_domain::Quantity;
 use tallystick_engine::{EngineError, Fault, InvalidEvent};
 use tallystick_http_kit::{Refusal, RequestId};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
@@ -171,9 +170,12 @@ pub(crate) async fn name_requests(request: Request, next: Next) -> Response {
         None if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method");
             let mut drawn = problem.draw(id.as_ref());
-            drawn.headers_mut().extend(response.headers().get(axum::http::header::ALLOW).map(|allowed| {
-                (axum::http::header::ALLOW, allowed.clone())
-            }));
+            drawn.headers_mut().extend(
+                response
+                    .headers()
+                    .get(axum::http::header::ALLOW)
+                    .map(|allowed| (axum::http::header::ALLOW, allowed.clone())),
+            );
             drawn
         }
         None => response,
@@ -256,11 +258,6 @@ fn of_fault(fault: Fault) -> (String, String) {
 
 fn of_event(event: InvalidEvent) -> (String, String) {
     (named(event.fault.field), event.fault.message)
-}
-
-/// A quantity that does not fit, as a sum of a list.
-pub(crate) fn does_not_fit(quantity: Result<Quantity, tallystick_domain::QuantityError>) -> Result<Quantity, Problem> {
-    quantity.map_err(|error| Problem::bad_request(error.to_string()))
 }
 
 /// The answers that every operation can give, for the document.

@@ -2,7 +2,6 @@
 
 use crate::problem::Problem;
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
@@ -22,7 +21,7 @@ pub(crate) async fn collapse(served: Router, request: Request) -> Response {
     if let Some(id) = parts.extensions.get::<RequestId>() {
         again.extensions_mut().insert(id.clone());
     }
-    match served.oneshot::<Request<Body>>(again).await {
+    match served.oneshot(again).await {
         Ok(response) => response,
         Err(never) => match never {},
     }

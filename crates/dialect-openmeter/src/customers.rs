@@ -187,6 +187,7 @@ fn draft_of(input: CustomerInput) -> CustomerDraft {
         }),
         metadata: input.metadata.unwrap_or_default(),
         subject_keys: input.usage_attribution.unwrap_or_default().subject_keys,
+        details: Default::default(),
     }
 }
 

@@ -157,6 +157,9 @@ fn definition_of(body: MeterCreate) -> Result<MeterDefinition, Problem> {
     let aggregation =
         Aggregation::parse(&body.aggregation).ok_or_else(|| Place::Body.refuse("aggregation", not_allowed(&words)))?;
     Ok(MeterDefinition {
+        id: None,
+        judging: None,
+        details: Default::default(),
         slug: body.slug,
         name: body.name,
         description: body.description,
@@ -286,6 +289,7 @@ pub(crate) async fn update_meter(
         description: body.description.map_or(DescriptionUpdate::Keep, DescriptionUpdate::Set),
         group_by: body.group_by.unwrap_or_default(),
         metadata: body.metadata,
+        details: Default::default(),
     };
     let meter = door.engine.update_meter(&caller, &path.meter, update).await?;
     Ok(Json(body_of(&meter)).into_response())

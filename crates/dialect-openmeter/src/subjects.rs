@@ -114,6 +114,7 @@ fn draft_of(index: usize, input: SubjectInput) -> Result<SubjectDraft, Problem> 
         display_name: patch_of(input.display_name),
         metadata,
         stripe_customer_id: patch_of(input.stripe_customer_id),
+        details: Default::default(),
     })
 }
 

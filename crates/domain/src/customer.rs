@@ -1,5 +1,6 @@
 //! Customers: who pays, and which event subjects are theirs.
 
+use crate::details::{Details, merged};
 use crate::subject::key_fault;
 use crate::{CustomerId, Instant, currency};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,8 @@ pub struct Customer {
     pub metadata: BTreeMap<String, String>,
     /// Event subjects that are attributed to the customer; each belongs to one live customer at a time.
     pub subject_keys: BTreeSet<String>,
+    /// What doors keep with it.
+    pub details: Details,
     /// When it was created.
     pub created_at: Instant,
     /// When it was last changed.
@@ -71,6 +74,8 @@ pub struct CustomerDraft {
     pub metadata: BTreeMap<String, String>,
     /// Event subjects of the customer, as listed.
     pub subject_keys: Vec<String>,
+    /// What doors keep with it; those that are not named keep what they have.
+    pub details: Details,
 }
 
 /// One thing that is wrong with a draft.
@@ -100,6 +105,7 @@ impl Customer {
             billing_address: draft.billing_address,
             metadata: draft.metadata,
             subject_keys: draft.subject_keys.into_iter().collect(),
+            details: draft.details,
             created_at: now,
             updated_at: now,
             deleted_at: None,
@@ -108,7 +114,9 @@ impl Customer {
 
     /// This customer replaced by a draft; identity and creation stay.
     pub fn replaced(&self, draft: CustomerDraft, now: Instant) -> Result<Self, Vec<CustomerFault>> {
-        Ok(Self { created_at: self.created_at, ..Self::define(self.id, draft, now)? })
+        let replaced = Self::define(self.id, draft, now)?;
+        let details = merged(&self.details, replaced.details);
+        Ok(Self { created_at: self.created_at, details, ..replaced })
     }
 
     /// The event subjects that are this customer's: its key and its subject keys.

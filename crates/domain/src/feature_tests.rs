@@ -3,6 +3,9 @@ use crate::meter::MeterDefinition;
 
 fn meter(aggregation: Aggregation) -> Meter {
     let definition = MeterDefinition {
+        id: None,
+        judging: None,
+        details: Default::default(),
         slug: "tokens".into(),
         name: None,
         description: None,

@@ -5,8 +5,10 @@
 
 pub mod currency;
 pub mod customer;
+pub mod details;
 pub mod entitlement;
 pub mod event;
+pub mod expression;
 pub mod feature;
 pub mod id;
 pub mod idempotency;

@@ -8,6 +8,8 @@ use std::fmt;
 pub const MAX_SCALE: u32 = 28;
 /// Fractional digits of an average, unless its whole part leaves room for fewer; it is rounded there, half away from zero.
 pub const AVERAGE_SCALE: u32 = 18;
+/// Fractional digits of a quotient, as in the decimal JSON-Logic engines; it is rounded there, half away from zero.
+pub const QUOTIENT_SCALE: u32 = 4;
 /// The largest mantissa of a quantity: 96 bits.
 const MAX_MANTISSA: i128 = (1 << 96) - 1;
 
@@ -87,15 +89,51 @@ impl Quantity {
         sum.total()
     }
 
-    /// The same with the other sign.
+    /// The exact difference, if it fits.
+    pub fn minus(self, other: Self) -> Result<Self, QuantityError> {
+        self.plus(other.negated())
+    }
+
+    /// The same amount on the other side of zero.
     pub fn negated(self) -> Self {
-        // There is one zero.
+        // Zero has no sign.
         if self.is_zero() { self } else { Self(-self.0) }
     }
 
-    /// The exact difference, if it fits.
-    pub fn minus(self, other: Self) -> Result<Self, QuantityError> {
-        self.plus(Self(-other.0))
+    /// The exact product, if it fits.
+    pub fn times(self, other: Self) -> Result<Self, QuantityError> {
+        let scale = self.scale() + other.scale();
+        // Most products need no wide numbers.
+        let narrow = self.mantissa().checked_mul(other.mantissa()).map(|product| Self::from_parts(product, scale));
+        match narrow {
+            Some(Ok(product)) => Ok(product),
+            _ => quantity_of(I256::from(self.mantissa()) * I256::from(other.mantissa()), scale),
+        }
+    }
+
+    /// The quotient, rounded once to [`QUOTIENT_SCALE`] digits, half away from zero. `None` if the divisor is zero.
+    pub fn divided_by(self, divisor: Self) -> Option<Result<Self, QuantityError>> {
+        if divisor.is_zero() {
+            return None;
+        }
+        let dividend = I256::from(self.mantissa()) * pow10(divisor.scale() + QUOTIENT_SCALE);
+        let divisor = I256::from(divisor.mantissa()) * pow10(self.scale());
+        let (quotient, remainder) = (dividend / divisor, dividend % divisor);
+        let is_half = remainder.abs() * I256::from(2) >= divisor.abs();
+        let away = if is_half { dividend.signum() * divisor.signum() } else { I256::ZERO };
+        Some(quantity_of(quotient + away, QUOTIENT_SCALE))
+    }
+
+    /// What is left of a division that gives a whole number, exactly, with the sign of the dividend. `None` if the divisor
+    /// is zero.
+    pub fn remainder(self, divisor: Self) -> Option<Result<Self, QuantityError>> {
+        let scaled = |value: Self| I256::from(value.mantissa()) * pow10(MAX_SCALE - value.scale());
+        (!divisor.is_zero()).then(|| quantity_of(scaled(self) % scaled(divisor), MAX_SCALE))
+    }
+
+    /// Whether it has no digits after the decimal point.
+    pub fn is_whole(&self) -> bool {
+        self.scale() == 0
     }
 
     /// The nearest float, for drawing a bar and for nothing else.
@@ -223,12 +261,6 @@ fn quantity_of(mut mantissa: I256, mut scale: u32) -> Result<Quantity, QuantityE
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn zero_has_no_sign() {
-        let q = |text: &str| Quantity::parse(text).unwrap();
-        assert_eq!((q("0").negated().to_string(), q("-1.50").negated().to_string()), ("0".into(), "1.5".into()));
-    }
     use proptest::prelude::*;
 
     fn q(text: &str) -> Quantity {
@@ -316,6 +348,54 @@ mod tests {
         assert_eq!(sum.total(), Err(QuantityError::OutOfRange));
         sum.add(q("-79228162514264337593543950335"));
         assert_eq!(sum.total(), Ok(largest));
+    }
+
+    #[test]
+    fn multiplies_exactly_or_not_at_all() {
+        let product = |a: &str, b: &str| q(a).times(q(b)).map(|product| product.to_string());
+        assert_eq!(product("12.5", "0.4").as_deref(), Ok("5"));
+        assert_eq!(product("-0.1", "0.1").as_deref(), Ok("-0.01"));
+        assert_eq!(product("79228162514264337593543950335", "-1").as_deref(), Ok("-79228162514264337593543950335"));
+        assert_eq!(product("0.00000000000001", "0.00000000000001").as_deref(), Ok("0.0000000000000000000000000001"));
+        assert_eq!(product("12345678901234.5", "0"), Ok("0".into()));
+        assert_eq!(product("0.00000000000001", "0.000000000000001"), Err(QuantityError::OutOfRange));
+        assert_eq!(product("123456789012345", "123456789012345.1"), Err(QuantityError::OutOfRange));
+    }
+
+    #[test]
+    fn divides_to_four_digits_half_away_from_zero_and_never_by_zero() {
+        let quotient = |a: &str, b: &str| q(a).divided_by(q(b)).map(|found| found.map(|quotient| quotient.to_string()));
+        for (a, b, want) in [
+            ("10", "4", "2.5"),
+            ("1", "3", "0.3333"),
+            ("2", "3", "0.6667"),
+            ("-2", "3", "-0.6667"),
+            ("0.00005", "1", "0.0001"),
+            ("-0.00005", "1", "-0.0001"),
+            ("0.00004999", "1", "0"),
+            ("1", "-20000", "-0.0001"),
+            ("79228162514264337593543950335", "1", "79228162514264337593543950335"),
+            ("79228162514264337593543950335", "79228162514264337593543950335", "1"),
+            ("0.0000000000000000000000000001", "0.0000000000000000000000000002", "0.5"),
+        ] {
+            assert_eq!(quotient(a, b), Some(Ok(want.into())), "{a}/{b}");
+        }
+        assert_eq!(quotient("1", "0"), None);
+        assert_eq!(quotient("79228162514264337593543950335", "0.1"), Some(Err(QuantityError::OutOfRange)));
+    }
+
+    #[test]
+    fn a_remainder_is_exact_and_has_the_sign_of_the_dividend() {
+        let remainder = |a: &str, b: &str| q(a).remainder(q(b)).map(|found| found.unwrap().to_string());
+        for (a, b, want) in
+            [("7", "3", "1"), ("-7", "3", "-1"), ("7", "-3", "1"), ("5.5", "0.2", "0.1"), ("1", "2.5", "1")]
+        {
+            assert_eq!(remainder(a, b).as_deref(), Some(want), "{a}%{b}");
+        }
+        let (largest, smallest) = ("79228162514264337593543950335", "0.0000000000000000000000000011");
+        assert_eq!(remainder(largest, smallest).as_deref(), Some("0.0000000000000000000000000008"));
+        assert_eq!(remainder(smallest, largest).as_deref(), Some(smallest));
+        assert_eq!(remainder("1", "0"), None);
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 //!
 //! An event's subject needs no description to be metered; a description never changes what is metered.
 
+use crate::details::{Details, merged};
 use crate::json::JsonObject;
 use crate::{CustomerId, Instant, SubjectId};
 
@@ -21,6 +22,8 @@ pub struct Subject {
     pub metadata: JsonObject,
     /// The account at a payment provider.
     pub stripe_customer_id: Option<String>,
+    /// What doors keep with it.
+    pub details: Details,
     /// When it was first described.
     pub created_at: Instant,
     /// When the description was last changed.
@@ -40,6 +43,7 @@ impl Subject {
             // An id has letters and digits only, so the text is an object.
             metadata: JsonObject::parse(&metadata).unwrap_or_default(),
             stripe_customer_id: None,
+            details: Details::new(),
             created_at: now,
             updated_at: now,
             deleted_at: None,
@@ -80,6 +84,8 @@ pub struct SubjectDraft {
     pub metadata: Patch<JsonObject>,
     /// The account at a payment provider.
     pub stripe_customer_id: Patch<String>,
+    /// What doors keep with it; those that are not named keep what they have.
+    pub details: Details,
 }
 
 /// One thing that is wrong with a draft.
@@ -131,12 +137,14 @@ impl SubjectChange {
             display_name: None,
             metadata: JsonObject::default(),
             stripe_customer_id: None,
+            details: Details::new(),
             created_at: now,
             updated_at: now,
             deleted_at: None,
         });
         Subject {
             display_name: draft.display_name.applied_to(stored.display_name),
+            details: merged(&stored.details, draft.details),
             metadata: draft.metadata.applied_to(Some(stored.metadata)).unwrap_or_default(),
             stripe_customer_id: draft.stripe_customer_id.applied_to(stored.stripe_customer_id),
             updated_at: now,

@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::error::{EngineError, Fault};
 use tallystick_domain::json;
 use tallystick_domain::key::Scope;
+use tallystick_domain::meter::{METERED, names_metered};
 use tallystick_event_store::{Change, CorrectError, Corrected, Correction};
 
 /// The longest reason, in characters.
@@ -46,6 +47,7 @@ impl Engine {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        let wanted = self.judged_anew(caller.namespace(), wanted).await?;
         let (known_at, actor) = (self.now(), caller.actor().to_owned());
         let correction = |NewCorrection { source, id, change, reason }| {
             let actor = actor.clone();
@@ -80,6 +82,8 @@ fn faults_of((index, wanted): (usize, &NewCorrection), max_depth: usize) -> Vec<
             note("data", "data must be a JSON object, or null for no data".to_owned());
         } else if let Err(error) = json::check(data, max_depth) {
             note("data", format!("data: {error}"));
+        } else if names_metered(data) {
+            note("data", format!("data must not have the member {METERED:?}, which is reserved"));
         }
     }
     faults

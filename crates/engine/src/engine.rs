@@ -4,6 +4,7 @@ use crate::checks::Checks;
 use crate::clock::{Clock, random_bytes};
 use crate::config::{EngineConfig, Limits};
 use crate::error::EngineError;
+use crate::judging::Judges;
 use crate::keys::{KeyRingSlot, hex};
 use crate::operate::{EVENTS_DIR, STATE_FILE};
 use crate::progress::ProgressBook;
@@ -31,6 +32,7 @@ struct Inner {
     counters: Counters,
     progress: ProgressBook,
     checks: Checks,
+    judges: Judges,
 }
 
 /// What was counted since the start.
@@ -156,6 +158,7 @@ impl Engine {
             counters: Counters::default(),
             progress: ProgressBook::default(),
             checks,
+            judges: Judges::default(),
         })))
     }
 
@@ -181,6 +184,10 @@ impl Engine {
 
     pub(crate) fn checks(&self) -> &Checks {
         &self.0.checks
+    }
+
+    pub(crate) fn judges(&self) -> &Judges {
+        &self.0.judges
     }
 
     pub(crate) fn progress_book(&self) -> &ProgressBook {

@@ -3,10 +3,10 @@
 use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use tallystick_domain::CustomerId;
 use tallystick_domain::event::{EventField, EventPosition, EventQuery, StoredEvent, TimeFilter};
 use tallystick_domain::key::Scope;
-use tallystick_domain::meter::{Filter, Meter};
+use tallystick_domain::meter::{Filter, Meter, Metered, NotCounted, without_metered};
+use tallystick_domain::{CustomerId, MeterId};
 use tallystick_event_store::{Change, EventHistory, EventStore, RecordedCorrection};
 
 /// Which events to show, newest first.
@@ -39,6 +39,8 @@ pub struct ListedEvent {
     pub corrections: Vec<RecordedCorrection>,
     /// The live customer that the subject belongs to.
     pub customer: Option<CustomerId>,
+    /// What the meters that judge made of it; it does not stand in the data here.
+    pub metered: Vec<(MeterId, Metered)>,
     /// One line for each meter of its type for which it does not count, or that there is no such meter, or that it was
     /// retracted.
     pub problems: Vec<String>,
@@ -66,8 +68,18 @@ impl Engine {
             after: listing.after,
             limit: listing.limit,
         };
+        self.listed_events(query, listing.watched_as).await
+    }
+
+    /// The events that a query wants, with what became of them.
+    pub(crate) async fn listed_events(
+        &self,
+        query: EventQuery,
+        watched_as: Option<String>,
+    ) -> Result<Vec<ListedEvent>, EngineError> {
+        let namespace = &query.namespace.clone();
         let list = move |events: &EventStore, progress: Option<&_>| events.list_histories(&query, progress);
-        let found = self.read_watched(namespace, listing.watched_as, list).await?;
+        let found = self.read_watched(namespace, watched_as, list).await?;
         let meters = self.state().list_meters(namespace, false).await?;
         let mut listed: Vec<_> = found.into_iter().filter_map(|history| listed(history, &meters)).collect();
         let subjects = listed.iter().map(|listed| listed.stored.event.subject().to_string());
@@ -80,8 +92,18 @@ impl Engine {
 }
 
 /// An event as it is now, beside what became of it; its customer is not known yet.
-fn listed(EventHistory { original, corrections }: EventHistory, meters: &[Meter]) -> Option<ListedEvent> {
+fn listed(EventHistory { original, mut corrections }: EventHistory, meters: &[Meter]) -> Option<ListedEvent> {
     let original = original?;
+    let mut problems = problems_of(&original, meters);
+    let (sent, mut metered) = without_metered(original.event.data());
+    let original = StoredEvent { event: original.event.with_data(sent.as_deref()), ..original };
+    for correction in &mut corrections {
+        if let Change::Amend { data } = &mut correction.change {
+            let amended = StoredEvent { event: original.event.with_data(data.as_deref()), ..original };
+            problems = problems_of(&amended, meters);
+            (*data, metered) = without_metered(data.as_deref());
+        }
+    }
     let amended = corrections.iter().rev().find_map(|correction| match &correction.change {
         Change::Amend { data } => Some(data.as_deref()),
         Change::Retract => None,
@@ -91,11 +113,11 @@ fn listed(EventHistory { original, corrections }: EventHistory, meters: &[Meter]
         Some(data) => StoredEvent { event: original.event.with_data(data), ..original },
         None => original,
     };
-    let problems = match corrections.last() {
-        Some(last) if last.change == Change::Retract => vec![format!("the event was retracted: {}", last.reason)],
-        _ => problems_of(&stored, meters),
-    };
-    Some(ListedEvent { stored, original_data, corrections, customer: None, problems })
+    if let Some(last) = corrections.last().filter(|last| last.change == Change::Retract) {
+        problems = vec![format!("the event was retracted: {}", last.reason)];
+        metered.clear();
+    }
+    Some(ListedEvent { stored, original_data, corrections, customer: None, metered, problems })
 }
 
 fn problems_of(stored: &StoredEvent, meters: &[Meter]) -> Vec<String> {
@@ -104,7 +126,10 @@ fn problems_of(stored: &StoredEvent, meters: &[Meter]) -> Vec<String> {
     if wanting.peek().is_none() {
         return vec![format!("no meter found for event type: {event_type}")];
     }
-    let mut problems: Vec<_> = wanting.filter_map(|meter| meter.judge(stored).err()).map(|e| e.to_string()).collect();
+    let refusals = wanting.filter_map(|meter| meter.judge(stored).err());
+    // A meter that leaves an event out by its rule is in order, and so is the event.
+    let faults = refusals.filter(|why| *why != NotCounted::NotSelected);
+    let mut problems: Vec<_> = faults.map(|why| why.to_string()).collect();
     problems.dedup();
     problems
 }

@@ -29,7 +29,7 @@ impl Engine {
     ) -> Result<Feature, EngineError> {
         caller.require(Scope::Admin)?;
         let meter = match meter {
-            Some(name) => Some(self.meter_to_measure_by(caller, name).await?),
+            Some(name) => Some(self.named_meter(caller, name).await?),
             None => None,
         };
         let (time_ms, random) = self.id_parts()?;
@@ -92,7 +92,7 @@ impl Engine {
         found.filter(|feature| feature.archived_at.is_none()).ok_or_else(|| missing(id_or_key))
     }
 
-    async fn meter_to_measure_by(&self, caller: &Caller, name: &str) -> Result<Meter, EngineError> {
+    async fn named_meter(&self, caller: &Caller, name: &str) -> Result<Meter, EngineError> {
         let missing = || EngineError::NotFound { what: "meter", key: name.to_string() };
         self.find_live_meter(caller, &MeterRef::parse(name).ok_or_else(missing)?).await
     }

@@ -3,6 +3,7 @@
 use crate::caller::Caller;
 use crate::engine::Engine;
 use crate::error::{EngineError, InvalidEvent};
+use crate::judging::Bench;
 use std::sync::atomic::Ordering;
 use tallystick_domain::Instant;
 use tallystick_domain::event::{Event, EventFault, EventParts, NewEvents, StoredEvent};
@@ -26,6 +27,8 @@ pub struct NewEvent {
     pub data: Option<String>,
     /// Further attributes as a JSON object.
     pub extras: Option<String>,
+    /// Whether it is stored and shown, and no meter that judges counts it.
+    pub kept_only: bool,
     /// What the dialect found wrong with it.
     pub faults: Vec<EventFault>,
 }
@@ -45,10 +48,11 @@ impl Engine {
     pub async fn ingest(&self, caller: &Caller, events: Vec<NewEvent>) -> Result<IngestReport, EngineError> {
         self.check_batch(caller, events.len())?;
         let (now, depth) = (self.clock().now().floor_millisecond(), self.config().limits.json_depth);
+        let bench = self.bench(caller.namespace()).await?;
         // A large batch is checked where it does not keep other requests waiting.
         let checked = match events.len() {
-            0..INLINE_EVENTS => check_all(events, now, depth),
-            _ => tokio::task::spawn_blocking(move || check_all(events, now, depth))
+            0..INLINE_EVENTS => check_all(events, now, depth, &bench),
+            _ => tokio::task::spawn_blocking(move || check_all(events, now, depth, &bench))
                 .await
                 .map_err(|error| EngineError::Internal(format!("checking a batch failed: {error}")))?,
         };
@@ -60,7 +64,7 @@ impl Engine {
     /// Refuses an event that [`Engine::ingest`] would refuse, and stores nothing.
     pub(crate) fn check_event(&self, event: &NewEvent) -> Result<(), EngineError> {
         let (now, depth) = (self.clock().now().floor_millisecond(), self.config().limits.json_depth);
-        let checked = check_all(vec![event.clone()], now, depth);
+        let checked = check_all(vec![event.clone()], now, depth, &Bench::default());
         checked.map(drop).map_err(|invalid| self.refused(invalid))
     }
 
@@ -73,7 +77,15 @@ impl Engine {
     pub async fn ingest_plain(&self, caller: &Caller, events: NewEvents) -> Result<IngestReport, EngineError> {
         self.check_batch(caller, events.len())?;
         let now = self.clock().now().floor_millisecond();
-        let appended = self.events().append_batch(caller.namespace(), events.accepted_at(now), now).await?;
+        let bench = self.bench(caller.namespace()).await?;
+        let batch = events.accepted_at(now);
+        let batch = match bench.is_empty() || batch.len() < INLINE_EVENTS {
+            true => bench.judge_batch(batch)?,
+            false => tokio::task::spawn_blocking(move || bench.judge_batch(batch))
+                .await
+                .map_err(|error| EngineError::Internal(format!("judging a batch failed: {error}")))??,
+        };
+        let appended = self.events().append_batch(caller.namespace(), batch, now).await?;
         Ok(self.count(appended))
     }
 
@@ -97,7 +109,7 @@ impl Engine {
 
 /// Checks events as [`Engine::ingest`] does and stores nothing: how many would be stored, or how many are invalid.
 pub fn check_events(events: Vec<NewEvent>, max_depth: usize) -> Result<u64, u64> {
-    let checked = check_all(events, Instant::MIN, max_depth);
+    let checked = check_all(events, Instant::MIN, max_depth, &Bench::default());
     checked.map(|events| events.len() as u64).map_err(|invalid| invalid.events)
 }
 
@@ -110,12 +122,22 @@ struct Invalid {
     faults: Vec<InvalidEvent>,
 }
 
-fn check_all(events: Vec<NewEvent>, now: Instant, max_depth: usize) -> Result<Vec<StoredEvent>, Invalid> {
+fn check_all(
+    events: Vec<NewEvent>,
+    now: Instant,
+    max_depth: usize,
+    bench: &Bench,
+) -> Result<Vec<StoredEvent>, Invalid> {
     let mut stored = Vec::with_capacity(events.len());
     let mut invalid = Invalid { events: 0, faults: Vec::new() };
     for (index, event) in events.into_iter().enumerate() {
+        let kept_only = event.kept_only;
         match checked(event, now, max_depth) {
-            Ok(event) => stored.push(StoredEvent { event, ingested_at: now }),
+            Ok(event) => {
+                let judged = if kept_only { None } else { bench.judged(event.view()) };
+                let event = if judged.is_some() { event.with_data(judged.as_deref()) } else { event };
+                stored.push(StoredEvent { event, ingested_at: now });
+            }
             Err(faults) => {
                 invalid.events += 1;
                 invalid.faults.extend(faults.into_iter().map(|fault| InvalidEvent { index, fault }));

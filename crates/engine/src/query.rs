@@ -113,6 +113,18 @@ pub struct NotCountedGroup {
     pub count: u64,
 }
 
+impl NotCountedGroup {
+    /// Names the reason of a meter that judges: no units were written into the event, or a fault in their place.
+    fn say_as_judged(&mut self) {
+        let why = match self.reason.as_str() {
+            "not_numeric" => NotCounted::RuleFailed { why: String::new() },
+            _ => NotCounted::NotSelected,
+        };
+        self.reason = why.code().to_owned();
+        self.message = NotCounted::describe_code(&self.reason);
+    }
+}
+
 const SUBJECT: &str = "subject";
 const CUSTOMER: &str = "customer_id";
 
@@ -290,7 +302,11 @@ impl Engine {
             ..base_plan(caller, &meter, from, to)
         };
         let rows = self.read_events(move |events| events.aggregate(&plan)).await?;
-        Ok(coverage_of(rows))
+        let mut coverage = coverage_of(rows);
+        if meter.judging.is_some() {
+            coverage.not_counted.iter_mut().for_each(NotCountedGroup::say_as_judged);
+        }
+        Ok(coverage)
     }
 }
 

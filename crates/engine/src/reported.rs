@@ -49,7 +49,10 @@ impl Engine {
             near => near,
         };
         let event = found.ok_or_else(|| {
-            EngineError::invalid("time", "time lies before what is kept of events of this type (retention): it does not count")
+            EngineError::invalid(
+                "time",
+                "time lies before what is kept of events of this type (retention): it does not count",
+            )
         })?;
         let event_type = event.stored.event.event_type();
         let mut meters = self.state().list_meters(caller.namespace(), false).await?;

@@ -55,6 +55,9 @@ fn event(id: &str, subject: &str, time: &str, data: &str) -> NewEvent {
 
 fn tokens_meter(slug: &str) -> MeterDefinition {
     MeterDefinition {
+        id: None,
+        judging: None,
+        details: Default::default(),
         slug: slug.into(),
         name: None,
         description: None,

@@ -43,7 +43,11 @@ pub(crate) struct Known(pub(crate) Caller);
 
 /// Finds out who sends these headers.
 pub(crate) async fn authenticate(engine: &Engine, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    Ok(engine.authenticate(bearer(headers)?).await?)
+    let secret = match bearer(headers)? {
+        Some(secret) => Some(secret),
+        None => api_key(headers)?,
+    };
+    Ok(engine.authenticate(secret).await?)
 }
 
 /// The secret of `Authorization: Bearer SECRET`; `None` without one. Another scheme is not ours and counts as none, so
@@ -59,6 +63,25 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>, EngineError> {
     let Some((scheme, rest)) = text.split_once(' ') else { return Ok(None) };
     let secret = rest.trim();
     Ok((scheme.eq_ignore_ascii_case("bearer") && !secret.is_empty()).then_some(secret))
+}
+
+/// The header in which some clients send their key.
+const API_KEY: &str = "x-api-key";
+
+/// The secret of `X-API-KEY: SECRET`, with or without `Bearer ` before it; `None` without one.
+pub fn api_key(headers: &HeaderMap) -> Result<Option<&str>, EngineError> {
+    let mut values = headers.get_all(API_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(EngineError::Unauthenticated("the X-API-KEY header came twice: send it once"));
+    }
+    let text = HeaderValue::to_str(value)
+        .map_err(|_| EngineError::Unauthenticated("the X-API-KEY header holds bytes that are not ASCII text"))?;
+    let secret = match text.split_once(' ') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => rest.trim(),
+        _ => text.trim(),
+    };
+    Ok((!secret.is_empty()).then_some(secret))
 }
 
 #[cfg(test)]
@@ -87,5 +110,27 @@ mod tests {
         }
         assert!(bearer(&headers(&["Bearer a", "Bearer b"])).is_err());
         assert!(bearer(&headers(&["Bearer ä"])).is_err());
+    }
+
+    #[test]
+    fn a_key_has_a_header_of_its_own_with_and_without_a_scheme() {
+        let sent = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(API_KEY, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            }
+            headers
+        };
+        for (values, secret) in [
+            (&[][..], None),
+            (&["tsk_1"][..], Some("tsk_1")),
+            (&["Bearer tsk_1"][..], Some("tsk_1")),
+            (&["bearer  tsk_1 "][..], Some("tsk_1")),
+            (&[""][..], None),
+        ] {
+            assert_eq!(api_key(&sent(values)).unwrap(), secret, "{values:?}");
+        }
+        assert!(api_key(&sent(&["a", "b"])).is_err());
+        assert!(api_key(&sent(&["ä"])).is_err());
     }
 }

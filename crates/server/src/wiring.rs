@@ -106,7 +106,8 @@ fn router(engine: &Engine, config: &Config, leaving: &Leaving, telemetry: &Telem
         );
     for dialect in DIALECTS {
         tracing::debug!(dialect = dialect.name, "mounted");
-        app = app.merge((dialect.router)(engine.clone(), limits.clone()));
+        let door = (dialect.router)(engine.clone(), limits.clone());
+        app = if dialect.prefix.is_empty() { app.merge(door) } else { app.nest(dialect.prefix, door) };
     }
     let (routes, document) = app.split_for_parts();
     routes

@@ -13,12 +13,7 @@ impl StateStore {
     ///
     /// # Errors
     /// Those of [`StateStore::update_meter`]: also when other features need the meter.
-    pub async fn delete_meter_with(
-        &self,
-        by: Writer<'_>,
-        meter: &Meter,
-        own: &[FeatureId],
-    ) -> Result<(), StateError> {
+    pub async fn delete_meter_with(&self, by: Writer<'_>, meter: &Meter, own: &[FeatureId]) -> Result<(), StateError> {
         let (ns, at) = (by.namespace(), meter.updated_at);
         let mut write = Write::begin(self, by).await?;
         for feature in own {

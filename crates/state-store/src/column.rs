@@ -4,6 +4,7 @@
 //! it never becomes a default.
 
 pub(crate) mod filters;
+pub(crate) mod judging;
 
 use crate::error::StateError;
 use sqlx::Row;
@@ -11,6 +12,8 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Decode, Type};
 use std::collections::BTreeMap;
 use tallystick_domain::Instant;
+use tallystick_domain::details::Details;
+use tallystick_domain::json::JsonObject;
 use tallystick_domain::time::{Interval, Recurrence};
 
 /// Begins an escape of two characters, see [`text`].
@@ -57,6 +60,11 @@ pub(crate) fn map<'a>(entries: impl IntoIterator<Item = (&'a String, &'a str)>) 
 /// Labels as they are stored: a JSON object.
 pub(crate) fn labels(labels: &BTreeMap<String, String>) -> String {
     map(labels.iter().map(|(key, value)| (key, value.as_str())))
+}
+
+/// What doors keep, as it is stored: a JSON object, or nothing for none.
+pub(crate) fn details(details: &Details) -> Option<String> {
+    (!details.is_empty()).then(|| map(details.iter().map(|(door, kept)| (door, kept.as_str()))))
 }
 
 /// A list of texts as it is stored: a JSON array.
@@ -140,6 +148,14 @@ impl<'r> Columns<'r> {
     pub(crate) fn optional_map(&self, column: &str) -> Result<Option<BTreeMap<String, String>>, StateError> {
         let stored: Option<String> = self.raw(column)?;
         stored.map(|stored| self.json(column, &stored)).transpose()
+    }
+
+    /// What doors keep.
+    pub(crate) fn details(&self, column: &str) -> Result<Details, StateError> {
+        let Some(stored) = self.optional_text(column)? else { return Ok(Details::new()) };
+        let kept = self.json::<BTreeMap<String, String>>(column, &stored)?.into_iter();
+        let read = kept.map(|(door, text)| Ok((door, JsonObject::parse(&text).map_err(|e| self.corrupt(column, e))?)));
+        read.collect()
     }
 
     /// A list of texts.

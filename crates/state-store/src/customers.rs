@@ -17,11 +17,12 @@ use tallystick_domain::subject::Subject;
 use tallystick_domain::{CustomerId, Namespace};
 
 const INSERT: &str = "INSERT INTO customers (namespace, id, key, name, description, primary_email, currency, \
-     billing_address, metadata, subject_keys, created_at, updated_at, deleted_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+     billing_address, metadata, subject_keys, created_at, updated_at, deleted_at, details) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
 const UPDATE: &str = "UPDATE customers SET key = $3, name = $4, description = $5, primary_email = $6, currency = $7, \
-     billing_address = $8, metadata = $9, subject_keys = $10, created_at = $11, updated_at = $12, deleted_at = $13 \
+     billing_address = $8, metadata = $9, subject_keys = $10, created_at = $11, updated_at = $12, deleted_at = $13, \
+     details = $14 \
      WHERE namespace = $1 AND id = $2";
 
 /// Which customers to list.
@@ -64,13 +65,15 @@ pub enum CustomerOrder {
     Id,
     /// Creation.
     CreatedAt,
+    /// Last change.
+    UpdatedAt,
 }
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, key, name, description, primary_email, currency, billing_address, metadata, subject_keys, ",
-            "created_at, updated_at, deleted_at FROM customers ",
+            "created_at, updated_at, deleted_at, details FROM customers ",
             $rest
         )
     };
@@ -263,6 +266,7 @@ impl CustomerOrder {
             CustomerOrder::Name => "name",
             CustomerOrder::Id => "id",
             CustomerOrder::CreatedAt => "created_at",
+            CustomerOrder::UpdatedAt => "updated_at",
         }
     }
 }
@@ -314,6 +318,7 @@ fn bound(sql: &'static str, ns: &Namespace, customer: &Customer) -> Query<'stati
         .bind(column::instant(customer.created_at))
         .bind(column::instant(customer.updated_at))
         .bind(customer.deleted_at.map(column::instant))
+        .bind(column::details(&customer.details).as_deref().map(text))
 }
 
 fn address_text(address: &Address) -> String {
@@ -360,6 +365,7 @@ fn read(row: &AnyRow) -> Result<Customer, StateError> {
         billing_address: columns.optional_map("billing_address")?.map(read_address),
         metadata: columns.map("metadata")?,
         subject_keys: columns.list("subject_keys")?.into_iter().collect(),
+        details: columns.details("details")?,
         created_at: columns.instant("created_at")?,
         updated_at: columns.instant("updated_at")?,
         deleted_at: columns.optional_instant("deleted_at")?,

@@ -203,12 +203,7 @@ impl StateStore {
 }
 
 /// Archives a feature in a transaction; `false` when there is no live one.
-pub(crate) async fn archive(
-    write: &mut Write,
-    ns: &Namespace,
-    id: FeatureId,
-    at: Instant,
-) -> Result<bool, StateError> {
+pub(crate) async fn archive(write: &mut Write, ns: &Namespace, id: FeatureId, at: Instant) -> Result<bool, StateError> {
     const ARCHIVE: &str = "UPDATE features SET archived_at = $3, updated_at = $3 \
          WHERE namespace = $1 AND id = $2 AND archived_at IS NULL";
     let query = sqlx::query(ARCHIVE).bind(ns.as_str()).bind(id.to_string()).bind(column::instant(at));

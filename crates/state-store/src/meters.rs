@@ -14,18 +14,18 @@ use tallystick_domain::meter::{Aggregation, JsonPath, Meter};
 use tallystick_domain::{MeterId, Namespace};
 
 const INSERT: &str = "INSERT INTO meters (namespace, id, slug, name, description, aggregation, event_type, event_from, \
-     value_property, group_by, metadata, created_at, updated_at, deleted_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+     value_property, group_by, metadata, created_at, updated_at, deleted_at, judging, details) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 
 const UPDATE: &str = "UPDATE meters SET slug = $3, name = $4, description = $5, aggregation = $6, event_type = $7, \
      event_from = $8, value_property = $9, group_by = $10, metadata = $11, created_at = $12, updated_at = $13, \
-     deleted_at = $14 WHERE namespace = $1 AND id = $2";
+     deleted_at = $14, judging = $15, details = $16 WHERE namespace = $1 AND id = $2";
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, slug, name, description, aggregation, event_type, event_from, value_property, group_by, metadata, ",
-            "created_at, updated_at, deleted_at FROM meters ",
+            "created_at, updated_at, deleted_at, judging, details FROM meters ",
             $rest
         )
     };
@@ -128,8 +128,9 @@ fn slug_name(ns: &Namespace, slug: &str) -> String {
     format!("a meter with the slug {slug:?} in namespace {ns}")
 }
 
-/// Binds $1 to $14, which mean the same in [`INSERT`] and [`UPDATE`].
+/// Binds $1 to $16, which mean the same in [`INSERT`] and [`UPDATE`].
 fn bound(sql: &'static str, ns: &Namespace, meter: &Meter) -> Query<'static, Any, AnyArguments> {
+    let judging = meter.judging.as_ref().map(column::judging::to_text);
     let metadata = meter.metadata.as_ref().map(|map| column::map(map.iter().map(|(k, v)| (k, v.as_str()))));
     sqlx::query(sql)
         .bind(ns.as_str().to_owned())
@@ -146,6 +147,8 @@ fn bound(sql: &'static str, ns: &Namespace, meter: &Meter) -> Query<'static, Any
         .bind(column::instant(meter.created_at))
         .bind(column::instant(meter.updated_at))
         .bind(meter.deleted_at.map(column::instant))
+        .bind(judging.as_deref().map(text))
+        .bind(column::details(&meter.details).as_deref().map(text))
 }
 
 fn read(row: &AnyRow) -> Result<Meter, StateError> {
@@ -175,7 +178,12 @@ fn read(row: &AnyRow) -> Result<Meter, StateError> {
         event_from: columns.optional_instant("event_from")?,
         value_property,
         group_by: group_by.collect::<Result<BTreeMap<_, _>, _>>()?,
+        judging: columns
+            .optional_text("judging")?
+            .map(|stored| column::judging::of_text(&stored).map_err(|error| columns.corrupt("judging", error)))
+            .transpose()?,
         metadata: columns.optional_map("metadata")?,
+        details: columns.details("details")?,
         created_at: columns.instant("created_at")?,
         updated_at: columns.instant("updated_at")?,
         deleted_at: columns.optional_instant("deleted_at")?,

@@ -33,6 +33,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0008_feature_description.sql"),
     },
     Migration { version: 9, name: "entitlements", sql: include_str!("../migrations/0009_entitlements.sql") },
+    Migration {
+        version: 10,
+        name: "judging and details",
+        sql: include_str!("../migrations/0010_judging_and_details.sql"),
+    },
 ];
 
 /// A row of `schema_migrations`.

@@ -15,19 +15,19 @@ macro_rules! insert {
     ($rest:literal) => {
         concat!(
             "INSERT INTO subjects (namespace, id, key, display_name, metadata, stripe_customer_id, created_at, updated_at, ",
-            "deleted_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "deleted_at, details) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             $rest
         )
     };
 }
 
 const UPDATE: &str = "UPDATE subjects SET key = $3, display_name = $4, metadata = $5, stripe_customer_id = $6, \
-     created_at = $7, updated_at = $8, deleted_at = $9 WHERE namespace = $1 AND id = $2";
+     created_at = $7, updated_at = $8, deleted_at = $9, details = $10 WHERE namespace = $1 AND id = $2";
 
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, key, display_name, metadata, stripe_customer_id, created_at, updated_at, deleted_at FROM subjects ",
+            "SELECT id, key, display_name, metadata, stripe_customer_id, created_at, updated_at, deleted_at, details FROM subjects ",
             $rest
         )
     };
@@ -126,7 +126,7 @@ fn key_name(ns: &Namespace, key: &str) -> String {
     format!("a subject with the key {key:?} in namespace {ns}")
 }
 
-/// Binds $1 to $9, which mean the same in every statement.
+/// Binds $1 to $10, which mean the same in every statement.
 fn bound(sql: &'static str, ns: &Namespace, subject: &Subject) -> Query<'static, Any, AnyArguments> {
     sqlx::query(sql)
         .bind(ns.as_str().to_owned())
@@ -138,6 +138,7 @@ fn bound(sql: &'static str, ns: &Namespace, subject: &Subject) -> Query<'static,
         .bind(column::instant(subject.created_at))
         .bind(column::instant(subject.updated_at))
         .bind(subject.deleted_at.map(column::instant))
+        .bind(column::details(&subject.details).as_deref().map(text))
 }
 
 fn read(row: &AnyRow) -> Result<Subject, StateError> {
@@ -148,6 +149,7 @@ fn read(row: &AnyRow) -> Result<Subject, StateError> {
         display_name: columns.optional_text("display_name")?,
         metadata: columns.parsed("metadata", JsonObject::parse)?,
         stripe_customer_id: columns.optional_text("stripe_customer_id")?,
+        details: columns.details("details")?,
         created_at: columns.instant("created_at")?,
         updated_at: columns.instant("updated_at")?,
         deleted_at: columns.optional_instant("deleted_at")?,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use tallystick_domain::customer::{Address, Customer};
+use tallystick_domain::json::JsonObject;
 use tallystick_domain::search::TextCondition;
 use tallystick_domain::{CustomerId, Instant, Namespace};
 use tallystick_state_store::{CustomerListing, CustomerOrder, CustomerText, StateError, StateStore, StateUrl, Writer};
@@ -24,6 +25,7 @@ fn customer(number: u128, key: Option<&str>, subjects: &[&str]) -> Customer {
         billing_address: None,
         metadata: BTreeMap::new(),
         subject_keys: subjects.iter().map(|subject| subject.to_string()).collect(),
+        details: Default::default(),
         created_at: Instant::from_micros(i64::try_from(number).unwrap()).unwrap(),
         updated_at: Instant::from_micros(1_000).unwrap(),
         deleted_at: None,
@@ -52,6 +54,7 @@ async fn keeps_every_field(store: StateStore) {
             ..Address::default()
         }),
         metadata: BTreeMap::from([("tier".into(), "gold".into())]),
+        details: [("door".to_string(), JsonObject::parse("{\"n\": 1.10}").unwrap())].into(),
         ..customer(1, Some("acme"), &["b", "a"])
     };
     store.insert_customer(Writer::of(&ns("a")), &full, &[]).await.unwrap();

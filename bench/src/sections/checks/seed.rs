@@ -14,6 +14,9 @@ const DAY_US: i64 = 86_400_000_000;
 pub async fn make(folder: &Path, customers: u64) -> Result<()> {
     let (engine, caller) = open(folder, 1).await?;
     let meter = |slug: &str, aggregation, value: Option<&str>| MeterDefinition {
+        id: None,
+        judging: None,
+        details: Default::default(),
         slug: slug.into(),
         name: None,
         description: None,

@@ -123,11 +123,7 @@ impl Input {
 }
 
 /// Notes what cannot change of a meter.
-fn check_change(
-    fields: &mut Fields,
-    meter: &Meter,
-    (is_new_rule, wanted, id): (bool, Option<bool>, Option<MeterId>),
-) {
+fn check_change(fields: &mut Fields, meter: &Meter, (is_new_rule, wanted, id): (bool, Option<bool>, Option<MeterId>)) {
     if id.is_some_and(|id| id != meter.id) {
         fields.fault("meter_id", "cannot be changed");
     }

@@ -45,15 +45,15 @@ pub(crate) struct MeterBody {
     /// Whether it counts events that are sent now.
     is_active: bool,
     /// Its id.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     meter_id: String,
     /// Name for people, and the code of its events unless the filter has one.
     name: String,
     /// The namespace.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     organization_id: String,
     /// Kept and given back.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     product_id: Option<String>,
     /// When it was last changed.
     #[schema(format = DateTime)]
@@ -76,10 +76,10 @@ pub(crate) struct MeterInput {
     /// Whether it counts events; `true` for a new one.
     is_active: Option<bool>,
     /// The id of a new one.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     meter_id: Option<String>,
     /// Kept and given back; null takes it away.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     product_id: Option<String>,
 }
 
@@ -173,7 +173,9 @@ async fn free_slug(door: &Door, caller: &Caller, name: &str, own: Option<MeterId
     let others = || meters.iter().filter(|meter| Some(meter.id) != own);
     let is_named = |meter: &&Meter| Words::of(meter).is_some_and(|words| words.name == name);
     if others().any(|meter| is_named(&meter)) {
-        return Err(Problem::conflict(format!("there is a meter with the name {name:?}: names are the codes of events")));
+        return Err(Problem::conflict(format!(
+            "there is a meter with the name {name:?}: names are the codes of events"
+        )));
     }
     let taken = |slug: &str| others().any(|meter| meter.slug == slug);
     let [plain, told_apart] = input::slugs(name);

@@ -3,9 +3,7 @@
 use crate::{NAME, object_text, quoted};
 use std::collections::BTreeMap;
 use tallystick_domain::json::{self, JsonObject, Leaf};
-use tallystick_domain::meter::{
-    Aggregation, Condition, JsonPath, Meter, MeterStatus, Rule, RuleValue, Step,
-};
+use tallystick_domain::meter::{Aggregation, Condition, JsonPath, Meter, MeterStatus, Rule, RuleValue, Step};
 
 /// The most conditions of a filter.
 const MAX_CONDITIONS: usize = 50;
@@ -220,7 +218,10 @@ fn read_aggregation(aggregation: &JsonObject, faults: &mut Faults) -> (Aggregati
         ("type" | "property", _) => faults.push(("aggregation", format!("{name} must be a string"))),
         _ => {
             let shown: String = name.chars().take(80).collect();
-            faults.push(("aggregation", format!("{shown:?} is not understood: an aggregation has a type and a property")));
+            faults.push((
+                "aggregation",
+                format!("{shown:?} is not understood: an aggregation has a type and a property"),
+            ));
         }
     });
     if let Err(error) = read {
@@ -313,7 +314,8 @@ mod tests {
             ("{}", r#"{"property":""}"#, vec!["aggregation"]),
             (r#"{"code":[]}"#, r#"{"window":"day"}"#, vec!["filter", "aggregation"]),
         ] {
-            let faults: Vec<_> = meaning(filter, aggregation).unwrap_err().into_iter().map(|(field, _)| field).collect();
+            let faults: Vec<_> =
+                meaning(filter, aggregation).unwrap_err().into_iter().map(|(field, _)| field).collect();
             assert_eq!(faults, fields, "{filter} {aggregation}");
         }
         let many: Vec<_> = (0..51).map(|number| format!("\"p{number}\":1")).collect();
@@ -329,6 +331,9 @@ mod tests {
             product_id: None,
         };
         let kept = Words::kept(&words.to_details()[NAME]);
-        assert_eq!((kept.name, kept.filter, kept.aggregation), (Some(words.name), Some(words.filter), Some(words.aggregation)));
+        assert_eq!(
+            (kept.name, kept.filter, kept.aggregation),
+            (Some(words.name), Some(words.filter), Some(words.aggregation))
+        );
     }
 }

@@ -24,13 +24,13 @@ pub(crate) struct FeedBody {
     /// Always null: keys are not named here.
     created_by: Option<String>,
     /// The customer that its subject belongs to.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     customer_id: Option<String>,
     /// Its data as they were sent.
     #[schema(value_type = Object)]
     event_data: Box<RawValue>,
     /// Its id.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     event_id: String,
     /// The kind of usage.
     event_name: String,
@@ -38,17 +38,16 @@ pub(crate) struct FeedBody {
     #[schema(value_type = Object)]
     metadata: Box<RawValue>,
     /// The namespace.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     organization_id: String,
     /// Always null.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     product_id: Option<String>,
 }
 
 fn body_of(caller: &Caller, listed: &ListedEvent) -> FeedBody {
     let event = &listed.stored.event;
-    let metadata =
-        [("transaction_id", event.id()), ("source", event.source()), ("subject", event.subject())];
+    let metadata = [("transaction_id", event.id()), ("source", event.source()), ("subject", event.subject())];
     let metadata = metadata.map(|(name, text)| (name.to_string(), quoted(text)));
     FeedBody {
         created_at: event.time().to_string(),

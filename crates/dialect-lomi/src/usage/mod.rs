@@ -38,12 +38,12 @@ const STATUSES: [&str; 3] = ["pending", "processed", "failed"];
 #[schema(as = LomiUsageReceipt)]
 pub(crate) struct ReceiptBody {
     /// Its id.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     event_id: String,
     /// `processed` if a meter counted it, `failed` if one should have and could not, `pending` if none counts its code now.
     status: &'static str,
     /// The meter that counted it.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     meter_id: Option<String>,
     /// As it was sent.
     subscription_id: Option<String>,
@@ -65,7 +65,7 @@ pub(crate) struct UsageEventInput {
     /// The kind of usage, by which meters choose events.
     code: String,
     /// The customer.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     customer_id: String,
     /// Kept and given back.
     subscription_id: Option<String>,
@@ -73,7 +73,8 @@ pub(crate) struct UsageEventInput {
     #[schema(format = DateTime)]
     timestamp: Option<String>,
     /// How much; 1 if absent.
-    quantity: Option<f64>,
+    #[schema(value_type = Option<f64>)]
+    quantity: Option<Value>,
     /// Further properties, but for `quantity` and `subscription_id`.
     #[schema(value_type = Option<Object>)]
     properties: Option<Value>,
@@ -84,19 +85,19 @@ pub(crate) struct UsageEventInput {
 #[schema(as = LomiUsageEvent)]
 pub(crate) struct EventBody {
     /// Its id.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     event_id: String,
     /// The sender's own id of the event.
     transaction_id: String,
     /// The kind of usage.
     code: String,
     /// The customer that its subject belongs to.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     customer_id: Option<String>,
     /// As it was sent.
     subscription_id: Option<String>,
     /// The meter that counted it.
-    #[schema(format = Uuid)]
+    #[schema(format = "uuid")]
     meter_id: Option<String>,
     /// How much: what was sent, or what the meter counted.
     #[schema(value_type = Option<f64>)]

@@ -52,7 +52,9 @@ pub(super) fn becoming(listed: &ListedEvent, meters: &[Meter]) -> Becoming {
         let wanting = meters.iter().filter(|meter| meter.event_type == event.event_type() && is_shown(meter));
         for meter in wanting {
             match units(meter, listed) {
-                Some(Ok(units)) if counted.is_none_or(|(oldest, _)| meter.id < oldest) => counted = Some((meter.id, units)),
+                Some(Ok(units)) if counted.is_none_or(|(oldest, _)| meter.id < oldest) => {
+                    counted = Some((meter.id, units))
+                }
                 Some(Err(why)) => error = error.or(Some(why)),
                 _ => {}
             }

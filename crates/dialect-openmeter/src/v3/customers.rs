@@ -156,6 +156,7 @@ impl CustomerReplace {
             billing_address: self.billing_address.map(Address::from),
             metadata: self.labels.unwrap_or_default(),
             subject_keys: self.usage_attribution.unwrap_or_default().subject_keys,
+            details: Default::default(),
         }
     }
 }

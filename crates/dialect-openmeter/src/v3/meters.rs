@@ -208,6 +208,9 @@ pub(crate) async fn create_meter(
     labels::check(body.as_ref().and_then(|body| body.labels.as_ref()), &mut faults);
     let body = faults.none_in(body)?;
     let definition = MeterDefinition {
+        id: None,
+        judging: None,
+        details: Default::default(),
         slug: body.key,
         name: Some(body.name),
         description: body.description.filter(|text| !text.is_empty()),
@@ -315,6 +318,7 @@ pub(crate) async fn update_meter(
         description: description.map_or(DescriptionUpdate::Clear, DescriptionUpdate::Set),
         group_by: body.dimensions.unwrap_or_default(),
         metadata: body.labels,
+        details: Default::default(),
     };
     Ok(Json(body_of(door.engine.update_meter(&caller, &meter_ref(&id)?, update).await?)).into_response())
 }

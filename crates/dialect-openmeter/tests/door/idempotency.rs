@@ -211,6 +211,9 @@ async fn an_attempt_that_died_after_its_write_leaves_the_key_taken() {
     let caller = door.engine.authenticate(None).await.unwrap();
     let key = || IdempotencyKey::parse("k").unwrap();
     let definition = |slug: &str| MeterDefinition {
+        id: None,
+        judging: None,
+        details: Default::default(),
         slug: slug.into(),
         name: None,
         description: None,

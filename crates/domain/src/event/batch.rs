@@ -3,6 +3,7 @@
 use super::{EventParts, EventRef, is_sound_attribute};
 use crate::Instant;
 use crate::json::CheckedObject;
+use crate::meter::names_metered;
 
 /// The length of a text that is not there.
 const ABSENT: u32 = u32::MAX;
@@ -113,6 +114,23 @@ impl EventBatch {
         (end == batch.texts.len()).then_some(batch)
     }
 
+    /// The same events with other data for those for which `other` gives some, which is taken as checked; `None` when the
+    /// texts become too long for one batch.
+    pub fn with_data(&self, mut other: impl FnMut(EventRef<'_>) -> Option<String>) -> Option<Self> {
+        let mut batch = Self { heads: Vec::with_capacity(self.len()), texts: String::with_capacity(self.texts.len()) };
+        for event in self.iter() {
+            let texts = [event.id(), event.source(), event.event_type(), event.subject()].map(Some);
+            let [id, source, event_type, subject] = texts;
+            let data = other(event);
+            batch.push_texts(
+                event.time(),
+                [id, source, event_type, subject, data.as_deref().or(event.data()), event.extras()],
+            );
+            u32::try_from(batch.texts.len()).ok().filter(|len| *len != ABSENT)?;
+        }
+        Some(batch)
+    }
+
     /// Makes room for as many events with so many bytes of texts.
     pub fn reserve(&mut self, events: usize, texts: usize) {
         self.heads.reserve(events);
@@ -197,7 +215,8 @@ impl NewEvents {
         let data = event.data.map(|data| data.text());
         let len = attributes.iter().map(|text| text.len()).sum::<usize>() + data.map_or(0, str::len);
         let has_room = self.batch.texts.len() + len < ABSENT as usize;
-        if !has_room || !attributes.iter().all(|text| is_sound_attribute(text)) {
+        let is_reserved = data.is_some_and(names_metered);
+        if is_reserved || !has_room || !attributes.iter().all(|text| is_sound_attribute(text)) {
             return false;
         }
         if event.time.is_none() {

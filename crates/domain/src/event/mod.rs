@@ -12,6 +12,7 @@ pub use view::{EventRef, StoredRef};
 
 use crate::Instant;
 use crate::json;
+use crate::meter::{METERED, names_metered};
 
 /// The most bytes of an id, source, type or subject.
 pub const MAX_ATTRIBUTE_BYTES: usize = 4096;
@@ -79,6 +80,11 @@ impl Event {
             if let Some(text) = text {
                 faults.extend(object_fault(field, text, max_depth));
             }
+        }
+        if parts.data.as_deref().is_some_and(names_metered) {
+            let message =
+                format!("the member {METERED:?} is reserved: meters write into it what they made of the event");
+            faults.push(EventFault::new("data", "reserved", message));
         }
         if !faults.is_empty() {
             return Err(faults);

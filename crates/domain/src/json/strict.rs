@@ -12,6 +12,15 @@ pub struct JsonError(pub(super) String);
 const TOO_DEEP: &str = "JSON is nested too deeply";
 
 impl JsonError {
+    /// An error in words of the reader's own.
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+
+    pub(super) fn too_deep() -> Self {
+        Self(TOO_DEEP.into())
+    }
+
     /// Whether the text is refused for its depth.
     pub fn is_too_deep(&self) -> bool {
         self.0.starts_with(TOO_DEEP)

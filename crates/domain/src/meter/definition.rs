@@ -2,7 +2,11 @@
 
 use super::aggregation::Aggregation;
 use super::json_path::JsonPath;
+use super::judging::Metered;
+use super::judging::{ActivePeriod, Judging, MAX_CONDITIONS, NewJudging, Rule, RuleValue};
+use super::metered::{units_path, without_metered};
 use super::value::{NotCounted, distinct_value, numeric_value};
+use crate::details::{Details, merged};
 use crate::event::StoredEvent;
 use crate::{Instant, MeterId};
 use std::collections::BTreeMap;
@@ -27,12 +31,16 @@ pub struct Meter {
     pub event_type: String,
     /// Events before it never count.
     pub event_from: Option<Instant>,
-    /// Where the value is; `None` for COUNT only.
+    /// Where the value is; `None` for COUNT only. Of a meter that judges, where the units are that it gave the event.
     pub value_property: Option<JsonPath>,
+    /// How it judges events when they are accepted; `None` when it reads them whenever it is asked.
+    pub judging: Option<Judging>,
     /// Named dimensions.
     pub group_by: BTreeMap<String, JsonPath>,
     /// The user's own labels; `None` when never set.
     pub metadata: Option<BTreeMap<String, String>>,
+    /// What doors keep with it.
+    pub details: Details,
     /// When it was created.
     pub created_at: Instant,
     /// When it was last changed.
@@ -44,6 +52,8 @@ pub struct Meter {
 /// A definition that was not checked yet: from a request or from the configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterDefinition {
+    /// Identity, when the creator chose it.
+    pub id: Option<MeterId>,
     /// Name in paths.
     pub slug: String,
     /// Name for people; the slug when absent.
@@ -56,12 +66,16 @@ pub struct MeterDefinition {
     pub event_type: String,
     /// Events before it never count.
     pub event_from: Option<Instant>,
-    /// JSONPath of the value.
+    /// JSONPath of the value; none for a meter that judges.
     pub value_property: Option<String>,
+    /// How it judges events when they are accepted.
+    pub judging: Option<NewJudging>,
     /// JSONPath of each dimension.
     pub group_by: BTreeMap<String, String>,
     /// The user's own labels.
     pub metadata: Option<BTreeMap<String, String>>,
+    /// What doors keep with it.
+    pub details: Details,
 }
 
 /// What a user may change: what is absent returns to its default; the description says for itself what happens to it.
@@ -75,6 +89,8 @@ pub struct MeterUpdate {
     pub group_by: BTreeMap<String, String>,
     /// The user's own labels; replaces all.
     pub metadata: Option<BTreeMap<String, String>>,
+    /// Replaces what the doors in it keep.
+    pub details: Details,
 }
 
 /// What happens to a description.
@@ -90,11 +106,11 @@ pub enum DescriptionUpdate {
 }
 
 impl DescriptionUpdate {
-    fn new_text(&self) -> Option<&str> {
+    pub(super) fn new_text(&self) -> Option<&str> {
         if let Self::Set(text) = self { Some(text) } else { None }
     }
 
-    fn applied_to(self, old: Option<&String>) -> Option<String> {
+    pub(super) fn applied_to(self, old: Option<&String>) -> Option<String> {
         match self {
             Self::Keep => old.cloned(),
             Self::Clear => None,
@@ -114,7 +130,7 @@ pub struct MeterFault {
 }
 
 impl MeterFault {
-    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }
@@ -129,7 +145,18 @@ impl Meter {
         if definition.event_type.is_empty() {
             faults.push(MeterFault::new("eventType", "eventType must not be empty"));
         }
-        let value_property = value_path(definition.aggregation, definition.value_property.as_deref(), &mut faults);
+        let value_property = match &definition.judging {
+            None => value_path(definition.aggregation, definition.value_property.as_deref(), &mut faults),
+            Some(judging) => {
+                faults.extend(judging_faults(&judging.rule, definition.aggregation));
+                if definition.value_property.is_some() {
+                    let message =
+                        "valueProperty is not allowed when the meter judges events: its rule says what counts";
+                    faults.push(MeterFault::new("valueProperty", message));
+                }
+                units_path(id)
+            }
+        };
         let group_by = group_paths(&definition.group_by, definition.value_property.as_deref(), &mut faults);
         if !faults.is_empty() {
             return Err(faults);
@@ -143,8 +170,13 @@ impl Meter {
             event_type: definition.event_type,
             event_from: definition.event_from,
             value_property,
+            judging: definition.judging.map(|NewJudging { rule, active_from }| {
+                let active = active_from.map(|from| ActivePeriod { from, to: None });
+                Judging { rule, active: active.into_iter().collect() }
+            }),
             group_by,
             metadata: definition.metadata,
+            details: definition.details,
             created_at: now,
             updated_at: now,
             deleted_at: None,
@@ -164,6 +196,7 @@ impl Meter {
             description: update.description.applied_to(self.description.as_ref()),
             group_by,
             metadata: update.metadata,
+            details: merged(&self.details, update.details),
             updated_at: now,
             ..self.clone()
         })
@@ -172,10 +205,23 @@ impl Meter {
     /// Whether an event of this meter's type counts, and if not, why.
     pub fn judge(&self, stored: &StoredEvent) -> Result<(), NotCounted> {
         let data = stored.event.data();
+        if self.judging.is_some() {
+            return self.judged(data);
+        }
         match (&self.value_property, self.aggregation) {
             (None, _) | (_, Aggregation::Count) => Ok(()),
             (Some(path), Aggregation::UniqueCount) => distinct_value(data, path).map(drop),
             (Some(path), _) => numeric_value(data, path).map(drop),
+        }
+    }
+
+    /// Whether it counted an event when that was accepted, and if not, why.
+    fn judged(&self, data: Option<&str>) -> Result<(), NotCounted> {
+        let (_, metered) = without_metered(data);
+        match metered.into_iter().find(|(meter, _)| *meter == self.id) {
+            Some((_, Metered::Units(_))) => Ok(()),
+            Some((_, Metered::Fault(why))) => Err(NotCounted::RuleFailed { why }),
+            None => Err(NotCounted::NotSelected),
         }
     }
 
@@ -218,13 +264,31 @@ fn slug_rule(slug: &str) -> String {
     format!("slug {shown:?} is not valid: use 1 to 64 lowercase letters and digits, words joined by single underscores")
 }
 
-fn text_faults(name: Option<&str>, description: Option<&str>) -> Vec<MeterFault> {
+pub(super) fn text_faults(name: Option<&str>, description: Option<&str>) -> Vec<MeterFault> {
     let mut faults = Vec::new();
     if name.is_some_and(|name| name.is_empty() || name.chars().count() > 256) {
         faults.push(MeterFault::new("name", "name must have 1 to 256 characters"));
     }
     if description.is_some_and(|text| text.is_empty() || text.chars().count() > 1024) {
         faults.push(MeterFault::new("description", "description must have 1 to 1024 characters"));
+    }
+    faults
+}
+
+/// What is wrong with a rule.
+pub(super) fn judging_faults(rule: &Rule, aggregation: Aggregation) -> Vec<MeterFault> {
+    let mut faults = Vec::new();
+    if rule.conditions.len() > MAX_CONDITIONS {
+        let message = format!("there are {} conditions, at most {MAX_CONDITIONS} are allowed", rule.conditions.len());
+        faults.push(MeterFault::new("conditions", message));
+    }
+    if aggregation == Aggregation::Count {
+        let message = "a meter that judges events gives each a number of units: use SUM over one unit each";
+        faults.push(MeterFault::new("aggregation", message));
+    }
+    let mut paths = rule.conditions.iter().map(|condition| &condition.any_of);
+    if paths.any(Vec::is_empty) || matches!(&rule.value, RuleValue::Property(paths) if paths.is_empty()) {
+        faults.push(MeterFault::new("rule", "a condition and a value need a path at least"));
     }
     faults
 }
@@ -292,6 +356,9 @@ mod tests {
 
     fn definition() -> MeterDefinition {
         MeterDefinition {
+            id: None,
+            judging: None,
+            details: Default::default(),
             slug: "tokens_total".into(),
             name: None,
             description: None,

@@ -57,6 +57,16 @@ impl JsonPath {
         Ok(Self { text: text.into(), steps: steps.into() })
     }
 
+    /// The path through members of objects; `None` when a name cannot be written in a path.
+    pub fn of_members<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let mut text = String::from("$");
+        for name in names {
+            let quote = if name.contains('\'') { '"' } else { '\'' };
+            text.extend(["[", quote.encode_utf8(&mut [0; 4]), name, quote.encode_utf8(&mut [0; 4]), "]"]);
+        }
+        Self::parse(&text).ok()
+    }
+
     /// The steps from the root.
     pub fn steps(&self) -> &[Step] {
         &self.steps

@@ -5,6 +5,9 @@ mod definition;
 mod filter;
 mod fold;
 mod json_path;
+mod judging;
+mod life;
+mod metered;
 mod plan;
 mod value;
 
@@ -15,6 +18,12 @@ pub use definition::{
 pub use filter::{Filter, LikePattern};
 pub use fold::fold;
 pub use json_path::{JsonPath, JsonPathError, Step};
+pub use judging::{
+    ActivePeriod, Condition, Judging, MAX_ACTIVE_PERIODS, MAX_CONDITIONS, MeterStatus, Metered, NewJudging, Rule,
+    RuleValue,
+};
+pub use life::MeterRevision;
+pub use metered::{METERED, names_metered, units_path, with_metered, without_metered};
 pub use plan::{AggregatePlan, AggregateRow, Dimension, PlanError};
 pub use value::{
     NotCounted, dimension_leaf, dimension_text, distinct_leaf, distinct_value, numeric_leaf, numeric_value,

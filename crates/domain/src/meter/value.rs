@@ -44,6 +44,15 @@ pub enum NotCounted {
         /// `bool`, `array` or `object`.
         kind: &'static str,
     },
+    /// The meter judged the event when it was accepted, and its rule or its active periods leave the event out.
+    #[error("the meter's rule or its active periods leave the event out")]
+    NotSelected,
+    /// The meter judged the event when it was accepted, and its units could not be told.
+    #[error("invalid event: {why}")]
+    RuleFailed {
+        /// What was wrong.
+        why: String,
+    },
 }
 
 impl NotCounted {
@@ -56,6 +65,8 @@ impl NotCounted {
             NotCounted::NotANumberText | NotCounted::Infinite | NotCounted::NotNumeric { .. } => "not_numeric",
             NotCounted::OutOfRange { .. } => "out_of_range",
             NotCounted::UnsupportedType { .. } => "unsupported_type",
+            NotCounted::NotSelected => "not_selected",
+            NotCounted::RuleFailed { .. } => "rule_failed",
         }
     }
 
@@ -67,6 +78,8 @@ impl NotCounted {
             "null_value" => "the value is null",
             "not_numeric" => "the value is not a decimal number",
             "out_of_range" => "the value has more than 28 significant digits or is out of range",
+            "not_selected" => "the meter's rule or its active periods leave the event out",
+            "rule_failed" => "the units of the event cannot be told",
             "unsupported_type" => "the value is a boolean, an array or an object",
             _ => "unknown reason",
         }

@@ -114,6 +114,11 @@ impl Instant {
         Self(self.0.div_euclid(1000) * 1000)
     }
 
+    /// The beginning of its second.
+    pub fn floor_second(self) -> Self {
+        Self(self.0.div_euclid(1_000_000) * 1_000_000).max(Self::MIN)
+    }
+
     /// This instant moved by microseconds, held inside of the stored years.
     pub fn saturating_add_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros).clamp(Self::MIN.0, Self::MAX.0))

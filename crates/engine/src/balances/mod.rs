@@ -135,6 +135,7 @@ impl Engine {
         let own: Vec<_> = own::feature_ids(&stored).collect();
         let deleted = Meter { deleted_at: Some(now), updated_at: now, ..stored };
         self.state().delete_meter_with(caller.writer(), &deleted, &own).await?;
+        self.judges().forget(caller.namespace());
         self.checks().forget_all(caller.namespace());
         Ok(())
     }
@@ -215,7 +216,9 @@ impl Engine {
             }
             for draft in own::feature_drafts(meter, id) {
                 let feature = Feature::define(id, draft, Some(meter), self.clock().now()).map_err(|faults| {
-                    EngineError::Invalid(faults.into_iter().map(|fault| Fault::new(fault.field, fault.message)).collect())
+                    EngineError::Invalid(
+                        faults.into_iter().map(|fault| Fault::new(fault.field, fault.message)).collect(),
+                    )
                 })?;
                 // Not what the request stands for: made again it is the same, so no idempotency key is marked.
                 match self.state().insert_feature(Writer::of(ns), &feature, Some(meter)).await {
@@ -263,7 +266,12 @@ impl Engine {
 
 /// The faults of a grant, in the words of a credit.
 fn of_credit(faults: Vec<tallystick_domain::entitlement::EntitlementFault>) -> EngineError {
-    EngineError::Invalid(faults.into_iter().map(|fault| Fault { code: Some(fault.code), ..Fault::new(fault.field, fault.message) }).collect())
+    EngineError::Invalid(
+        faults
+            .into_iter()
+            .map(|fault| Fault { code: Some(fault.code), ..Fault::new(fault.field, fault.message) })
+            .collect(),
+    )
 }
 
 fn missing(id: EntitlementId) -> EngineError {

@@ -289,5 +289,7 @@ fn is_plain(holding: &Holding, until: Instant) -> bool {
 }
 
 pub(super) fn too_many(most: usize) -> EngineError {
-    EngineError::TooLarge(format!("there are more than {most} balances (limits.query_groups): ask for those of a customer"))
+    EngineError::TooLarge(format!(
+        "there are more than {most} balances (limits.query_groups): ask for those of a customer"
+    ))
 }

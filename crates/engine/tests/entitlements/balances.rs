@@ -111,10 +111,9 @@ async fn an_entitlement_given_in_another_way_is_a_balance_if_it_measures_all_usa
     assert_eq!(place.balances("sum").await[0].id, given.entitlement.id);
     place.credit("sum", "acme", "5").await.unwrap();
     assert_eq!(place.only("sum").await, ["105", "30", "75"], "a credit is a grant of it");
-    let grants = place.engine.list_entitlements(&place.caller, EntitlementListing {
-        limit: 10,
-        ..EntitlementListing::default()
-    });
+    let grants = place
+        .engine
+        .list_entitlements(&place.caller, EntitlementListing { limit: 10, ..EntitlementListing::default() });
     assert_eq!(grants.await.unwrap().total, 1);
     place.engine.delete_customer_entitlement(&place.caller, "acme", "sum").await.unwrap();
     assert_eq!(place.only("sum").await, ["0", "30", "-30"]);
@@ -153,6 +152,9 @@ fn count_meter() -> MeterDefinition {
         value_property: None,
         group_by: BTreeMap::new(),
         metadata: None,
+        id: None,
+        judging: None,
+        details: BTreeMap::new(),
     }
 }
 
@@ -233,7 +235,8 @@ async fn a_retracted_event_was_never_used() {
     place.send_as("wrong", "acme", after(0), "4").await;
     place.pass(MINUTE);
     assert_eq!(place.only("sum").await[2], "1");
-    let correction = NewCorrection { source: "test".into(), id: "wrong".into(), change: Change::Retract, reason: "it was".into() };
+    let correction =
+        NewCorrection { source: "test".into(), id: "wrong".into(), change: Change::Retract, reason: "it was".into() };
     place.engine.correct_events(&place.caller, vec![correction]).await.unwrap();
     assert_eq!(place.only("sum").await, ["5", "0", "5"]);
 }

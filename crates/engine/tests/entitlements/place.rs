@@ -81,6 +81,9 @@ impl Place {
             ("latest", Aggregation::Latest, Some("$.n")),
         ] {
             let meter = MeterDefinition {
+                id: None,
+                judging: None,
+                details: Default::default(),
                 slug: key.into(),
                 name: None,
                 description: None,

@@ -38,6 +38,9 @@ impl MeterConfig {
         let aggregation = parse_aggregation(&self.aggregation).map_err(|message| fault("aggregation", &message))?;
         let event_from = self.event_from.as_deref().map(Instant::parse_rfc3339).transpose();
         Ok(MeterDefinition {
+            id: None,
+            judging: None,
+            details: Default::default(),
             slug: self.slug.clone(),
             name: self.name.clone(),
             description: self.description.clone(),

@@ -1,8 +1,9 @@
 //! Meters and keys to store.
 
 use std::collections::BTreeMap;
+use tallystick_domain::json::JsonObject;
 use tallystick_domain::key::{ApiKey, Scope};
-use tallystick_domain::meter::{Aggregation, JsonPath, Meter};
+use tallystick_domain::meter::{ActivePeriod, Aggregation, Condition, JsonPath, Judging, Meter, Rule, RuleValue};
 use tallystick_domain::{Instant, KeyId, MeterId, Namespace};
 
 pub fn ns(name: &str) -> Namespace {
@@ -27,8 +28,10 @@ pub fn meter(number: u128, slug: &str) -> Meter {
         event_type: "request".into(),
         event_from: None,
         value_property: None,
+        judging: None,
         group_by: BTreeMap::new(),
         metadata: None,
+        details: Default::default(),
         created_at: at(10),
         updated_at: at(20),
         deleted_at: None,
@@ -43,7 +46,15 @@ pub fn full_meter() -> Meter {
         event_from: Some(at(5)),
         value_property: Some(path("$['a-b'].\"c d\"")),
         group_by: BTreeMap::from([("model".into(), path("$.model")), ("zone".into(), path("$['zöne \u{1f30d}']"))]),
+        judging: Some(Judging {
+            rule: Rule {
+                conditions: vec![Condition { any_of: vec![path("$.region")], equals: "eu\u{1b}".into() }],
+                value: RuleValue::Property(vec![path("$.n")]),
+            },
+            active: vec![ActivePeriod { from: Instant::MIN, to: Some(at(7)) }, ActivePeriod { from: at(9), to: None }],
+        }),
         metadata: Some(BTreeMap::from([("team".into(), "red".into())])),
+        details: [("door".to_string(), JsonObject::parse("{\"n\": 1.10, \"t\": \"\\u0000\"}").unwrap())].into(),
         ..meter(1, "tokens")
     }
 }

@@ -26,6 +26,7 @@ pub async fn descriptions_are_made_changed_and_deleted(place: Place) {
         display_name: Patch::Set("S\0".into()),
         metadata: Patch::Set(metadata.clone()),
         stripe_customer_id: Patch::Set("cus_1".into()),
+        details: [("door".to_string(), JsonObject::parse("{\"n\": 1.10, \"t\": \"\\u0000\"}").unwrap())].into(),
     };
     let change = SubjectChange::parse(full).unwrap();
     let made = store.upsert_subjects(Writer::of(&ns("a")), vec![(id(1), change)], at(10)).await.unwrap().remove(0);
@@ -91,6 +92,7 @@ pub async fn customers_describe_their_subjects_once(place: Place) {
         billing_address: None,
         metadata: BTreeMap::new(),
         subject_keys: ["known", "new"].map(String::from).into(),
+        details: Default::default(),
         created_at: at(5),
         updated_at: at(5),
         deleted_at: None,

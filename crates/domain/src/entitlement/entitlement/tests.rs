@@ -21,6 +21,9 @@ fn feature(key: &str) -> Feature {
 
 fn meter(aggregation: Aggregation) -> Meter {
     let definition = MeterDefinition {
+        id: None,
+        judging: None,
+        details: Default::default(),
         slug: "tokens".into(),
         name: None,
         description: None,

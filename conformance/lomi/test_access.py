@@ -122,7 +122,7 @@ def test_a_limit_on_requests_has_the_vendors_headers(own_server):
 
 
 def test_what_is_too_large_or_no_json_is_refused(door):
-    answer = door.call("POST", "/meters", '{"name":"' + "x" * (33 << 20) + '"}')
+    answer = door.call("POST", "/meters", '{"name":"' + "x" * (65 << 20) + '"}')
     assert answer.status_code == 400 and "limits.body_bytes" in answer.json()["error"]["message"]
     answer = door.call("POST", "/meters", "<x/>", {"Content-Type": "application/xml"})
     assert answer.status_code == 415

@@ -296,3 +296,47 @@ fn problem_answer(text: &str) -> utoipa::openapi::Response {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("LomiError"))).build();
     ResponseBuilder::new().description(text).content("application/json", content).build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(refusal: impl Into<Refusal>) -> (u16, &'static str, Option<u32>) {
+        let problem = Problem::from(refusal.into());
+        (problem.status.as_u16(), problem.code(), problem.retry_after_s)
+    }
+
+    #[test]
+    fn every_refusal_has_a_status_and_a_code_of_the_vendors() {
+        let text = || String::from("why");
+        for (refusal, wanted) in [
+            (Refusal::Panicked, (500, "internal_error", None)),
+            (EngineError::Internal(text()).into(), (500, "internal_error", None)),
+            (EngineError::Unavailable(text()).into(), (503, "service_unavailable", Some(5))),
+            (EngineError::Overloaded(text()).into(), (503, "service_unavailable", Some(1))),
+            (EngineError::StorageFull(text()).into(), (503, "service_unavailable", Some(60))),
+            (EngineError::TooLarge(text()).into(), (400, "bad_request", None)),
+            (EngineError::Gone(text()).into(), (404, "not_found", None)),
+            (EngineError::Conflict(text()).into(), (409, "conflict", None)),
+            (Refusal::IdempotencyKeyInFlight, (409, "conflict", Some(1))),
+            (Refusal::IdempotencyKeyReused, (422, "error", None)),
+            (Refusal::BodyTimeout(Duration::from_secs(1)), (408, "error", None)),
+        ] {
+            assert_eq!(told(refusal.clone()), wanted, "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_inside_of_the_server_is_not_told() {
+        for error in [EngineError::Internal("secret".into()), EngineError::Unavailable("secret".into())] {
+            assert!(!Problem::from(error).message.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn faults_have_the_vendors_names_of_fields() {
+        let faults = vec![Fault::new("eventType", "a"), Fault::new("amount", "b"), Fault::new("name", "c")];
+        let problem = Problem::from(EngineError::Invalid(faults));
+        assert_eq!(problem.details.keys().collect::<Vec<_>>(), ["filter", "name", "units"]);
+    }
+}

@@ -6,7 +6,9 @@ use crate::body::Fields;
 use crate::ids;
 use crate::problem::Problem;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use tallystick_domain::MeterId;
+use tallystick_domain::json::{self, JsonObject};
 use tallystick_domain::meter::{
     DescriptionUpdate, Meter, MeterDefinition, MeterRevision, MeterStatus, NewJudging, Rule,
 };
@@ -52,6 +54,13 @@ impl Input {
         let filter = fields.object("filter").or_else(|| before.map(|words| words.filter.clone())).unwrap_or_default();
         let aggregation = fields.object("aggregation").or_else(|| before.map(|words| words.aggregation.clone()));
         let aggregation = aggregation.unwrap_or_else(default_aggregation);
+        let (filter, aggregation) = match known {
+            // What another door's meter counts is only said again, in whatever order.
+            Known::Meter(meter, words) if meter.judging.is_none() => {
+                (as_before(filter, &words.filter), as_before(aggregation, &words.aggregation))
+            }
+            _ => (filter, aggregation),
+        };
         let product_id = match before {
             Some(words) if !fields.has("product_id") => words.product_id.clone(),
             _ => fields.uuid("product_id").map(|id| ids::text(id.as_u128())),
@@ -120,6 +129,18 @@ impl Input {
             details: self.words.to_details(),
         })
     }
+}
+
+/// The object as it was before, if this one has the same members.
+fn as_before(object: JsonObject, before: &JsonObject) -> JsonObject {
+    let members = |object: &JsonObject| {
+        let mut members = BTreeMap::new();
+        let read = json::members(object.as_str(), &mut |name, value| {
+            members.insert(name.to_string(), value.to_string());
+        });
+        read.map(|()| members).ok()
+    };
+    if members(&object) == members(before) { before.clone() } else { object }
 }
 
 /// Notes what cannot change of a meter.

@@ -48,6 +48,31 @@ const TEXTS: &[(&str, &str, &str)] = &[
         "moments",
         "{\"$and\":[{\"$gte\":\"2024-01-01T00:00:00Z\"},{\"$or\":[{\"$lt\":\"2024-01-02T00:00:00+01:00\"},{\"$lte\":\"0001-01-01T00:00:00Z\"},{\"$gt\":\"9998-12-31T00:00:00Z\"}]}]}\n2024-01-01T23:00:00Z\n2024-01-01T22:59:59.999999Z",
     ),
+    (
+        "expression",
+        "meter",
+        "{\"if\":[{\"==\":[{\"var\":\"d.city\"},\"chennai\"]},{\"*\":[{\"var\":[\"a.distance\",1]},0.4]},{\"/\":[1,3]}]}\n{\"b\":{\"distance\":\"12.50\"},\"d\":{\"city\":\"chennai\"},\"a.distance\":null}",
+    ),
+    (
+        "expression",
+        "lists",
+        "{\"reduce\":[{\"filter\":[{\"var\":\"l\"},{\"<\":[0,{\"var\":\"q\"},10]}]},{\"+\":[{\"var\":\"accumulator\"},{\"var\":\"current.q\"}]},0]}\n{\"l\":[{\"q\":1.5},{\"q\":\"2\"},{}]}",
+    ),
+    (
+        "expression",
+        "texts",
+        "{\"in\":[{\"substr\":[{\"cat\":[\"\\u00e9\",1e2,[true,null]]},-4,-1]},{\"merge\":[\"tru\",{\"missing\":[\"a\",\"b\"]}]}]}\n{\"a\":\"\"}",
+    ),
+    (
+        "expression",
+        "durations",
+        "{\"duration.as\":[{\"duration.between\":[{\"var\":\"from\"},{\"var\":\"to\"}]},\"HOURS\"]}\n{\"from\":\"2024-03-30T22:00:00Z\",\"to\":\"2024-04-01T00:59:59.5+02:00\"}",
+    ),
+    (
+        "expression",
+        "others",
+        "{\"and\":[{\"or\":[0,{\"some\":[[1],{\"%\":[{\"var\":\"\"},2]}]}]},{\"!\":{\"all\":[[],1]}},{\"max\":[1,{\"duration.of\":[1,\"DAYS\"]}]},{\"map\":[[2],{\"-\":{\"var\":\"\"}}]}]}\n{}",
+    ),
     ("cursor", "plain", "MjAyNC0wMS0wMVQwMDowMDowMFosWyJhcGkiLCIxIl0"),
     ("cursor", "micros", "MjAyNC0wMS0wMVQwMDowMDowMC4xMjM0NTZaLFsiYSxiIiwiY1wiZCJd"),
     ("cursor", "offset", "MjAyNC0wMS0wMVQwMDowMDowMCswNTozMCxbIsO8IiwiXHUwMDQxIl0="),

@@ -9,7 +9,7 @@ use crate::error::EngineError;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tallystick_domain::event::{EventBatch, EventField, EventQuery, EventRef};
-use tallystick_domain::meter::{Filter, Judging, Metered, with_metered};
+use tallystick_domain::meter::{Filter, Judging, LazyFacts, Metered, with_metered};
 use tallystick_domain::{MeterId, Namespace};
 use tallystick_event_store::Change;
 
@@ -63,7 +63,8 @@ impl Bench {
     /// The data of an event with what the meters made of it; `None` when none makes anything of it.
     pub fn judged(&self, event: EventRef<'_>) -> Option<String> {
         let meters = self.0.get(event.event_type())?.iter();
-        let metered = meters.filter_map(|(meter, judging)| Some((*meter, judging.judge(event)?)));
+        let facts = LazyFacts::of(event);
+        let metered = meters.filter_map(|(meter, judging)| Some((*meter, judging.judge(event, &facts)?)));
         let metered: Vec<(MeterId, Metered)> = metered.collect();
         (!metered.is_empty()).then(|| with_metered(event.data(), &metered))
     }

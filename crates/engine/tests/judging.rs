@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tallystick_domain::Instant;
+use tallystick_domain::expression::Names;
 use tallystick_domain::meter::{
     Aggregation, Condition, JsonPath, Meter, MeterDefinition, MeterRevision, Metered, NewJudging, Rule, RuleValue,
 };
@@ -106,7 +107,12 @@ fn paths(texts: &[&str]) -> Vec<JsonPath> {
 
 fn rule(city: Option<&str>) -> Rule {
     let condition = |city: &str| Condition { any_of: paths(&["$.city"]), equals: city.into() };
-    Rule { conditions: city.map(condition).into_iter().collect(), value: RuleValue::Property(paths(&["$.km"])) }
+    Rule {
+        conditions: city.map(condition).into_iter().collect(),
+        matcher: None,
+        value: RuleValue::Property(paths(&["$.km"])),
+        names: Names::default(),
+    }
 }
 
 fn meter_ref(meter: &Meter) -> MeterRef {

@@ -6,9 +6,11 @@
 use super::json_path::JsonPath;
 use super::value::{dimension_leaf, numeric_leaf};
 use crate::event::EventRef;
+use crate::expression::{Expression, Facts, Names, Outcome};
 use crate::json::{Leaf, lookup};
 use crate::quantity::Quantity;
 use crate::time::Instant;
+use std::cell::OnceCell;
 
 /// How often a meter can be activated: its periods are kept forever.
 pub const MAX_ACTIVE_PERIODS: usize = 1000;
@@ -50,8 +52,12 @@ pub enum MeterStatus {
 pub struct Rule {
     /// All must hold.
     pub conditions: Vec<Condition>,
+    /// Must be true as well, if there is one.
+    pub matcher: Option<Expression>,
     /// The units of an event.
     pub value: RuleValue,
+    /// Where expressions look for names.
+    pub names: Names,
 }
 
 /// An equality on event data.
@@ -70,6 +76,27 @@ pub enum RuleValue {
     One,
     /// The first of these paths that leads to anything has the number.
     Property(Vec<JsonPath>),
+    /// What the expression gives.
+    Computed(Expression),
+}
+
+/// The data of an event for expressions: read when the first one asks, and then shared.
+pub struct LazyFacts<'a> {
+    data: &'a str,
+    read: OnceCell<Result<Facts<'a>, String>>,
+}
+
+impl<'a> LazyFacts<'a> {
+    /// The data of an event; without any, every name is missing.
+    pub fn of(event: EventRef<'a>) -> Self {
+        Self { data: event.data().unwrap_or("{}"), read: OnceCell::new() }
+    }
+
+    fn outcome(&self, expression: &Expression, names: &Names) -> Result<Outcome, String> {
+        let read = self.read.get_or_init(|| Facts::parse(self.data).map_err(|error| error.to_string()));
+        let facts = read.as_ref().map_err(String::clone)?;
+        expression.evaluate(facts, names).map_err(|error| error.to_string())
+    }
 }
 
 /// What a meter made of an event.
@@ -105,12 +132,27 @@ impl Judging {
         self.active.iter().any(|period| period.from <= time && period.to.is_none_or(|to| time < to))
     }
 
-    /// What it makes of an event of the meter's type; `None` when the event does not count.
-    pub fn judge(&self, event: EventRef<'_>) -> Option<Metered> {
+    /// What it makes of an event of the meter's type, whose data `facts` has too; `None` when the event does not count.
+    pub fn judge(&self, event: EventRef<'_>, facts: &LazyFacts<'_>) -> Option<Metered> {
         let at = |path: &JsonPath| event.data().map_or(Leaf::Missing, |data| lookup(data, path));
-        let holds =
-            self.is_active_at(event.time()) && self.rule.conditions.iter().all(|condition| condition.holds(&at));
-        holds.then(|| self.rule.value.of(&at))
+        let Rule { conditions, matcher, value, names } = &self.rule;
+        if !self.is_active_at(event.time()) || !conditions.iter().all(|condition| condition.holds(&at)) {
+            return None;
+        }
+        match matcher.as_ref().map(|matcher| facts.outcome(matcher, names)) {
+            Some(Ok(outcome)) if !outcome.is_truthy() => return None,
+            Some(Err(why)) => return Some(Metered::Fault(format!("whether the event counts cannot be told: {why}"))),
+            None | Some(Ok(_)) => {}
+        }
+        let units = match value {
+            RuleValue::One => Ok(Quantity::from_count(1)),
+            RuleValue::Property(paths) => number_at(paths, &at),
+            RuleValue::Computed(expression) => facts
+                .outcome(expression, names)
+                .and_then(|outcome| outcome.number().map_err(|error| error.to_string()))
+                .map_err(|why| format!("the units of the event cannot be told: {why}")),
+        };
+        Some(units.map_or_else(Metered::Fault, Metered::Units))
     }
 }
 
@@ -128,21 +170,12 @@ impl Condition {
     }
 }
 
-impl RuleValue {
-    fn of<'a>(&self, at: &impl Fn(&JsonPath) -> Leaf<'a>) -> Metered {
-        let paths = match self {
-            RuleValue::One => return Metered::Units(Quantity::from_count(1)),
-            RuleValue::Property(paths) => paths,
-        };
-        let Some((path, leaf)) = first_of(paths, at) else {
-            let names: Vec<_> = paths.iter().map(JsonPath::as_str).collect();
-            return Metered::Fault(format!("the event has no value at {}", names.join(" or ")));
-        };
-        match numeric_leaf(&leaf, path) {
-            Ok(units) => Metered::Units(units),
-            Err(why) => Metered::Fault(why.to_string()),
-        }
-    }
+fn number_at<'a>(paths: &[JsonPath], at: &impl Fn(&JsonPath) -> Leaf<'a>) -> Result<Quantity, String> {
+    let (path, leaf) = first_of(paths, at).ok_or_else(|| {
+        let names: Vec<_> = paths.iter().map(JsonPath::as_str).collect();
+        format!("the event has no value at {}", names.join(" or "))
+    })?;
+    numeric_leaf(&leaf, path).map_err(|why| why.to_string())
 }
 
 /// The first path that leads to anything, and what stands there.
@@ -154,6 +187,7 @@ fn first_of<'p, 'a>(paths: &'p [JsonPath], at: &impl Fn(&JsonPath) -> Leaf<'a>) 
 mod tests {
     use super::*;
     use crate::event::EventParts;
+    use crate::expression::ExpressionLimits;
 
     fn path(text: &str) -> JsonPath {
         JsonPath::parse(text).unwrap()
@@ -168,7 +202,8 @@ mod tests {
             any_of: paths.iter().map(|text| path(text)).collect(),
             equals: equals.to_string(),
         };
-        let rule = Rule { conditions: conditions.iter().map(condition).collect(), value };
+        let conditions = conditions.iter().map(condition).collect();
+        let rule = Rule { conditions, matcher: None, value, names: Names::default() };
         Judging {
             rule,
             active: vec![ActivePeriod { from: at(10), to: Some(at(20)) }, ActivePeriod { from: at(30), to: None }],
@@ -178,7 +213,24 @@ mod tests {
     fn judged(judging: &Judging, time: i64, data: Option<&str>) -> Option<Metered> {
         let parts =
             EventParts { id: "1", source: "s", event_type: "t", subject: "c", time: at(time), data, extras: None };
-        judging.judge(EventRef::from_store(parts))
+        let event = EventRef::from_store(parts);
+        judging.judge(event, &LazyFacts::of(event))
+    }
+
+    #[test]
+    fn expressions_say_whether_an_event_counts_and_with_how_much() {
+        let parse = |text: &str| Expression::parse(text, &ExpressionLimits::default()).unwrap();
+        let mut rule = judging(&[], RuleValue::Computed(parse(r#"{"*":[{"var":"attributes.km"},0.1]}"#)));
+        rule.rule.matcher = Some(parse(r#"{"==":[{"var":"dimension.city"},"pune"]}"#));
+        rule.rule.names.0.insert("dimension".into(), vec!["dimensions".into(), String::new()]);
+        let units = |text: &str| Some(Metered::Units(Quantity::parse(text).unwrap()));
+        assert_eq!(judged(&rule, 10, Some(r#"{"attributes":{"km":3},"dimensions":{"city":"pune"}}"#)), units("0.3"));
+        assert_eq!(judged(&rule, 10, Some(r#"{"attributes":{"km":3},"city":"pune"}"#)), units("0.3"));
+        assert_eq!(judged(&rule, 10, Some(r#"{"attributes":{"km":3},"city":"goa"}"#)), None);
+        assert_eq!(judged(&rule, 10, None), None);
+        for fault in [r#"{"city":"pune"}"#, r#"{"attributes":{"km":"far"},"city":"pune"}"#] {
+            assert!(matches!(judged(&rule, 10, Some(fault)), Some(Metered::Fault(_))), "{fault}");
+        }
     }
 
     #[test]

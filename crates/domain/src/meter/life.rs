@@ -97,13 +97,14 @@ mod tests {
     use super::super::{Condition, JsonPath, MeterDefinition, NewJudging, RuleValue};
     use super::*;
     use crate::MeterId;
+    use crate::expression::Names;
 
     fn at(seconds: i64) -> Instant {
         Instant::from_micros(seconds * 1_000_000 + 400_000).unwrap()
     }
 
     fn rule() -> Rule {
-        Rule { conditions: vec![], value: RuleValue::One }
+        Rule { conditions: vec![], matcher: None, value: RuleValue::One, names: Names::default() }
     }
 
     fn meter(judging: Option<NewJudging>) -> Meter {
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn a_rule_needs_paths_and_units() {
         let no_path = Condition { any_of: Vec::<JsonPath>::new(), equals: "x".into() };
-        let bad = Rule { conditions: vec![no_path; 101], value: RuleValue::Property(vec![]) };
+        let bad = Rule { conditions: vec![no_path; 101], value: RuleValue::Property(vec![]), ..rule() };
         let revision =
             MeterRevision { rule: Some(bad), aggregation: Some(Aggregation::Count), ..MeterRevision::default() };
         let fields: Vec<_> =

@@ -19,8 +19,8 @@ pub use filter::{Filter, LikePattern};
 pub use fold::fold;
 pub use json_path::{JsonPath, JsonPathError, Step};
 pub use judging::{
-    ActivePeriod, Condition, Judging, MAX_ACTIVE_PERIODS, MAX_CONDITIONS, MeterStatus, Metered, NewJudging, Rule,
-    RuleValue,
+    ActivePeriod, Condition, Judging, LazyFacts, MAX_ACTIVE_PERIODS, MAX_CONDITIONS, MeterStatus, Metered, NewJudging,
+    Rule, RuleValue,
 };
 pub use life::MeterRevision;
 pub use metered::{METERED, names_metered, units_path, with_metered, without_metered};

@@ -1,6 +1,7 @@
 //! Meters and keys to store.
 
 use std::collections::BTreeMap;
+use tallystick_domain::expression::Names;
 use tallystick_domain::json::JsonObject;
 use tallystick_domain::key::{ApiKey, Scope};
 use tallystick_domain::meter::{ActivePeriod, Aggregation, Condition, JsonPath, Judging, Meter, Rule, RuleValue};
@@ -49,7 +50,9 @@ pub fn full_meter() -> Meter {
         judging: Some(Judging {
             rule: Rule {
                 conditions: vec![Condition { any_of: vec![path("$.region")], equals: "eu\u{1b}".into() }],
+                matcher: None,
                 value: RuleValue::Property(vec![path("$.n")]),
+                names: Names::default(),
             },
             active: vec![ActivePeriod { from: Instant::MIN, to: Some(at(7)) }, ActivePeriod { from: at(9), to: None }],
         }),

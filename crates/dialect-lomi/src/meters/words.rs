@@ -2,6 +2,7 @@
 
 use crate::{NAME, object_text, quoted};
 use std::collections::BTreeMap;
+use tallystick_domain::expression::Names;
 use tallystick_domain::json::{self, JsonObject, Leaf};
 use tallystick_domain::meter::{Aggregation, Condition, JsonPath, Meter, MeterStatus, Rule, RuleValue, Step};
 
@@ -113,6 +114,9 @@ pub(crate) fn is_active(meter: &Meter) -> bool {
 
 /// The filter and the aggregation of a meter that another door made.
 fn foreign(meter: &Meter) -> Option<(JsonObject, JsonObject)> {
+    if meter.judging.as_ref().is_some_and(|judging| judging.rule.matcher.is_some()) {
+        return None;
+    }
     let (kind, paths) = match &meter.judging {
         None => (meter.aggregation, meter.value_property.iter().collect::<Vec<_>>()),
         Some(judging) => match &judging.rule.value {
@@ -149,7 +153,7 @@ fn shown(path: &JsonPath) -> String {
 impl Meaning {
     /// That of what is not looked into.
     pub(crate) fn none() -> Self {
-        Self { code: None, aggregation: Aggregation::Sum, rule: Rule { conditions: vec![], value: RuleValue::One } }
+        Self { code: None, aggregation: Aggregation::Sum, rule: rule_of(vec![], RuleValue::One) }
     }
 
     /// What a filter and an aggregation mean; everything in them that is not understood is an error.
@@ -158,10 +162,14 @@ impl Meaning {
         let (code, conditions) = read_filter(filter, &mut faults);
         let (aggregation, value) = read_aggregation(aggregation, &mut faults);
         match faults.is_empty() {
-            true => Ok(Self { code, aggregation, rule: Rule { conditions, value } }),
+            true => Ok(Self { code, aggregation, rule: rule_of(conditions, value) }),
             false => Err(faults),
         }
     }
+}
+
+fn rule_of(conditions: Vec<Condition>, value: RuleValue) -> Rule {
+    Rule { conditions, matcher: None, value, names: Names::default() }
 }
 
 fn read_filter(filter: &JsonObject, faults: &mut Faults) -> (Option<String>, Vec<Condition>) {

@@ -57,7 +57,9 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
         .with_state(Door { engine, limits: Arc::new(limits) });
     let single: Router = served.clone().split_for_parts().0.fallback(async || Problem::no_such_route());
     let elsewhere = move |request: Request| slashes::collapse(single.clone(), request);
-    let unknown = Router::new().route("/v1", any(elsewhere.clone())).route("/v1/{*rest}", any(elsewhere));
+    let unknown = ["/v1", "/v1/", "/v1/{*rest}"]
+        .into_iter()
+        .fold(Router::new(), |router, path| router.route(path, any(elsewhere.clone())));
     served.merge(unknown.layer(from_fn(problem::name_requests)).into())
 }
 

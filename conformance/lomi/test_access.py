@@ -127,6 +127,3 @@ def test_what_is_too_large_or_no_json_is_refused(door):
     answer = door.call("POST", "/meters", "<x/>", {"Content-Type": "application/xml"})
     assert answer.status_code == 415
     check_error(answer.json(), "error")
-    answer = door.call("GET", "/meters?a=" + "x" * 70000)
-    assert answer.status_code == 414
-    check_error(answer.json(), "error")

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 
 const MAX_LIMIT: u32 = 100;
 const DEFAULT_LIMIT: u32 = 20;
+/// The largest place in a list that can be asked for: the largest number of the document's int32.
+pub(crate) const MAX_PLACE: u32 = i32::MAX as u32;
 
 /// Which part of a list is wanted, and in which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +55,7 @@ impl<F: Copy> Listing<F> {
             return Err(Problem::field(&shown, "is no parameter of this list"));
         }
         let limit = number(query, "limit", 1, MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
-        let offset = number(query, "offset", 0, u32::MAX)?.unwrap_or(0);
+        let offset = number(query, "offset", 0, MAX_PLACE)?.unwrap_or(0);
         let (field, descending) = match query.one("sort")? {
             None => (fields[0].1, true),
             Some(text) => sorting(text, fields)?,
@@ -131,7 +133,7 @@ mod tests {
             "limit=+5",
             "limit=",
             "offset=-1",
-            "offset=4294967296",
+            "offset=2147483648",
             "sort=x:asc",
             "sort=name:up",
             "sort=",

@@ -7,7 +7,7 @@ pub(crate) use reading::last_event;
 
 use crate::body::Fields;
 use crate::door::{Caller, Door, PathIds};
-use crate::list::{ListBody, Listing, number};
+use crate::list::{ListBody, Listing, MAX_PLACE, number};
 use crate::problem::{NotFound, Problem, Refused};
 use crate::{NAME, customers, ids, object_text, quoted};
 use axum::Json;
@@ -222,7 +222,7 @@ pub(crate) async fn list_usage_events(
         return Err(Problem::field(&shown, "is no parameter of this list"));
     }
     let size = number(&query, "page_size", 1, MAX_PAGE_SIZE)?.unwrap_or(DEFAULT_PAGE_SIZE);
-    let page = number(&query, "page", 1, u32::MAX)?.unwrap_or(1);
+    let page = number(&query, "page", 1, MAX_PLACE)?.unwrap_or(1);
     let offset = (page - 1).saturating_mul(size);
     let status = match query.one("status")? {
         None => None,

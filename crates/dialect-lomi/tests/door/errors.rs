@@ -39,6 +39,13 @@ async fn a_limit_on_requests_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_path_that_is_too_long_names_the_limit() {
+    let door = Door::open_with(HttpLimits { uri_bytes: 64, ..HttpLimits::default() }).await;
+    let answer = door.get(&format!("/v1/meters?sort={}", "x".repeat(64))).await.expect(414);
+    assert!(answer.code() == "error" && answer.text.contains("limits.uri_bytes"), "{}", answer.text);
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_names_the_limit() {
     let door = Door::open_with(HttpLimits { body_bytes: 64, ..HttpLimits::default() }).await;
     let answer = door.post("/v1/meters", format!(r#"{{"name":"{}"}}"#, "x".repeat(100))).await.expect(400);

@@ -37,6 +37,7 @@ def before_call(context, case, kwargs):
             case.headers[name] = f"{case.method}-{zlib.crc32(case.path.encode())}-{digest}"
     if not case.meta.is_negative_at(ParameterLocation.BODY):
         leave_the_moment_to_the_server(case, digest)
+        name_whose_it_is(case, digest)
     is_stateful = case.meta.phase.name.value == "stateful"
     if case.path_parameters and not is_stateful and not case.meta.is_negative_at(ParameterLocation.PATH):
         name_what_exists(case, digest)
@@ -46,6 +47,14 @@ def leave_the_moment_to_the_server(case, digest):
     """Takes the moment out of three resets of four: one that is made up never lies in the running period."""
     if case.operation.path.endswith("/reset") and isinstance(case.body, dict) and digest % 4:
         case.body.pop("effectiveAt", None)
+
+
+def name_whose_it_is(case, digest):
+    """Lets seven of eight usage events and credits be those of a meter and a customer that exist: one that is made up never does."""
+    if case.operation.path.endswith(("/usage-events", "/usage-billing/credits")) and isinstance(case.body, dict) and digest % 8:
+        for name in ("meter_id", "customer_id"):
+            if name in case.body:
+                case.body[name] = KNOWN["lasting"][name][0]
 
 
 def name_what_exists(case, digest):

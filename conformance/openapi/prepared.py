@@ -34,6 +34,7 @@ class Prepared:
         self.portal_token = token[0]["token"]
         progress = "suite-query"
         self._send("GET", f"/api/v1/meters/tokens/query?clientId={progress}", None)
+        lomi = self._prepare_lomi()
         # By a word in the name of a path parameter, or by the whole of it, where only an id will do.
         def ids(made):
             return [thing["id"] for thing in made]
@@ -53,12 +54,14 @@ class Prepared:
                 "entitlementidorfeaturekey": ["chat"],
                 "entitlementid": entitled["lasting"],
                 "reservation": entitled["reservations"],
-            },
+            }
+            | lomi["lasting"],
             # Whose entitlement it is that is changed or deleted.
             "owner": {"customer": ["owner"], "subject": ["subject-of-owner"]},
             "changing": {name: ["changing"] for name in ("meter", "customer", "feature")}
             | {"entitlementidorfeaturekey": ["tokens"]}
-            | {"meterid": ids(meters[2:3]), "customerid": ids(customers[1:2]), "featureid": ids(features[1:2])},
+            | {"meterid": ids(meters[2:3]), "customerid": ids(customers[1:2]), "featureid": ids(features[1:2])}
+            | lomi["changing"],
             "spare": {
                 # The versions of the API share what there is, and each deletes some of it.
                 "meter": spare("meter")[: SPARE // 2],
@@ -71,7 +74,8 @@ class Prepared:
                 "entitlementidorfeaturekey": spare("given"),
                 "entitlementid": spare("given"),
                 "grant": entitled["grants"],
-            },
+            }
+            | lomi["spare"],
         }
 
     def _entitle(self) -> dict:
@@ -93,6 +97,26 @@ class Prepared:
         reservations = self._send("POST", path, *[{"amount": 1, "expiresIn": "P1D"} for _ in range(SPARE)])
         made = {"lasting": lasting, "grants": grants, "reservations": reservations}
         return {kind: [thing["id"] for thing in things] for kind, things in made.items()}
+
+    def _prepare_lomi(self) -> dict:
+        """Meters, customers, an event and balances of the lomi door, by the names of its path parameters."""
+        path = "/lomi/v1"
+        names = ["lomi_lasting", "lomi_changing", *spare("lomi")]
+        meters = [made["meter_id"] for made in self._send("POST", f"{path}/meters", *[{"name": name} for name in names])]
+        customers = self._send("POST", f"{path}/customers", *[{"name": name} for name in names])
+        customers = [made["customer_id"] for made in customers]
+        credits = [{"meter_id": meters[0], "customer_id": customers[0], "units": 5}]
+        balances = self._send("POST", f"{path}/usage-billing/credits", *credits)
+        usage = {"transaction_id": "prepared", "code": "lomi_lasting", "customer_id": customers[0]}
+        events = self._send("POST", f"{path}/usage-events", usage)
+        lasting = {
+            "meter_id": meters[:1],
+            "customer_id": customers[:1],
+            "balance_id": [balances[0]["balance_id"]],
+            "event_id": [events[0]["event_id"]],
+        }
+        changing = {"meter_id": meters[1:2], "customer_id": customers[1:2]}
+        return {"lasting": lasting, "changing": changing, "spare": {"meter_id": meters[2:], "customer_id": customers[2:]}}
 
     def get(self, path, **options) -> requests.Response:
         """Asks with the key."""

@@ -15,6 +15,16 @@ macro_rules! ulid_id {
                 Self(Ulid::from_parts(time_ms, random))
             }
 
+            /// Builds an id from its 128 bits, whatever they are: those of a UUID are an id too.
+            pub fn from_bits(bits: u128) -> Self {
+                Self(Ulid(bits))
+            }
+
+            /// Its 128 bits, the millisecond time first.
+            pub fn bits(self) -> u128 {
+                self.0.0
+            }
+
             /// Parses the 26 characters of a ULID, of which the published pattern accepts both cases.
             pub fn parse(text: &str) -> Option<Self> {
                 if !looks_like_ulid(text) {
@@ -82,6 +92,15 @@ pub fn looks_like_ulid(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_128_bits_are_an_id_and_come_back() {
+        for bits in [0, 1, u128::MAX, 0x0199_a1b2_c3d4_7e5f_8a9b_0c1d_2e3f_4051] {
+            let id = MeterId::from_bits(bits);
+            assert_eq!((id.bits(), MeterId::parse(&id.to_string())), (bits, Some(id)));
+        }
+        assert_eq!(MeterId::from_parts(5, 7).bits(), (5 << 80) + 7);
+    }
 
     #[test]
     fn text_round_trips_and_junk_is_refused() {

@@ -258,6 +258,18 @@ impl Measured {
         Ok(stretch.standing(self.used(events, stretch.usage_from, at)?)?)
     }
 
+    /// What was used in the usage period until a moment, and what is left of all grants: below zero by what they had no room for,
+    /// and above it by what was taken back without having been used. Blocks.
+    pub fn account(&self, events: &EventStore, at: Instant) -> Result<(Quantity, Quantity), QueryError> {
+        let (begin, mut usage) = (self.periods.measured_from(), MeterUsage::new(events, &self.measure));
+        if begin < at {
+            usage.prepare(self.usage_cuts(begin, at)?)?;
+        }
+        let state = burn_down::end_of(self.rules(), State::initial(&self.periods), at, &mut usage)?;
+        let state = burn_down::settled(self.rules(), state)?;
+        Ok((state.used, state.balance()?.minus(state.debt)?))
+    }
+
     /// What was used between two moments. Blocks.
     pub fn used(&self, events: &EventStore, since: Instant, until: Instant) -> Result<Quantity, QueryError> {
         MeterUsage::new(events, &self.measure).used(since, until)

@@ -22,10 +22,25 @@ pub struct CustomerPage {
 impl Engine {
     /// Creates a customer. Usage that came before is its as well: attribution happens when a query is made.
     pub async fn create_customer(&self, caller: &Caller, draft: CustomerDraft) -> Result<Customer, EngineError> {
+        let id = self.new_customer_id()?;
+        self.create_customer_as(caller, id, draft).await
+    }
+
+    /// An id that no customer has, for [`Engine::create_customer_as`].
+    pub fn new_customer_id(&self) -> Result<CustomerId, EngineError> {
+        let (time_ms, random) = self.id_parts()?;
+        Ok(CustomerId::from_parts(time_ms, random))
+    }
+
+    /// As [`Engine::create_customer`], with an id that the caller knows before: it can be part of the draft.
+    pub async fn create_customer_as(
+        &self,
+        caller: &Caller,
+        id: CustomerId,
+        draft: CustomerDraft,
+    ) -> Result<Customer, EngineError> {
         caller.require(Scope::Admin)?;
         check_subjects_once(&draft)?;
-        let (time_ms, random) = self.id_parts()?;
-        let id = CustomerId::from_parts(time_ms, random);
         let customer = Customer::define(id, draft, self.clock().now()).map_err(invalid)?;
         let descriptions = self.descriptions_of(&customer)?;
         let losers = self.owner_of(caller.namespace(), customer.key.as_deref()).await?;
@@ -86,6 +101,13 @@ impl Engine {
         let winners = self.owner_of(ns, before.key.as_deref()).await?;
         let changed = losers.iter().chain(&winners).chain([before, after]);
         changed.for_each(|customer| self.checks().forget(ns, customer));
+        Ok(())
+    }
+
+    /// Forgets a customer that was deleted. Usage by the key that it gave up may be another customer's now.
+    pub(crate) async fn forget_customer(&self, ns: &Namespace, deleted: &Customer) -> Result<(), EngineError> {
+        let winner = self.owner_of(ns, deleted.key.as_deref()).await?;
+        winner.iter().chain([deleted]).for_each(|customer| self.checks().forget(ns, customer));
         Ok(())
     }
 
@@ -163,13 +185,7 @@ impl Engine {
         namespace: &Namespace,
         subjects: impl IntoIterator<Item = String>,
     ) -> Result<BTreeMap<String, CustomerId>, EngineError> {
-        let mut owners = BTreeMap::new();
-        for subject in subjects.into_iter().collect::<BTreeSet<_>>() {
-            if let Some(owner) = self.state().find_subject_owner(namespace, &subject).await? {
-                owners.insert(subject, owner);
-            }
-        }
-        Ok(owners)
+        Ok(self.state().subject_owners(namespace, &subjects.into_iter().collect()).await?)
     }
 }
 

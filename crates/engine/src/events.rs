@@ -68,8 +68,18 @@ impl Engine {
             after: listing.after,
             limit: listing.limit,
         };
+        self.listed_events(query, listing.watched_as).await
+    }
+
+    /// The events that a query wants, with what became of them.
+    pub(crate) async fn listed_events(
+        &self,
+        query: EventQuery,
+        watched_as: Option<String>,
+    ) -> Result<Vec<ListedEvent>, EngineError> {
+        let namespace = &query.namespace.clone();
         let list = move |events: &EventStore, progress: Option<&_>| events.list_histories(&query, progress);
-        let found = self.read_watched(namespace, listing.watched_as, list).await?;
+        let found = self.read_watched(namespace, watched_as, list).await?;
         let meters = self.state().list_meters(namespace, false).await?;
         let mut listed: Vec<_> = found.into_iter().filter_map(|history| listed(history, &meters)).collect();
         let subjects = listed.iter().map(|listed| listed.stored.event.subject().to_string());

@@ -22,6 +22,11 @@ impl MeterRef {
         valid_slug(text).then(|| Self(text.to_string()))
     }
 
+    /// A meter by its id.
+    pub fn of_id(id: MeterId) -> Self {
+        Self(id.to_string())
+    }
+
     /// The text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -34,6 +39,10 @@ impl Engine {
         caller.require(Scope::Admin)?;
         let new_id = || new_meter_id(self.clock()).map_err(|error| EngineError::Unavailable(error.to_string()));
         let id = definition.id.map_or_else(new_id, Ok)?;
+        if definition.id.is_some() && self.state().get_meter(caller.namespace(), id).await?.is_some() {
+            let message = format!("there is or was a meter with the id {id}: choose another one, or none");
+            return Err(EngineError::Conflict(message));
+        }
         let meter = Meter::define(id, definition, self.clock().now()).map_err(invalid)?;
         self.state().insert_meter(caller.writer(), &meter).await?;
         self.judges().forget(caller.namespace());

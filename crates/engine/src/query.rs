@@ -326,7 +326,8 @@ fn coverage_of(rows: Vec<AggregateRow>) -> Coverage {
     coverage
 }
 
-fn base_plan(caller: &Caller, meter: &Meter, from: Option<Instant>, to: Option<Instant>) -> AggregatePlan {
+/// A meter over a time: everything that it counts in one row.
+pub(crate) fn base_plan(caller: &Caller, meter: &Meter, from: Option<Instant>, to: Option<Instant>) -> AggregatePlan {
     AggregatePlan {
         namespace: caller.namespace().clone(),
         event_type: meter.event_type.clone(),

@@ -6,7 +6,7 @@ use crate::access_log::{Observer, Watched};
 use crate::request_id::{HEADER, RequestId, RequestIds};
 use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::future::Future;
@@ -51,9 +51,10 @@ pub struct Fronted<S> {
     inner: S,
 }
 
-impl<S> Service<Request> for Fronted<S>
+impl<S, R> Service<Request> for Fronted<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible>,
+    S: Service<Request, Response = R, Error = Infallible>,
+    R: IntoResponse,
 {
     type Response = Response;
     type Error = Infallible;
@@ -87,12 +88,17 @@ pin_project! {
     }
 }
 
-impl<F: Future<Output = Result<Response, Infallible>>> Future for Finishing<F> {
+impl<F, R> Future for Finishing<F>
+where
+    F: Future<Output = Result<R, Infallible>>,
+    R: IntoResponse,
+{
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Ok(mut response) = ready!(this.inner.poll(context));
+        let Ok(response) = ready!(this.inner.poll(context));
+        let mut response = response.into_response();
         if let Some((id, watched)) = this.end.take() {
             if let Some((watched, observer)) = watched {
                 this.span.in_scope(|| watched.finish(response.status(), observer.as_ref()));

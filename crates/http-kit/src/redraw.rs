@@ -2,7 +2,7 @@
 
 use crate::request_id::RequestId;
 use axum::extract::Request;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::future::Future;
@@ -34,7 +34,7 @@ pub struct Redrawn<S> {
 impl<S, R> Service<Request> for Redrawn<S>
 where
     S: Service<Request, Response = R, Error = Infallible>,
-    R: axum::response::IntoResponse,
+    R: IntoResponse,
 {
     type Response = Response;
     type Error = Infallible;
@@ -63,7 +63,7 @@ pin_project! {
 impl<F, R> Future for Redrawing<F>
 where
     F: Future<Output = Result<R, Infallible>>,
-    R: axum::response::IntoResponse,
+    R: IntoResponse,
 {
     type Output = Result<Response, Infallible>;
 

@@ -22,7 +22,8 @@ impl Dialect {
 }
 
 /// All of them.
-pub const DIALECTS: [Dialect; 2] = [
+pub const DIALECTS: [Dialect; 3] = [
     Dialect { name: "OpenMeter", prefix: "", router: tallystick_dialect_openmeter::router },
+    Dialect { name: "lomi", prefix: "/lomi", router: tallystick_dialect_lomi::router },
     Dialect { name: "Togai", prefix: "/togai", router: tallystick_dialect_togai::router },
 ];

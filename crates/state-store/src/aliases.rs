@@ -3,7 +3,7 @@
 use crate::column::{self, Columns, text};
 use crate::error::{StateError, failed};
 use crate::outbox::{Change, Entity, Write};
-use crate::search::Wanted;
+use crate::search::{VALUES_A_QUERY, Wanted};
 use crate::{StateStore, Writer};
 use sqlx::any::AnyRow;
 use tallystick_domain::search::TextCondition;
@@ -87,11 +87,19 @@ impl StateStore {
 
     /// The aliases of these subjects, by subject and then by name.
     pub async fn aliases_of(&self, ns: &Namespace, subjects: Vec<String>) -> Result<Vec<Alias>, StateError> {
+        self.aliases_where(ns, "subject_key", subjects).await
+    }
+
+    /// Those of these names that are aliases, by subject and then by name.
+    pub async fn aliases_named(&self, ns: &Namespace, names: Vec<String>) -> Result<Vec<Alias>, StateError> {
+        self.aliases_where(ns, "name", names).await
+    }
+
+    async fn aliases_where(&self, ns: &Namespace, column: &str, values: Vec<String>) -> Result<Vec<Alias>, StateError> {
         let mut found = Vec::new();
-        // A statement binds a bounded number of values.
-        for part in subjects.chunks(500) {
+        for part in values.chunks(VALUES_A_QUERY) {
             let mut wanted = Wanted::of(ns);
-            wanted.text("subject_key", &TextCondition::OneOf(part.to_vec()));
+            wanted.text(column, &TextCondition::OneOf(part.to_vec()));
             let rows = wanted.all(self, select!("")).await?;
             found.extend(rows.iter().map(read).collect::<Result<Vec<_>, _>>()?);
         }

@@ -5,13 +5,13 @@ use crate::column::{self, Columns, text};
 use crate::entitlements;
 use crate::error::{StateError, conflict_or_failed, failed};
 use crate::outbox::{Change, Entity, Write};
-use crate::search::{Part, Wanted};
+use crate::search::{self, Part, Wanted};
 use crate::subjects;
 use crate::{StateStore, Writer};
 use sqlx::Any;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tallystick_domain::customer::{Address, Customer};
 use tallystick_domain::search::TextCondition;
 use tallystick_domain::subject::Subject;
@@ -66,6 +66,8 @@ pub enum CustomerOrder {
     Id,
     /// Creation.
     CreatedAt,
+    /// Last change.
+    UpdatedAt,
 }
 
 macro_rules! select {
@@ -212,6 +214,47 @@ impl StateStore {
         Ok((rows.iter().map(read).collect::<Result<_, _>>()?, total))
     }
 
+    /// The live customers that these event subjects belong to, as [`StateStore::find_subject_owner`] says of each; subjects of
+    /// nobody are left out.
+    pub async fn subject_owners(
+        &self,
+        ns: &Namespace,
+        subjects: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, CustomerId>, StateError> {
+        let mut owners = self.owners_by_name(ns, subjects).await?;
+        let others = subjects.iter().filter(|subject| !owners.contains_key(*subject)).cloned().collect();
+        let aliases = self.aliases_named(ns, others).await?;
+        let of_aliases = aliases.iter().map(|alias| alias.subject.clone()).collect();
+        let of_aliases = self.owners_by_name(ns, &of_aliases).await?;
+        owners.extend(aliases.into_iter().filter_map(|alias| Some((alias.name, *of_aliases.get(&alias.subject)?))));
+        Ok(owners)
+    }
+
+    /// The live customers that have these subjects as their key or among their subject keys.
+    async fn owners_by_name(
+        &self,
+        ns: &Namespace,
+        subjects: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, CustomerId>, StateError> {
+        const LINKS: &str = "SELECT subject_key AS subject, customer_id AS id FROM customer_subjects";
+        const KEYS: &str = "SELECT key AS subject, id FROM customers";
+        let mut owners = BTreeMap::new();
+        let subjects: Vec<&String> = subjects.iter().collect();
+        for part in subjects.chunks(search::VALUES_A_QUERY) {
+            let of_part = || TextCondition::OneOf(part.iter().map(|subject| subject.to_string()).collect());
+            let (mut links, mut keys) = (Wanted::of(ns), Wanted::of(ns));
+            links.text("subject_key", &of_part());
+            keys.and("deleted_at IS NULL");
+            keys.text("key", &of_part());
+            // Keys come last, as they go before subject keys.
+            for row in links.all(self, LINKS).await?.iter().chain(&keys.all(self, KEYS).await?) {
+                let columns = Columns::of("customers", row);
+                owners.insert(columns.text("subject")?, read_id(&columns)?);
+            }
+        }
+        Ok(owners)
+    }
+
     /// The live customer that an event subject belongs to: the one with that key, else the one with that subject key, else the
     /// one that has the subject of which it is an alias.
     pub async fn find_subject_owner(&self, ns: &Namespace, subject: &str) -> Result<Option<CustomerId>, StateError> {
@@ -255,6 +298,7 @@ impl CustomerOrder {
             CustomerOrder::Name => "name",
             CustomerOrder::Id => "id",
             CustomerOrder::CreatedAt => "created_at",
+            CustomerOrder::UpdatedAt => "updated_at",
         }
     }
 }

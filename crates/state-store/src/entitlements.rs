@@ -87,15 +87,10 @@ impl StateStore {
 
     /// Deletes an entitlement and its grants; `false` when there is none that was not deleted before.
     pub async fn delete_entitlement(&self, by: Writer<'_>, id: EntitlementId, at: Instant) -> Result<bool, StateError> {
-        const DELETE: &str = "UPDATE entitlements SET deleted_at = $3, updated_at = $3 \
-             WHERE namespace = $1 AND id = $2 AND deleted_at IS NULL";
-        let ns = by.namespace();
         let mut write = Write::begin(self, by).await?;
-        let query = sqlx::query(DELETE).bind(ns.as_str()).bind(id.to_string()).bind(column::instant(at));
-        if query.execute(&mut *write.tx).await.map_err(failed)?.rows_affected() == 0 {
+        if !delete(&mut write, by.namespace(), id, at).await? {
             return Ok(false);
         }
-        delete_grants_of(&mut write, ns, id, at).await?;
         write.commit(Entity::Entitlement, &id.to_string(), Change::Deleted, at).await?;
         Ok(true)
     }
@@ -208,6 +203,23 @@ impl StateStore {
         resets.values_mut().for_each(|resets| resets.sort_by_key(|reset| reset.at));
         Ok(resets)
     }
+}
+
+/// Deletes an entitlement and its grants in a transaction; `false` when there is none that was not deleted before.
+pub(crate) async fn delete(
+    write: &mut Write,
+    ns: &Namespace,
+    id: EntitlementId,
+    at: Instant,
+) -> Result<bool, StateError> {
+    const DELETE: &str = "UPDATE entitlements SET deleted_at = $3, updated_at = $3 \
+         WHERE namespace = $1 AND id = $2 AND deleted_at IS NULL";
+    let query = sqlx::query(DELETE).bind(ns.as_str()).bind(id.to_string()).bind(column::instant(at));
+    if query.execute(&mut *write.tx).await.map_err(failed)?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    delete_grants_of(write, ns, id, at).await?;
+    Ok(true)
 }
 
 /// Refuses while a customer has entitlements in force, or some that will be.
@@ -343,6 +355,6 @@ fn read_kind(columns: &Columns<'_>, kind: KindName) -> Result<Kind, StateError> 
     }
 }
 
-fn read_id(columns: &Columns<'_>) -> Result<EntitlementId, StateError> {
+pub(crate) fn read_id(columns: &Columns<'_>) -> Result<EntitlementId, StateError> {
     columns.parsed("id", |text| EntitlementId::parse(text).ok_or("it is not a ULID"))
 }

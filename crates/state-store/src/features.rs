@@ -160,12 +160,8 @@ impl StateStore {
 
     /// Archives a feature by its id; `false` when there is no live one.
     pub async fn archive_feature(&self, by: Writer<'_>, id: FeatureId, at: Instant) -> Result<bool, StateError> {
-        const ARCHIVE: &str = "UPDATE features SET archived_at = $3, updated_at = $3 \
-             WHERE namespace = $1 AND id = $2 AND archived_at IS NULL";
-        let ns = by.namespace();
         let mut write = Write::begin(self, by).await?;
-        let query = sqlx::query(ARCHIVE).bind(ns.as_str()).bind(id.to_string()).bind(column::instant(at));
-        if query.execute(&mut *write.tx).await.map_err(failed)?.rows_affected() == 0 {
+        if !archive(&mut write, by.namespace(), id, at).await? {
             return Ok(false);
         }
         write.commit(Entity::Feature, &id.to_string(), Change::Archived, at).await?;
@@ -204,6 +200,14 @@ impl StateStore {
         let (rows, total) = wanted.page(self, "features", select!(""), part).await?;
         Ok((rows.iter().map(read).collect::<Result<_, _>>()?, total))
     }
+}
+
+/// Archives a feature in a transaction; `false` when there is no live one.
+pub(crate) async fn archive(write: &mut Write, ns: &Namespace, id: FeatureId, at: Instant) -> Result<bool, StateError> {
+    const ARCHIVE: &str = "UPDATE features SET archived_at = $3, updated_at = $3 \
+         WHERE namespace = $1 AND id = $2 AND archived_at IS NULL";
+    let query = sqlx::query(ARCHIVE).bind(ns.as_str()).bind(id.to_string()).bind(column::instant(at));
+    Ok(query.execute(&mut *write.tx).await.map_err(failed)?.rows_affected() > 0)
 }
 
 /// Whether a meter is still as it was read.

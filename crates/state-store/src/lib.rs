@@ -5,6 +5,7 @@
 
 mod aliases;
 mod backend;
+mod balances;
 mod column;
 mod customer_subjects;
 mod customers;

@@ -47,8 +47,17 @@ impl StateStore {
     /// the namespace has no such id, [`StateError::Conflict`] when another live meter has the slug, and
     /// [`StateError::Refused`] when a live feature needs what it would lose.
     pub async fn update_meter(&self, by: Writer<'_>, meter: &Meter) -> Result<(), StateError> {
-        let ns = by.namespace();
-        let mut write = Write::begin(self, by).await?;
+        let write = Write::begin(self, by).await?;
+        self.replace_meter(write, by.namespace(), meter).await
+    }
+
+    /// As [`StateStore::update_meter`], as the end of a transaction.
+    pub(crate) async fn replace_meter(
+        &self,
+        mut write: Write,
+        ns: &Namespace,
+        meter: &Meter,
+    ) -> Result<(), StateError> {
         let id = meter.id.to_string();
         let stored = sqlx::query("SELECT id, deleted_at FROM meters WHERE namespace = $1 AND id = $2")
             .bind(ns.as_str())

@@ -8,6 +8,9 @@ use sqlx::{AssertSqlSafe, Row};
 use tallystick_domain::Namespace;
 use tallystick_domain::search::TextCondition;
 
+/// The most texts that one query is given: SQLite takes 32,766 values, PostgreSQL 65,535.
+pub(crate) const VALUES_A_QUERY: usize = 10_000;
+
 /// The rows of a namespace that a listing wants.
 pub(crate) struct Wanted {
     namespace: String,

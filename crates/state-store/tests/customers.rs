@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tallystick_domain::customer::{Address, Customer};
 use tallystick_domain::json::JsonObject;
 use tallystick_domain::search::TextCondition;
@@ -99,6 +99,15 @@ async fn the_owner_of_a_subject_is_found_by_key_first(store: StateStore) {
     assert_eq!(store.find_subject_owner(&ns("a"), "s").await.unwrap(), Some(by_key.id));
     assert_eq!(store.find_subject_owner(&ns("a"), "t").await.unwrap(), Some(by_subject.id));
     assert_eq!(store.find_subject_owner(&ns("b"), "t").await.unwrap(), None);
+    // Many at once say the same as one by one, also when they are more than one query takes.
+    let many: BTreeSet<String> = ["s", "t", "nobody"]
+        .map(String::from)
+        .into_iter()
+        .chain((0..20_000).map(|number| number.to_string()))
+        .collect();
+    let owners = store.subject_owners(&ns("a"), &many).await.unwrap();
+    assert_eq!(owners, [("s".to_string(), by_key.id), ("t".to_string(), by_subject.id)].into());
+    assert!(store.subject_owners(&ns("b"), &many).await.unwrap().is_empty());
     store.update_customer(Writer::of(&ns("a")), &deleted(&by_key), &[]).await.unwrap();
     assert_eq!(store.find_subject_owner(&ns("a"), "s").await.unwrap(), Some(by_subject.id));
     assert_eq!(store.find_subject_owner(&ns("a"), "nobody").await.unwrap(), None);
@@ -123,6 +132,11 @@ async fn lists_pages_in_order_with_conditions(store: StateStore) {
     assert_eq!(numbers(CustomerListing { include_deleted: true, ..all.clone() }).await.1, 5);
     let newest = CustomerListing { order: CustomerOrder::CreatedAt, descending: true, limit: 1, ..all.clone() };
     assert_eq!(numbers(newest).await, (vec![4], 4));
+    let changed =
+        Customer { updated_at: Instant::from_micros(2_000).unwrap(), ..customer(2, Some("key_2"), &["sub%2"]) };
+    store.update_customer(Writer::of(&ns("a")), &changed, &[]).await.unwrap();
+    let changed = CustomerListing { order: CustomerOrder::UpdatedAt, descending: true, limit: 2, ..all.clone() };
+    assert_eq!(numbers(changed).await, (vec![2, 4], 4));
     let part = |text, part: &str| CustomerListing {
         conditions: vec![(text, TextCondition::Contains(part.into()))],
         ..all.clone()

@@ -196,7 +196,7 @@ async fn no_statement_about_entitlements_reads_what_other_customers_have() {
     place.expect_narrow("the owner of a subject", store.find_subject_owner(&ns, "c")).await;
     place.expect_narrow("a feature by key", store.find_feature(&ns, "api")).await;
     let theirs = place.expect_narrow("entitlements of a customer", store.entitlements_of(&ns, customer.id)).await;
-    assert_eq!(theirs, [had.clone()]);
+    assert_eq!(theirs, std::slice::from_ref(&had));
     let grants = place.expect_narrow("grants of a customer", store.grants_of_customer(&ns, customer.id)).await;
     assert_eq!(grants.len(), 2);
     place.expect_narrow("grants of an entitlement", store.grants_of(&ns, had.id)).await;

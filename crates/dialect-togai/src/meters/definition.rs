@@ -38,7 +38,7 @@ impl Kept {
         let value = match (self.aggregation.as_str(), units) {
             ("COUNT", _) => RuleValue::One,
             (_, Some(units)) => RuleValue::Computed(units),
-            (_, None) => RuleValue::Property(vec![only_attribute(schema)?]),
+            (_, None) => RuleValue::Property(only_attribute(schema)?),
         };
         Ok(Rule {
             conditions: self.filters.iter().map(|filter| condition(filter, schema)).collect::<Result<_, _>>()?,
@@ -76,9 +76,10 @@ fn path(place: &str, name: &str) -> Result<JsonPath, Problem> {
 }
 
 /// Where the units are of a meter that does not say how to compute them.
-fn only_attribute(schema: &EventSchema) -> Result<JsonPath, Problem> {
+/// Where the only attribute of a schema is: among the attributes, or at the top where other doors put it.
+fn only_attribute(schema: &EventSchema) -> Result<Vec<JsonPath>, Problem> {
     match &schema.content.attributes[..] {
-        [only] => path("$.attributes", &only.name),
+        [only] => ["$.attributes", "$"].into_iter().map(|place| path(place, &only.name)).collect(),
         attributes => Err(Problem::field(
             "computations",
             format!(

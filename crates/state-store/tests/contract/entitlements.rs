@@ -1,13 +1,14 @@
 //! Entitlements, their grants and resets.
 
 use crate::place::Place;
-use crate::samples::{at, ns};
+use crate::samples::{at, meter, ns};
 use std::collections::BTreeMap;
 use tallystick_domain::customer::{Customer, CustomerDraft};
 use tallystick_domain::entitlement::{
     Entitlement, Expiration, ExpirationUnit, Grant, Issue, Kind, KindName, Metered, Outcome, Reservation, Reset,
 };
 use tallystick_domain::feature::{Feature, FeatureDraft};
+use tallystick_domain::meter::Meter;
 use tallystick_domain::time::{Interval, Recurrence};
 use tallystick_domain::{CustomerId, EntitlementId, FeatureId, GrantId, Quantity, ReservationId};
 use tallystick_state_store::{EntitlementListing, GrantListing, GrantOrder, StateError, StateStore, Writer};
@@ -315,4 +316,44 @@ pub async fn a_reservation_is_held_until_it_is_ended_once(place: Place) {
     assert_eq!(store.forget_reservations(at(month + 201)).await.unwrap(), 2);
     assert_eq!(store.get_reservation(&a, all[0].id).await.unwrap(), None, "it expired more than 30 days ago");
     assert!(store.get_reservation(&a, all[2].id).await.unwrap().is_some());
+}
+
+pub async fn meters_and_customers_go_with_what_was_made_for_their_balances(place: Place) {
+    let store = place.open().await;
+    let a = ns("a");
+    let by = Writer::of(&a);
+    prepare(&store, by).await;
+    let measured = meter(1, "calls");
+    store.insert_meter(by, &measured).await.unwrap();
+    let ids = [60, 61].map(|number| FeatureId::from_parts(0, number));
+    for (id, key) in ids.iter().zip(["own", "theirs"]) {
+        let draft = FeatureDraft { key: key.into(), name: key.into(), ..FeatureDraft::default() };
+        let feature = Feature::define(*id, draft, Some(&measured), at(1)).unwrap();
+        store.insert_feature(by, &feature, Some(&measured)).await.unwrap();
+    }
+    let of =
+        |number, of, id, key: &str| Entitlement { feature: id, feature_key: key.into(), ..metered(number, of, "api") };
+    let (own, theirs) = (of(1, 1, ids[0], "own"), of(2, 1, ids[1], "theirs"));
+    for made in [&own, &theirs] {
+        store.insert_entitlement(by, made, &[grant(made.id.bits(), made)]).await.unwrap();
+    }
+    let is_deleted =
+        async |id: EntitlementId| store.get_entitlement(&a, id).await.unwrap().unwrap().deleted_at.is_some();
+    // Refused for what somebody else gave, and nothing is half done.
+    let gone = Meter { deleted_at: Some(at(90)), updated_at: at(90), ..measured.clone() };
+    let refused = store.delete_meter_with(by, &gone, &ids[..1]).await.unwrap_err();
+    assert!(matches!(refused, StateError::Refused(_)), "{refused:?}");
+    let customers = store.customers_with_ids(&a, [customer(1)]).await.unwrap();
+    let leaving = Customer { deleted_at: Some(at(90)), updated_at: at(90), ..customers[0].clone() };
+    let refused = store.delete_customer_with(by, &leaving, &[own.id]).await.unwrap_err();
+    assert!(matches!(refused, StateError::Refused(_)), "{refused:?}");
+    assert!(!is_deleted(own.id).await && store.find_feature(&a, "own").await.unwrap().is_some());
+    store.delete_customer_with(by, &leaving, &[own.id, theirs.id]).await.unwrap();
+    assert!(is_deleted(own.id).await && is_deleted(theirs.id).await);
+    assert_eq!(store.grants_of(&a, own.id).await.unwrap()[0].deleted_at, Some(at(90)));
+    let again = of(3, 2, ids[0], "own");
+    store.insert_entitlement(by, &again, &[]).await.unwrap();
+    store.delete_meter_with(by, &gone, &ids).await.unwrap();
+    assert!(is_deleted(again.id).await && store.find_feature(&a, "own").await.unwrap().is_none());
+    assert_eq!(store.get_meter(&a, measured.id).await.unwrap(), Some(gone));
 }

@@ -72,6 +72,7 @@ contract! {
     entitlements::grants_are_added_voided_once_and_listed,
     entitlements::only_live_customers_are_given_live_features_and_leave_after_them,
     entitlements::one_of_many_concurrent_entitlements_wins,
+    entitlements::meters_and_customers_go_with_what_was_made_for_their_balances,
     entitlements::a_reservation_is_held_until_it_is_ended_once,
     namespaces::one_is_made_once_and_the_default_one_is_always_there,
     namespaces::those_with_keys_were_there_before,

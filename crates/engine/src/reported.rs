@@ -32,10 +32,12 @@ impl Engine {
         event: NewEvent,
     ) -> Result<Reported, EngineError> {
         caller.require(Scope::Ingest)?;
-        let customer = self.find_live_customer(caller, &customer.to_string()).await?;
+        let missing = || EngineError::NotFound { what: "customer", key: customer.to_string() };
+        let found = self.state().get_customer(caller.namespace(), customer).await?;
+        let customer = found.filter(|found| found.deleted_at.is_none()).ok_or_else(missing)?;
         let subject = self.usage_subject(caller, &customer).await?;
         let told = event.time;
-        let time = told.unwrap_or_else(|| self.clock().now().floor_millisecond());
+        let time = told.unwrap_or_else(|| self.clock().now());
         let (id, source) = (event.id.clone(), event.source.clone());
         let report = self.ingest(caller, vec![NewEvent { subject, time: Some(time), ..event }]).await?;
         let is_new = report.duplicates == 0;

@@ -38,12 +38,11 @@ pub use events::parse_only;
 pub use problem::{Problem, ValidationError};
 pub use v3::InvalidParameter;
 
-use axum::middleware::from_fn;
 use axum::routing::any;
 use door::Door;
 use std::sync::Arc;
 use tallystick_engine::Engine;
-use tallystick_http_kit::{DoorRules, Gate, HttpLimits, panic};
+use tallystick_http_kit::{DoorRules, Gate, HttpLimits, Redraw, panic};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -83,17 +82,17 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
     // Browsers must see who may ask on every answer of the portal, refusals too, so it comes in through layers of its own.
     let portal = OpenApiRouter::new()
         .routes(routes!(portal::query_meter))
-        .layer(panic::catch::<Problem>())
-        .layer(from_fn(problem::name_instances))
-        .layer(Gate::for_portal(engine.clone(), limits.clone(), rules))
+        .layer((
+            Gate::for_portal(engine.clone(), limits.clone(), rules),
+            Redraw(problem::name_instances),
+            panic::catch::<Problem>(),
+        ))
         .layer(portal::cors(&limits.portal_origins));
     let gate = Gate::new(engine.clone(), limits.clone(), rules);
     let v3_gate = Gate::new(engine.clone(), limits.clone(), v3::RULES);
     let mut all = operations::with_unserved(served, &operations::published(), &[portal.get_openapi()], "Problem")
         .route("/api/{*rest}", any(async || Problem::no_such_route()))
-        .layer(panic::catch::<Problem>())
-        .layer(from_fn(problem::name_instances))
-        .layer(gate)
+        .layer((gate, Redraw(problem::name_instances), panic::catch::<Problem>()))
         .merge(portal)
         .merge(v3::router(v3_gate))
         .with_state(Door { engine, limits: Arc::new(limits) });

@@ -3,10 +3,8 @@
 use crate::amount::Amount;
 use crate::v3::InvalidParameter;
 use axum::Json;
-use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -221,25 +219,23 @@ pub(crate) fn instance(id: &RequestId) -> String {
     format!("urn:request:{id}")
 }
 
-/// Middleware: gives every error body the request's id, and a body to the router's own 405.
-pub(crate) async fn name_instances(request: Request, next: Next) -> Response {
-    redraw(request, next, Problem::draw).await
+/// Gives an error body the request's id, and a body to the router's own 405.
+pub(crate) fn name_instances(answer: Response, id: Option<&RequestId>) -> Response {
+    redraw(answer, id, Problem::draw)
 }
 
 /// Draws the error bodies of a version of the API.
-pub(crate) async fn redraw(
-    request: Request,
-    next: Next,
+pub(crate) fn redraw(
+    answer: Response,
+    id: Option<&RequestId>,
     draw: fn(&Problem, Option<&RequestId>) -> Response,
 ) -> Response {
-    let id = request.extensions().get::<RequestId>().cloned();
-    let response = next.run(request).await;
-    match response.extensions().get::<Problem>() {
-        Some(problem) => draw(problem, id.as_ref()),
-        None if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
-            draw(&Problem::bare(StatusCode::METHOD_NOT_ALLOWED), id.as_ref())
+    match answer.extensions().get::<Problem>() {
+        Some(problem) => draw(problem, id),
+        None if answer.status() == StatusCode::METHOD_NOT_ALLOWED => {
+            draw(&Problem::bare(StatusCode::METHOD_NOT_ALLOWED), id)
         }
-        None => response,
+        None => answer,
     }
 }
 

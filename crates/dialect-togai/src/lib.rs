@@ -24,13 +24,12 @@ mod short_id;
 
 pub use problem::Problem;
 
-use axum::middleware::from_fn;
 use axum::routing::any;
 use door::Door;
 use serde::Serialize;
 use std::sync::Arc;
 use tallystick_engine::Engine;
-use tallystick_http_kit::{DoorRules, Gate, HttpLimits, panic};
+use tallystick_http_kit::{DoorRules, Gate, HttpLimits, Redraw, panic};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -76,9 +75,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
     let gate = Gate::new(engine.clone(), limits.clone(), RULES);
     operations::with_unserved(served)
         .route("/{*rest}", any(async || Problem::no_such_route()))
-        .layer(panic::catch::<Problem>())
-        .layer(from_fn(problem::draw_wrong_method))
-        .layer(gate)
+        .layer((gate, Redraw(problem::draw_wrong_method), panic::catch::<Problem>()))
         .with_state(Door { engine, limits: Arc::new(limits) })
 }
 

@@ -1,10 +1,8 @@
 //! Error bodies: `{"message": …}`, of at most 500 characters, as the vendor's client reads them.
 
 use axum::Json;
-use axum::extract::Request;
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -97,9 +95,8 @@ pub(crate) fn draw(refusal: Refusal, _: Option<&RequestId>) -> Response {
     Problem::from(refusal).into_response()
 }
 
-/// Middleware: gives the router's own 405 a body.
-pub(crate) async fn draw_wrong_method(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+/// Gives the router's own 405 a body.
+pub(crate) fn draw_wrong_method(response: Response, _: Option<&RequestId>) -> Response {
     match response.status() == StatusCode::METHOD_NOT_ALLOWED && response.headers().get("content-type").is_none() {
         true => {
             let mut drawn = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method").into_response();

@@ -1,11 +1,9 @@
 //! What happened to each request, for the log and for metrics. Paths are patterns, so nothing is labelled per customer.
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{Method, StatusCode};
-use axum::middleware::Next;
-use axum::response::Response;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use tallystick_engine::monotonic;
 
@@ -35,19 +33,29 @@ pub trait Observer: Send + Sync + 'static {
     fn finished(&self, request: &Finished<'_>);
 }
 
-/// Middleware: measures, logs and reports. Must be a `Router::layer`, which knows the matched route.
-pub async fn watch(State(observer): State<Arc<dyn Observer>>, request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let started = monotonic();
-    let response = next.run(request).await;
-    let route = matched.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-    let finished = Finished { method: &method, route, status: response.status(), duration: started.elapsed() };
-    if status_is_unusual(finished.status) || LINES.may_write(started) {
-        log(&finished);
+/// A request that is not finished.
+pub(crate) struct Watched {
+    method: Method,
+    route: Option<MatchedPath>,
+    started: Instant,
+}
+
+impl Watched {
+    /// A request that begins now.
+    pub(crate) fn of(request: &Request) -> Self {
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        Self { method: request.method().clone(), route, started: monotonic() }
     }
-    observer.finished(&finished);
-    response
+
+    /// Logs the request and tells the observer of it.
+    pub(crate) fn finish(self, status: StatusCode, observer: &dyn Observer) {
+        let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+        let finished = Finished { method: &self.method, route, status, duration: self.started.elapsed() };
+        if status_is_unusual(status) || LINES.may_write(self.started) {
+            log(&finished);
+        }
+        observer.finished(&finished);
+    }
 }
 
 fn log(finished: &Finished<'_>) {

@@ -6,18 +6,22 @@
 pub mod access_log;
 pub mod auth;
 pub mod body;
+pub mod front;
 pub mod gate;
 pub mod limits;
 pub mod panic;
 pub mod query;
+pub mod redraw;
 pub mod refusal;
 pub mod request_id;
 pub mod trace_context;
 
 pub use auth::Authenticated;
+pub use front::Front;
 pub use gate::{DoorRules, Gate, RateLimits};
 pub use limits::HttpLimits;
 pub use query::QueryString;
+pub use redraw::Redraw;
 pub use refusal::Refusal;
 pub use request_id::RequestId;
 pub use trace_context::TraceContext;

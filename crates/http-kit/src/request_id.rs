@@ -1,16 +1,13 @@
 //! A name for every request: in the log, in the response and in error bodies; and the trace that it belongs to, in the log.
 
 use crate::trace_context::TraceContext;
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tallystick_domain::Instant;
+use tracing::Span;
 use tracing::field::Empty;
-use tracing::{Instrument, Span};
 
 /// The header that carries it, both ways.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -28,6 +25,11 @@ impl fmt::Display for RequestId {
 }
 
 impl RequestId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Takes over a sender's id when it is safe to print: 1 to 128 of letters, digits and `-_.:/`.
     fn accept(value: &HeaderValue) -> Option<Self> {
         let text = value.to_str().ok()?;
@@ -58,23 +60,20 @@ impl RequestIds {
         Arc::new(Self { started_at, issued: AtomicU64::new(0), adopt })
     }
 
+    /// The name that a sender gave its request, or a new one.
+    pub(crate) fn of(&self, headers: &HeaderMap) -> RequestId {
+        headers.get(HEADER).and_then(RequestId::accept).unwrap_or_else(|| self.next())
+    }
+
+    /// The span of a request.
+    pub(crate) fn span(&self, id: &RequestId, headers: &HeaderMap) -> Span {
+        span(id, TraceContext::of(headers).as_ref(), self.adopt)
+    }
+
     fn next(&self) -> RequestId {
         let number = self.issued.fetch_add(1, Ordering::Relaxed) + 1;
         RequestId(format!("{:x}-{number:06}", self.started_at.as_micros()).into())
     }
-}
-
-/// Middleware: names the request, puts the name into its span, its extensions and the response.
-pub async fn assign(State(ids): State<Arc<RequestIds>>, mut request: Request, next: Next) -> Response {
-    let id = request.headers().get(HEADER).and_then(RequestId::accept).unwrap_or_else(|| ids.next());
-    request.extensions_mut().insert(id.clone());
-    let span = span(&id, TraceContext::of(request.headers()).as_ref(), ids.adopt);
-    let mut response = next.run(request).instrument(span).await;
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
-        response.headers_mut().insert(HEADER, value);
-    }
-    response.extensions_mut().insert(id);
-    response
 }
 
 /// The request's span. Its fields are in every line of the log that is written for the request.

@@ -5,7 +5,6 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Extension, Router};
@@ -15,9 +14,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tallystick_domain::Instant;
-use tallystick_http_kit::access_log::{Finished, Observer, watch};
-use tallystick_http_kit::request_id::{RequestIds, assign};
-use tallystick_http_kit::{HttpLimits, Refusal, RequestId, body, panic};
+use tallystick_http_kit::access_log::{Finished, Observer};
+use tallystick_http_kit::request_id::RequestIds;
+use tallystick_http_kit::{Front, HttpLimits, Refusal, RequestId, body, panic};
 use tower::ServiceExt;
 
 /// A dialect that draws a refusal as plain text.
@@ -65,8 +64,7 @@ fn app(recorder: Arc<Recorder>) -> Router {
         .route("/items/{id}", get(|Extension(id): Extension<RequestId>| async move { id.to_string() }))
         .route("/broken", get(broken))
         .layer(panic::catch::<Plain>())
-        .layer(from_fn_with_state(observer, watch))
-        .layer(from_fn_with_state(RequestIds::new(Instant::from_micros(255).unwrap()), assign))
+        .layer(Front::new(RequestIds::new(Instant::from_micros(255).unwrap()), observer))
 }
 
 async fn call(app: &Router, path: &str) -> (StatusCode, String, String) {

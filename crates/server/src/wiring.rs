@@ -9,13 +9,12 @@ use crate::shutdown::{Leaving, Signals};
 use crate::telemetry::Telemetry;
 use crate::{greeting, health, listener, openapi, operations};
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tallystick_engine::{Engine, OpenError};
-use tallystick_http_kit::access_log::{Observer, watch};
+use tallystick_http_kit::access_log::Observer;
 use tallystick_http_kit::request_id::RequestIds;
-use tallystick_http_kit::{HttpLimits, panic, request_id};
+use tallystick_http_kit::{Front, HttpLimits, panic};
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -107,8 +106,7 @@ fn no_key_message(config: &Config) -> String {
 struct Frame {
     limits: HttpLimits,
     metrics: Arc<Metrics>,
-    observer: Arc<dyn Observer>,
-    ids: Arc<RequestIds>,
+    front: Front,
 }
 
 impl Frame {
@@ -117,7 +115,7 @@ impl Frame {
         let metrics = Metrics::new(engine.clone(), limits.rate.clone());
         let observer = telemetry.observer(Arc::clone(&metrics) as Arc<dyn Observer>);
         let ids = RequestIds::with_traces(engine.now(), telemetry.adopt());
-        Self { limits, metrics, observer, ids }
+        Self { limits, metrics, front: Front::new(ids, observer) }
     }
 
     /// All routes of the server.
@@ -155,8 +153,7 @@ impl Frame {
     fn around(&self, routes: Router) -> Router {
         routes
             .fallback(operations::no_such_route)
-            .layer(panic::catch::<operations::Plain>())
-            .layer(from_fn_with_state(Arc::clone(&self.observer), watch))
-            .layer(from_fn_with_state(Arc::clone(&self.ids), request_id::assign))
+            // In one: the router boxes what each call of `layer` makes.
+            .layer((self.front.clone(), panic::catch::<operations::Plain>()))
     }
 }

@@ -23,10 +23,8 @@ use crate::door::Door;
 use crate::operations;
 use crate::problem::{Problem, redraw};
 use crate::writes;
-use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
 use axum::routing::any;
-use tallystick_http_kit::{DoorRules, Gate, panic};
+use tallystick_http_kit::{DoorRules, Gate, Redraw, panic};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -53,9 +51,7 @@ pub(crate) fn router(gate: Gate) -> OpenApiRouter<Door> {
         .routes(routes!(features::get_feature, features::update_feature, features::delete_feature));
     operations::with_unserved(served, &operations::published_v3(), &[], problem::SCHEMA)
         .route("/api/v3/{*rest}", any(async || Problem::no_such_route()))
-        .layer(panic::catch::<Problem>())
-        .layer(from_fn(|request: Request, next: Next| redraw(request, next, problem::draw)))
-        .layer(gate)
+        .layer((gate, Redraw(|answer, id| redraw(answer, id, problem::draw)), panic::catch::<Problem>()))
 }
 
 /// What the document says of this version besides its paths.

@@ -4,7 +4,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use axum::middleware::from_fn_with_state;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use tallystick_domain::{Instant, Namespace};
 use tallystick_engine::{
     Clock, Engine, EngineConfig, IdempotencyTuning, KeyAdmin, Limits, NamespaceAdmin, StoreTuning,
 };
-use tallystick_http_kit::{HttpLimits, request_id};
+use tallystick_http_kit::{Front, HttpLimits, request_id};
 use tempfile::TempDir;
 use tower::ServiceExt;
 use utoipa::openapi::OpenApi;
@@ -125,7 +124,7 @@ impl Door {
         let engine = Engine::open(config).await.unwrap();
         let ids = request_id::RequestIds::new(engine.now());
         let (router, document) = tallystick_dialect_openmeter::router(engine.clone(), http_limits).split_for_parts();
-        let app = router.layer(from_fn_with_state(ids, request_id::assign));
+        let app = router.layer(Front::naming(ids));
         Self { app, clock, dir, engine, document, key: None }
     }
 

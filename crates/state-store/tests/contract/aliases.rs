@@ -3,10 +3,10 @@
 use crate::place::Place;
 use crate::samples::{at, ns};
 use std::collections::BTreeMap;
-use tallystick_domain::CustomerId;
 use tallystick_domain::customer::Customer;
-use tallystick_domain::subject::Alias;
-use tallystick_state_store::{StateError, StateStore, Writer};
+use tallystick_domain::subject::{Alias, Patch, SubjectChange, SubjectDraft};
+use tallystick_domain::{CustomerId, SubjectId};
+use tallystick_state_store::{StateError, StateStore, SubjectEdits, Writer};
 
 fn alias(name: &str, subject: &str) -> Alias {
     Alias { name: name.into(), subject: subject.into(), created_at: at(5) }
@@ -109,4 +109,42 @@ pub async fn the_owner_of_a_subject_owns_its_aliases(place: Place) {
     }
     assert_eq!(store.find_subject_owner(&ns("a"), "x").await.unwrap(), None);
     assert_eq!(store.find_subject_owner(&ns("a"), "y").await.unwrap(), None);
+}
+
+pub async fn a_customer_is_written_with_its_subjects_or_not_at_all(place: Place) {
+    let store = place.open().await;
+    let by = ns("a");
+    let describe = |number: u128, key: &str| {
+        let draft = SubjectDraft { key: key.into(), display_name: Patch::Set("S".into()), ..SubjectDraft::default() };
+        (SubjectId::from_parts(1_700_000_000_000, number), SubjectChange::parse(draft).unwrap())
+    };
+    let edits = |number, key: &str, aliases: &[Alias]| SubjectEdits {
+        describe: vec![describe(number, key)],
+        aliases: aliases.to_vec(),
+        most_aliases: 3,
+        forget: vec![],
+    };
+    let first = customer(1, Some("acme"), &["s"]);
+    store.insert_customer_with(Writer::of(&by), &first, edits(1, "s", &[alias("x", "s")])).await.unwrap();
+    let second = customer(2, Some("other"), &["t"]);
+    let taken = store.insert_customer_with(Writer::of(&by), &second, edits(2, "t", &[alias("x", "t")])).await;
+    assert!(matches!(taken, Err(StateError::Refused(_))), "{taken:?}");
+    assert_eq!(store.find_customer(&by, "other").await.unwrap(), None);
+    assert_eq!(store.list_subjects(&by).await.unwrap().len(), 1);
+
+    let two = customer(1, Some("acme"), &["s", "t"]);
+    store.update_customer_with(Writer::of(&by), &first, &two, edits(2, "t", &[alias("y", "t")])).await.unwrap();
+    // What was read before is not there any more.
+    let late = store.update_customer_with(Writer::of(&by), &first, &first, SubjectEdits::default()).await;
+    assert!(matches!(late, Err(StateError::Refused(_))), "{late:?}");
+    let one = Customer { updated_at: at(60), ..customer(1, Some("acme"), &["t"]) };
+    let forget = SubjectEdits { forget: vec!["s".into()], ..SubjectEdits::default() };
+    store.update_customer_with(Writer::of(&by), &two, &one, forget).await.unwrap();
+    assert_eq!(store.get_customer(&by, first.id).await.unwrap(), Some(one));
+    let keys: Vec<_> = store.list_subjects(&by).await.unwrap().into_iter().map(|subject| subject.key).collect();
+    assert_eq!(keys, ["t"]);
+    let left = store.aliases_of(&by, vec!["s".into(), "t".into()]).await.unwrap();
+    assert_eq!(left, [alias("y", "t")]);
+    let kinds: Vec<_> = place.outbox().await.iter().map(|row| row.split(' ').nth(1).unwrap().to_string()).collect();
+    assert_eq!(kinds, ["subject", "alias", "customer", "subject", "alias", "customer", "alias", "subject", "customer"]);
 }

@@ -40,6 +40,7 @@ contract! {
     aliases::aliases_are_added_found_listed_and_removed,
     aliases::a_name_never_means_two_subjects,
     aliases::the_owner_of_a_subject_owns_its_aliases,
+    aliases::a_customer_is_written_with_its_subjects_or_not_at_all,
     event_schemas::every_field_of_each_version_is_kept,
     event_schemas::a_name_has_one_live_schema_and_the_last_changed_is_listed_first,
     event_schemas::a_change_of_what_is_not_stored_any_more_is_refused,

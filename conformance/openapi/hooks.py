@@ -17,8 +17,10 @@ KNOWN = json.loads(os.environ["SUITE_KNOWN"])
 ANSWERS = open(os.environ["SUITE_ANSWERS"], "a", encoding="utf-8", buffering=1)
 
 
-def known(parameter: str, kind: str) -> "list[str]":
+def known(parameter: str, kind: str, path: str) -> "list[str]":
     """The prepared names for a parameter: those of just its name, or of the longest word in it, as `groupByKey` holds no meter."""
+    if path.startswith("/togai/"):
+        return KNOWN[kind].get(f"togai:{parameter}", [])
     if parameter.lower() in KNOWN[kind]:
         return KNOWN[kind][parameter.lower()]
     words = [word for word in KNOWN[kind] if word in parameter.lower()]
@@ -39,6 +41,7 @@ def before_call(context, case, kwargs):
         leave_the_moment_to_the_server(case, digest)
         name_whose_it_is(case, digest)
         keep_its_key(case, digest)
+        say_what_togai_knows(case, digest)
     is_stateful = case.meta.phase.name.value == "stateful"
     if case.path_parameters and not is_stateful and not case.meta.is_negative_at(ParameterLocation.PATH):
         name_what_exists(case, digest)
@@ -65,6 +68,26 @@ def keep_its_key(case, digest):
         case.body.pop("usageAttribution", None)
 
 
+def say_what_togai_knows(case, digest):
+    """Lets seven of eight bodies of the Togai door name a schema, an account, a customer, an event or an alias that exist."""
+    path, body = case.operation.path, case.body
+    if not path.startswith("/togai/") or not isinstance(body, dict) or not digest % 8:
+        return
+    lasting = {name: names[0] for name, names in KNOWN["lasting"].items() if name.startswith("togai:")}
+    event = {"schemaName": lasting["togai:event_schema_name"], "accountId": lasting["togai:account_id"]}
+    event |= {"timestamp": "2100-01-01T00:00:00Z", "attributes": [], "dimensions": {}}
+    if path.endswith("/entitled"):
+        body["event"] = event | {"id": f"entitled-{digest}"}
+    elif path.endswith("/correction"):
+        body["event"] = event | {"id": lasting["togai:event_id"]}
+    elif path.endswith("/remove_aliases"):
+        case.body = {"aliases": [f"alias-{digest // 8 % 3}"]}
+    elif path.endswith("/usage_meters") and "eventSchemaName" in body:
+        body["eventSchemaName"] = event["schemaName"]
+    elif path.endswith("/accounts") and "customerId" in body:
+        body["customerId"] = lasting["togai:customer_id"]
+
+
 def name_what_exists(case, digest):
     """Replaces the path parameters of seven requests of eight."""
     # What is changed or deleted is not used by anything else. That is what the last name of a path means; the others say whose.
@@ -72,7 +95,7 @@ def name_what_exists(case, digest):
     last = max(case.path_parameters, key=lambda name: case.operation.path.find(f"{{{name}}}"))
     if digest % 8:
         for name in case.path_parameters:
-            names = known(name, kind if name == last or kind == "lasting" else "owner")
+            names = known(name, kind if name == last or kind == "lasting" else "owner", case.operation.path)
             if names:
                 case.path_parameters[name] = names[digest // 8 % len(names)]
 

@@ -35,6 +35,7 @@ class Prepared:
         progress = "suite-query"
         self._send("GET", f"/api/v1/meters/tokens/query?clientId={progress}", None)
         lomi = self._prepare_lomi()
+        togai = self._prepare_togai()
         # By a word in the name of a path parameter, or by the whole of it, where only an id will do.
         def ids(made):
             return [thing["id"] for thing in made]
@@ -55,13 +56,15 @@ class Prepared:
                 "entitlementid": entitled["lasting"],
                 "reservation": entitled["reservations"],
             }
-            | lomi["lasting"],
+            | lomi["lasting"]
+            | togai["lasting"],
             # Whose entitlement it is that is changed or deleted.
             "owner": {"customer": ["owner"], "subject": ["subject-of-owner"]},
             "changing": {name: ["changing"] for name in ("meter", "customer", "feature")}
             | {"entitlementidorfeaturekey": ["tokens"]}
             | {"meterid": ids(meters[2:3]), "customerid": ids(customers[1:2]), "featureid": ids(features[1:2])}
-            | lomi["changing"],
+            | lomi["changing"]
+            | togai["changing"],
             "spare": {
                 # The versions of the API share what there is, and each deletes some of it.
                 "meter": spare("meter")[: SPARE // 2],
@@ -75,7 +78,8 @@ class Prepared:
                 "entitlementid": spare("given"),
                 "grant": entitled["grants"],
             }
-            | lomi["spare"],
+            | lomi["spare"]
+            | togai["spare"],
         }
 
     def _entitle(self) -> dict:
@@ -120,6 +124,42 @@ class Prepared:
         changing = {"meter_id": meters[1:2], "customer_id": customers[1:2]}
         return {"lasting": lasting, "changing": changing, "spare": {"meter_id": meters[2:], "customer_id": customers[2:]}}
 
+    def _prepare_togai(self) -> dict:
+        """What the paths of the Togai door name; the names of its parameters are others' too, so its own begin with its name."""
+        path = "/togai"
+        names = ["togai_lasting", "togai_changing", *spare("togai")]
+        # The schema and the account of the document's examples.
+        schemas = [{"name": name, "attributes": [{"name": "distance"}], "dimensions": [{"name": "city"}]} for name in names + ["rides", "togai_idle"]]
+        self._send("POST", f"{path}/event_schema", *schemas)
+        # One without meters, which can be deactivated.
+        self._send("POST", f"{path}/event_schema/togai_idle/activate", None)
+        self._send("POST", f"{path}/customers", *[togai_customer(name) for name in names + ["acme"]])
+        meters = [
+            {"name": name, "type": "COUNTER", "aggregation": "COUNT", "eventSchemaName": "togai_lasting"} for name in names
+        ]
+        meters = [made["id"] for made in self._send("POST", f"{path}/usage_meters", *meters)]
+        self._send("POST", f"{path}/usage_meters/{meters[0]}/activate", None)
+        self._send("POST", f"{path}/accounts/togai_lasting-a/add_aliases", *[{"aliases": [f"alias-{number}"]} for number in range(3)])
+        self._send("POST", "/api/v1/features", feature("togai_feature") | {"meterSlug": "togai_lasting"})
+        plenty = {"type": "metered", "featureKey": "togai_feature", "usagePeriod": {"interval": "MONTH"}, "issue": {"amount": 1000000}}
+        self._send("POST", "/api/v2/customers/togai_lasting/entitlements", plenty)
+        self._send("POST", f"{path}/ingest", {"event": TOGAI_EVENT})
+        def named(first, last, accounts):
+            return {
+                "togai:event_schema_name": names[first:last],
+                "togai:usage_meter_id": meters[first:last],
+                "togai:customer_id": names[first:last],
+                "togai:account_id": accounts,
+                "togai:feature_id": ["togai_feature"],
+                "togai:event_id": [TOGAI_EVENT["id"]],
+            }
+
+        accounts = [f"{name}-a" for name in names]
+        spares = named(2, 2 + SPARE // 2, accounts[2 + SPARE // 2 :])
+        lasting = named(0, 1, accounts[:1])
+        lasting["togai:event_schema_name"].append("togai_idle")
+        return {"lasting": lasting, "changing": named(1, 2, accounts[1:2]), "spare": spares}
+
     def get(self, path, **options) -> requests.Response:
         """Asks with the key."""
         return self.call("GET", path, **options)
@@ -139,6 +179,22 @@ class Prepared:
 
 def spare(kind) -> "list[str]":
     return [f"spare_{kind}_{number}" for number in range(SPARE)]
+
+
+# An event that the Togai door knows, of a time at which its meter is active.
+TOGAI_EVENT = {
+    "schemaName": "togai_lasting",
+    "id": "togai-event",
+    "timestamp": "2100-01-01T00:00:00Z",
+    "accountId": "togai_lasting-a",
+    "attributes": [{"name": "distance", "value": "1"}],
+    "dimensions": {"city": "pune"},
+}
+
+
+def togai_customer(name) -> dict:
+    account = {"id": f"{name}-a", "name": name}
+    return {"id": name, "name": name, "primaryEmail": "a@example.com", "address": {}, "account": account}
 
 
 def meter(slug) -> dict:

@@ -72,9 +72,11 @@ pub(crate) struct CreateInput {
     #[schema(max_length = 320)]
     primary_email: String,
     /// The address.
+    #[serde(deserialize_with = "json::object")]
     address: AddressBody,
     /// Kept and given back.
     #[schema(max_items = 10)]
+    #[serde(default, deserialize_with = "json::optional_objects")]
     settings: Option<Vec<SettingBody>>,
     /// An account to create with it.
     account: Option<NewAccount>,
@@ -92,6 +94,7 @@ pub(crate) struct UpdateInput {
     #[schema(max_length = 320)]
     primary_email: Option<String>,
     /// The whole address.
+    #[serde(default, deserialize_with = "json::optional_object")]
     address: Option<AddressBody>,
 }
 

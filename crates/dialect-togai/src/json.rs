@@ -3,7 +3,11 @@
 use crate::problem::Problem;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
+use std::marker::PhantomData;
 use tallystick_domain::json;
 use tallystick_http_kit::{HttpLimits, body};
 
@@ -40,6 +44,52 @@ pub(crate) async fn text(request: Request, limits: &HttpLimits) -> Result<Option
     Ok(Some(text.to_owned()))
 }
 
+/// A field that is an object: a list of an object's values, which the reader would take as well, is none.
+pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
+    Ok(Object::deserialize(value)?.0)
+}
+
+/// The same of a field that may be absent or null.
+pub(crate) fn optional_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(value)?.map(|object| object.0))
+}
+
+/// The same of a list of objects.
+pub(crate) fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Vec<T>, D::Error> {
+    Ok(Vec::<Object<T>>::deserialize(value)?.into_iter().map(|object| object.0).collect())
+}
+
+/// The same of a list that may be absent or null.
+pub(crate) fn optional_objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let read = Option::<Vec<Object<T>>>::deserialize(value)?;
+    Ok(read.map(|objects| objects.into_iter().map(|object| object.0).collect()))
+}
+
+/// What is read from an object and from nothing else.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        value.deserialize_map(OfObject(PhantomData))
+    }
+}
+
+struct OfObject<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OfObject<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
+}
+
 /// Reads a checked text.
 pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     if !text.trim_start().starts_with('{') {
@@ -54,4 +104,42 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
             path => Problem::field(path, reason),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        name: String,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Outer {
+        #[serde(deserialize_with = "object")]
+        one: Inner,
+        #[serde(default, deserialize_with = "optional_object")]
+        perhaps: Option<Inner>,
+        #[serde(default, deserialize_with = "optional_objects")]
+        many: Option<Vec<Inner>>,
+    }
+
+    #[test]
+    fn an_object_is_not_read_from_a_list_of_its_values() {
+        let read = |text: &str| parse::<Outer>(text);
+        let all = read(r#"{"one":{"name":"a"},"perhaps":{"name":"b"},"many":[{"name":"c"}]}"#).unwrap();
+        assert_eq!((all.one.name.as_str(), all.perhaps.unwrap().name.as_str()), ("a", "b"));
+        assert_eq!(all.many.unwrap()[0].name, "c");
+        assert!(read(r#"{"one":{"name":"a"},"perhaps":null,"many":null}"#).unwrap().many.is_none());
+        for (text, place) in [
+            (r#"{"one":["a"]}"#, "one"),
+            (r#"{"one":{"name":"a"},"perhaps":["b"]}"#, "perhaps"),
+            (r#"{"one":{"name":"a"},"many":[["c"]]}"#, "many[0]"),
+            (r#"{"one":{"name":1}}"#, "one.name"),
+        ] {
+            let message = read(text).unwrap_err().message;
+            assert!(message.starts_with(&format!("{place}: ")), "{message}");
+        }
+    }
 }

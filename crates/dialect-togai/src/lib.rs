@@ -82,7 +82,7 @@ pub fn router(engine: Engine, limits: HttpLimits) -> OpenApiRouter {
 /// What the document says besides its paths.
 #[derive(OpenApi)]
 #[openapi(
-    components(schemas(problem::Body)),
+    components(schemas(problem::Body, events::ActionWord)),
     tags(
         (name = "Togai authentication", description = "A token for Togai's client."),
         (name = "Togai event schemas", description = "What events bring, in Togai's words."),

@@ -97,9 +97,11 @@ pub(crate) struct CreateInput {
     name: String,
     /// The numbers that events bring.
     #[schema(max_items = 50)]
+    #[serde(deserialize_with = "json::objects")]
     attributes: Vec<AttributeBody>,
     /// The texts that events bring.
     #[schema(max_items = 50)]
+    #[serde(deserialize_with = "json::objects")]
     dimensions: Vec<DimensionBody>,
     /// Text for people.
     #[schema(max_length = 255)]
@@ -123,9 +125,11 @@ pub(crate) struct UpdateInput {
     description: Option<String>,
     /// All attributes.
     #[schema(max_items = 50)]
+    #[serde(default, deserialize_with = "json::optional_objects")]
     attributes: Option<Vec<AttributeBody>>,
     /// All dimensions.
     #[schema(max_items = 50)]
+    #[serde(default, deserialize_with = "json::optional_objects")]
     dimensions: Option<Vec<DimensionBody>>,
     /// All fields by which meters may choose events.
     filter_fields: Option<Vec<String>>,

@@ -26,6 +26,7 @@ pub(crate) struct AddInput {
     aliases: Option<Vec<String>>,
     /// The names, which hold for all time: a beginning or an end is refused.
     #[schema(max_items = 10)]
+    #[serde(default, deserialize_with = "json::optional_objects")]
     account_aliases: Option<Vec<NewAlias>>,
 }
 
@@ -37,6 +38,7 @@ pub(crate) struct RemoveInput {
     /// The names.
     aliases: Option<Vec<String>>,
     /// Their ids, which are the names.
+    #[serde(default, deserialize_with = "json::optional_objects")]
     account_aliases: Option<Vec<GoneAlias>>,
 }
 

@@ -2,6 +2,7 @@
 
 use crate::address::AddressBody;
 use crate::customers::{MAX_EMAIL, check_settings};
+use crate::json;
 use crate::kept;
 use crate::names::{MAX_NAME, MAX_TEXT, check_length, check_optional};
 use crate::problem::Problem;
@@ -60,6 +61,7 @@ pub(crate) struct Kept {
     pub net_term_days: Option<i64>,
     /// The address.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::optional_object")]
     pub address: Option<AddressBody>,
     /// Where invoices go.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,10 +69,12 @@ pub(crate) struct Kept {
     pub primary_email: Option<String>,
     /// Who gets invoices.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::optional_object")]
     pub billing_information: Option<BillingInformation>,
     /// Settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 10)]
+    #[serde(default, deserialize_with = "json::optional_objects")]
     pub settings: Option<Vec<SettingBody>>,
     /// Labels.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +140,7 @@ pub(crate) struct NewAccount {
     #[schema(max_items = 10)]
     aliases: Option<Vec<String>>,
     /// Other names, which hold for all time: a beginning or an end is refused.
+    #[serde(default, deserialize_with = "json::optional_objects")]
     account_aliases: Option<Vec<NewAlias>>,
     #[serde(flatten)]
     kept: Kept,

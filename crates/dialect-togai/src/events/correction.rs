@@ -25,6 +25,19 @@ use utoipa::ToSchema;
 /// What can be done.
 const ACTIONS: [&str; 3] = ["UNDO", "REDO", "REDO_EVENT"];
 
+/// What can be done, for the document.
+#[derive(ToSchema)]
+#[schema(as = TogaiCorrectionAction, rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(dead_code, reason = "describes a text that is read by hand")]
+pub(crate) enum ActionWord {
+    /// It counts no more.
+    Undo,
+    /// It is judged again.
+    Redo,
+    /// It gets other attributes and dimensions.
+    RedoEvent,
+}
+
 /// The event to correct.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = TogaiEventCorrection)]
@@ -65,7 +78,7 @@ struct Outcome {
     operation_id = "togai_event_correction",
     tag = "Togai events",
     params(
-        ("action" = String, Query, description = "`UNDO`, `REDO` or `REDO_EVENT`."),
+        ("action" = ActionWord, Query, description = "What to do."),
         ("require_confirmation" = Option<bool>, Query, description = "Not served: 400 when it is true."),
     ),
     request_body = CorrectionInput,

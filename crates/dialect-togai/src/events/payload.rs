@@ -4,6 +4,7 @@
 //! `attributes` (numbers, exactly as they were sent), `dimensions` (texts), `units` if any were sent, `alias` if the account was
 //! called by one, and `failure` if the event cannot be metered.
 
+use crate::json;
 use crate::names::{MAX_NAME, is_within};
 use serde::Deserialize;
 use serde_json::Value;
@@ -45,6 +46,7 @@ pub(crate) struct Payload {
     pub account_id: String,
     /// Its numbers.
     #[schema(max_items = 10)]
+    #[serde(deserialize_with = "json::objects")]
     pub attributes: Vec<AttributeInput>,
     /// Its texts.
     pub dimensions: BTreeMap<String, String>,
@@ -57,8 +59,8 @@ pub(crate) struct AttributeInput {
     /// Its name.
     #[schema(min_length = 1, max_length = 50)]
     name: String,
-    /// The number, as text.
-    #[schema(value_type = String, pattern = r"^-?\d{1,512}(\.\d+)?$")]
+    /// The number, as text (`^-?\d{1,512}(\.\d+)?$`), or as a number without an exponent.
+    #[schema(value_type = Value, example = "12.5")]
     value: Box<RawValue>,
     /// Its unit.
     #[schema(min_length = 1, max_length = 50)]

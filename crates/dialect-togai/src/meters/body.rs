@@ -1,5 +1,6 @@
 //! Usage meters as they are sent and shown.
 
+use crate::json;
 use crate::names::{MAX_TEXT, check_length, check_name, check_optional};
 use crate::problem::Problem;
 use crate::schemas::SchemaBody;
@@ -80,13 +81,13 @@ pub(crate) struct ComputationBody {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(max_length = 50)]
     pub id: Option<String>,
-    /// JSON-Logic, as text: only events for which it is true count.
+    /// JSON-Logic, as text of at most 1,500 characters or as JSON itself: only events for which it is true count.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "optional_logic")]
-    #[schema(max_length = 1500)]
+    #[schema(value_type = Option<Value>)]
     pub matcher: Option<String>,
-    /// JSON-Logic, as text: the units of an event.
+    /// JSON-Logic, as text of at most 500 characters or as JSON itself: the units of an event.
     #[serde(deserialize_with = "logic")]
-    #[schema(max_length = 500)]
+    #[schema(value_type = Value)]
     pub computation: String,
     /// Kept and given back.
     pub order: i64,
@@ -114,9 +115,11 @@ pub(crate) struct CreateInput {
     #[schema(max_length = 255)]
     pub description: Option<String>,
     /// What must stand in an event; all must hold.
+    #[serde(default, deserialize_with = "json::optional_objects")]
     pub filters: Option<Vec<FilterBody>>,
     /// One at most.
     #[schema(max_items = 1)]
+    #[serde(default, deserialize_with = "json::optional_objects")]
     pub computations: Option<Vec<ComputationBody>>,
 }
 
@@ -142,9 +145,11 @@ pub(crate) struct UpdateInput {
     /// The schema of its events; not of an active meter.
     pub event_schema_name: Option<String>,
     /// What must stand in an event; not of an active meter.
+    #[serde(default, deserialize_with = "json::optional_objects")]
     pub filters: Option<Vec<FilterBody>>,
     /// One at most; not of an active meter.
     #[schema(max_items = 1)]
+    #[serde(default, deserialize_with = "json::optional_objects")]
     pub computations: Option<Vec<ComputationBody>>,
 }
 

@@ -2,6 +2,7 @@
 
 use super::MAX_POINTS;
 use crate::events::read_time;
+use crate::json;
 use crate::names::check_length;
 use crate::problem::Problem;
 use serde::Deserialize;
@@ -29,6 +30,7 @@ pub(crate) struct MetricsInput {
     end_time: String,
     /// The questions.
     #[schema(min_items = 1, max_items = 5)]
+    #[serde(deserialize_with = "json::objects")]
     metric_queries: Vec<QueryInput>,
 }
 
@@ -39,16 +41,19 @@ pub(crate) struct MetricsInput {
 pub(crate) struct QueryInput {
     /// Name of the answer.
     id: String,
-    /// `EVENTS`, `USAGE` or `METER_USAGE`.
+    /// What is counted.
+    #[schema(value_type = MetricWord)]
     name: String,
-    /// `HOUR`, `DAY`, `WEEK` or `MONTH`.
+    /// How long the pieces of time are.
+    #[schema(value_type = PeriodWord)]
     aggregation_period: String,
     /// `ACCOUNT_ID`; of events also `EVENT_STATUS` or `SCHEMA_NAME`, of usage also `CUSTOMER_ID` or `USAGE_METER_ID`.
     group_by: Option<String>,
     /// `CURRENCY` is `BASE` or `INVOICE`: it says nothing about what is no money.
     configs: Option<BTreeMap<String, String>>,
     /// All must hold.
-    #[schema(min_items = 1, max_items = 5)]
+    #[schema(max_items = 5)]
+    #[serde(default, deserialize_with = "json::optional_objects")]
     filters: Option<Vec<FilterInput>>,
 }
 
@@ -61,6 +66,27 @@ pub(crate) struct FilterInput {
     field_name: String,
     /// One of these.
     field_values: Vec<String>,
+}
+
+/// What can be counted, in the vendor's words.
+#[derive(ToSchema)]
+#[schema(as = TogaiMetricName, rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(dead_code, reason = "describes a text that is read by hand")]
+enum MetricWord {
+    Events,
+    Usage,
+    MeterUsage,
+}
+
+/// How long pieces of time can be, in the vendor's words.
+#[derive(ToSchema)]
+#[schema(as = TogaiAggregationPeriod, rename_all = "SCREAMING_SNAKE_CASE")]
+#[allow(dead_code, reason = "describes a text that is read by hand")]
+enum PeriodWord {
+    Hour,
+    Day,
+    Week,
+    Month,
 }
 
 /// What is counted.

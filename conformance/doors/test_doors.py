@@ -18,7 +18,7 @@ def test_an_event_of_each_door_is_read_through_all(doors):
     assert doors.total_openmeter("ride_total") == Decimal("0.3")
     assert doors.total_togai(made["togai"]) == Decimal("0.7")
     assert doors.balance_lomi(made["lomi"], customer) == (Decimal("0.7"), Decimal("-0.7"))
-    assert sent["meter_id"] == made["lomi"] and sent["status"] == "processed"
+    assert sent["status"] == "processed"
     (row,) = doors.rows_lomi(made["lomi"])
     assert (str(row.customer_id), row.consumed_units) == (customer, 0.7)
 
@@ -70,8 +70,8 @@ def test_a_corrected_event_is_corrected_at_all_doors(doors):
     doors.send_togai(kind, customer, "kept", "3", "eu")
     doors.send_lomi(kind, customer, "undone", "4", "eu")
     assert doors.balance_lomi(made["lomi"], customer)[0] == Decimal(7)
-    reason = {"reason": "sent by mistake", "events": [{"source": "lomi", "id": "undone"}]}
-    answer = requests.post(f"{doors.url}/api/v1/events/retract", json=reason, timeout=30)
+    retraction = {"source": "lomi", "id": "undone", "reason": "sent by mistake"}
+    answer = requests.post(f"{doors.url}/api/v1/events/retract", json=retraction, timeout=30)
     assert answer.status_code == 200, answer.text
     assert doors.balance_lomi(made["lomi"], customer)[0] == Decimal(3)
     assert doors.total_togai(made["togai"]) == Decimal(3)

@@ -89,7 +89,9 @@ class Prepared:
         self._send("POST", "/api/v1/features", *[feature(key) for key in spare("given")])
         of_subjects = {"key": "of-subjects", "name": "of-subjects", "usageAttribution": {"subjectKeys": ["subject-0", "subject-1"]}}
         self._send("POST", "/api/v1/customers", customer("owner"), of_subjects)
-        chat = {"type": "metered", "featureKey": "chat", "usagePeriod": {"interval": "MONTH"}, "issue": {"amount": 1000}}
+        # Measured since long ago: a reset lies behind the beginning, by whole minutes.
+        since = {"measureUsageFrom": "2024-01-01T00:00:00Z"}
+        chat = {"type": "metered", "featureKey": "chat", "usagePeriod": {"interval": "MONTH"}, "issue": {"amount": 1000}} | since
         tokens = chat | {"featureKey": "tokens"}
         owned = [{"type": "boolean", "featureKey": key} for key in spare("given")]
         self._send("POST", "/api/v2/customers/customer-1/entitlements", chat)

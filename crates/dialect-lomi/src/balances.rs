@@ -15,6 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use tallystick_domain::event::StoredEvent;
 use tallystick_domain::key::Scope;
 use tallystick_domain::meter::Meter;
 use tallystick_domain::{EntitlementId, Quantity};
@@ -118,8 +119,12 @@ fn compare(field: Field, left: &MeterBalance, right: &MeterBalance) -> Ordering 
 }
 
 async fn body_of(door: &Door, caller: &Caller, meter: &Meter, balance: &MeterBalance) -> Result<BalanceBody, Problem> {
-    let last_event = usage::last_event(door, caller, meter, balance).await?;
-    Ok(BalanceBody {
+    let last_events = usage::last_events(door, caller, meter, &[balance]).await?;
+    Ok(body_with(caller, balance, last_events.get(&balance.customer)))
+}
+
+fn body_with(caller: &Caller, balance: &MeterBalance, last_event: Option<&StoredEvent>) -> BalanceBody {
+    BalanceBody {
         balance: number(balance.balance),
         balance_id: ids::text(balance.id.bits()),
         billable_organization_id: None,
@@ -127,10 +132,10 @@ async fn body_of(door: &Door, caller: &Caller, meter: &Meter, balance: &MeterBal
         created_at: balance.created_at.to_string(),
         credited_units: number(balance.credited),
         customer_id: ids::text(balance.customer.bits()),
-        last_event_id: last_event.map(|stored| ids::event(caller.namespace(), &stored)),
+        last_event_id: last_event.map(|stored| ids::event(caller.namespace(), stored)),
         meter_id: ids::text(balance.meter.bits()),
         updated_at: balance.updated_at.to_string(),
-    })
+    }
 }
 
 /// List meter balances
@@ -155,13 +160,13 @@ pub(crate) async fn list_meter_balances(
     meters.retain(is_shown);
     let balances = door.engine.list_balances(&caller, &meters).await?;
     let (page, total) = listing.page(balances, compare, |balance| balance.id);
-    let meters: BTreeMap<_, _> = meters.into_iter().map(|meter| (meter.id, meter)).collect();
-    let mut data = Vec::with_capacity(page.len());
-    for balance in &page {
-        if let Some(meter) = meters.get(&balance.meter) {
-            data.push(body_of(&door, &caller, meter, balance).await?);
-        }
+    let mut last_events = BTreeMap::new();
+    for meter in &meters {
+        let balances: Vec<_> = page.iter().filter(|balance| balance.meter == meter.id).collect();
+        last_events.insert(meter.id, usage::last_events(&door, &caller, meter, &balances).await?);
     }
+    let last_event = |balance: &MeterBalance| last_events.get(&balance.meter)?.get(&balance.customer);
+    let data = page.iter().map(|balance| body_with(&caller, balance, last_event(balance))).collect();
     Ok(Json(listing.body(data, total)))
 }
 

@@ -3,7 +3,7 @@
 pub(crate) mod feed;
 mod reading;
 
-pub(crate) use reading::last_event;
+pub(crate) use reading::last_events;
 
 use crate::body::Fields;
 use crate::door::{Caller, Door, PathIds};

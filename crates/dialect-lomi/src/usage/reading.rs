@@ -5,6 +5,7 @@ use crate::door::{Caller, Door};
 use crate::ids;
 use crate::meters::is_shown;
 use crate::problem::Problem;
+use std::collections::{BTreeMap, BTreeSet};
 use tallystick_domain::event::{EventField, EventPosition, StoredEvent, TimeFilter};
 use tallystick_domain::json::{Leaf, lookup};
 use tallystick_domain::meter::{Filter, Meter, Metered};
@@ -142,52 +143,71 @@ pub(super) async fn find(door: &Door, caller: &Caller, bits: u128) -> Result<(Li
     let (text, end) = (ids::text(bits), millisecond.saturating_add_micros(999));
     let time = TimeFilter::All(vec![TimeFilter::From(millisecond), TimeFilter::Through(end)]);
     let listing = EventListing { time: Some(time), ..EventListing::default() };
-    let is_it = |listed: &ListedEvent| ids::event(caller.namespace(), &listed.stored) == text;
-    let found = first(door, caller, listing, is_it).await?.ok_or_else(|| Problem::not_found(WHAT))?;
+    let mut found = None;
+    let take = |listed: ListedEvent| {
+        let is_it = ids::event(caller.namespace(), &listed.stored) == text;
+        found = is_it.then_some(listed);
+        is_it
+    };
+    read_until(door, caller, listing, take).await?;
+    let found = found.ok_or_else(|| Problem::not_found(WHAT))?;
     let meters = door.engine.list_meters(caller, false).await?;
     let becoming = becoming(&found, &meters);
     Ok((found, becoming))
 }
 
-/// The latest event that counts for a balance.
-pub(crate) async fn last_event(
+/// The latest event that counts for each of some balances of a meter, by customer. One read finds them all, unless many events
+/// happened at the same moments.
+pub(crate) async fn last_events(
     door: &Door,
     caller: &Caller,
     meter: &Meter,
-    balance: &MeterBalance,
-) -> Result<Option<StoredEvent>, Problem> {
-    let Some(time) = balance.last_used_at else { return Ok(None) };
+    balances: &[&MeterBalance],
+) -> Result<BTreeMap<CustomerId, StoredEvent>, Problem> {
+    let mut wanted: BTreeMap<CustomerId, Instant> =
+        balances.iter().filter_map(|balance| Some((balance.customer, balance.last_used_at?))).collect();
+    let mut found = BTreeMap::new();
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    let times: BTreeSet<Instant> = wanted.values().copied().collect();
     let listing = EventListing {
         fields: vec![(EventField::Type, Filter::Eq(meter.event_type.clone()))],
-        customers: vec![balance.customer.to_string()],
-        time: Some(at(time)),
+        customers: wanted.keys().map(CustomerId::to_string).collect(),
+        time: Some(TimeFilter::Any(times.into_iter().map(at).collect())),
         ..EventListing::default()
     };
-    let counts = |listed: &ListedEvent| !is_retracted(listed) && matches!(units(meter, listed), Some(Ok(_)));
-    Ok(first(door, caller, listing, counts).await?.map(|listed| listed.stored))
+    let take = |listed: ListedEvent| {
+        let Some(customer) = listed.customer else { return false };
+        let is_last = wanted.get(&customer) == Some(&listed.stored.event.time());
+        if is_last && !is_retracted(&listed) && matches!(units(meter, &listed), Some(Ok(_))) {
+            wanted.remove(&customer);
+            found.insert(customer, listed.stored);
+        }
+        wanted.is_empty()
+    };
+    read_until(door, caller, listing, take).await?;
+    Ok(found)
 }
 
 fn at(time: Instant) -> TimeFilter {
     TimeFilter::All(vec![TimeFilter::From(time), TimeFilter::Through(time)])
 }
 
-/// The first event of a listing that is wanted.
-async fn first(
+/// Reads a listing until it ends or `take` has all that it wants.
+async fn read_until(
     door: &Door,
     caller: &Caller,
     listing: EventListing,
-    is_wanted: impl Fn(&ListedEvent) -> bool,
-) -> Result<Option<ListedEvent>, Problem> {
+    mut take: impl FnMut(ListedEvent) -> bool,
+) -> Result<(), Problem> {
     let mut after = None;
     for _ in 0..MOST_READS {
         let listing = EventListing { after, limit: A_READ, ..listing.clone() };
         let read = door.engine.list_events(caller, listing).await?;
         let (count, last) = (read.len(), read.last().map(|listed| EventPosition::of(&listed.stored)));
-        if let Some(found) = read.into_iter().find(|listed| is_wanted(listed)) {
-            return Ok(Some(found));
-        }
-        if count < A_READ {
-            return Ok(None);
+        if read.into_iter().any(&mut take) || count < A_READ {
+            return Ok(());
         }
         after = last;
     }

@@ -35,7 +35,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 9, name: "entitlements", sql: include_str!("../migrations/0009_entitlements.sql") },
     Migration {
         version: 10,
-        name: "judging and details",
+        name: "judging_and_details",
         sql: include_str!("../migrations/0010_judging_and_details.sql"),
     },
     Migration {
